@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
+
+# The networks of the tests are tiny, and tests run beside each other: threads only wait.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(params=["reference"])

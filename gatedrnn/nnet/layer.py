@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ class RecurrentLayer(nn.Module):
         self.cell = cell
         self.reverse = reverse
         self._auxiliary: torch.Tensor | None = None
+        self._stochastic = bool(cell.noise(True)) or cell.samples(True)
         for name, shape in engine.plan(cell).parameters.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.reset_parameters(re_init)
@@ -139,13 +141,14 @@ class RecurrentLayer(nn.Module):
         params = dict(self.named_parameters(recurse=False))
         dtype = params[next(iter(params))].dtype
         device = x.device.type
-        if torch.is_autocast_enabled(device):
+        castable = torch.amp.is_autocast_available(device)
+        if castable and torch.is_autocast_enabled(device):
             # One cast for the whole sequence; inside, products are in the low precision and
             # everything pointwise in float32.
             dtype = torch.get_autocast_dtype(device)
             params = {name: p.to(dtype) for name, p in params.items()}
         auxiliary = cell.auxiliary() if training else ()
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False) if castable else nullcontext():
             result = engine.run(
                 cell,
                 params,
@@ -177,7 +180,7 @@ class RecurrentLayer(nn.Module):
 
     def _noise(self, device: torch.device) -> torch.Generator | None:
         """A generator of its own for each forward, direction and data-parallel rank."""
-        if not (self.cell.noise(True) or self.cell.samples(True)):
+        if not self._stochastic:
             return None
         # The global seed decides; SpeechBrain seeds every rank alike, so the rank goes in too.
         seed = int(torch.randint(2**62, (), dtype=torch.int64))
