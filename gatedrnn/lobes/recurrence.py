@@ -1,0 +1,162 @@
+"""How a lobe makes the recurrent network it was given as a class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from speechbrain.nnet import RNN as stock
+from speechbrain.utils.callchains import lengths_arg_name
+from torch import nn
+
+from gatedrnn.nnet import RecurrentStackCell
+
+#: Classes that advance by one frame at a call.
+ONE_FRAME = (RecurrentStackCell, stock.RNNCell, stock.GRUCell, stock.LSTMCell)
+#: Classes of SpeechBrain's that run over sequences although they take no lengths.
+WITHOUT_LENGTHS = (stock.LiGRU, stock.SLiGRU, stock.QuasiRNN)
+
+
+def build(
+    owner: str,
+    rnn_class: Callable[..., nn.Module],
+    input_size: int,
+    options: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> nn.Module:
+    """Makes a recurrent network for an input of known width.
+
+    Arguments
+    ---------
+    owner : str
+        Name of the lobe, for messages.
+    rnn_class : callable
+        A recurrent class, ours or SpeechBrain's, or what ``!name:`` makes of one with options.
+    input_size : int
+        Width of its input.
+    options : Mapping or None
+        Further arguments of the class, such as ``proj_size``.
+    **common : Any
+        Arguments every class takes: ``hidden_size``, ``num_layers``, ``dropout``, ``re_init``.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    TypeError
+        If ``rnn_class`` is no class, or takes neither ``input_size`` nor ``input_shape``.
+    ValueError
+        If an option is also an argument of the lobe.
+
+    Example
+    -------
+    >>> from gatedrnn.nnet import LSTMP
+    >>> build("Lobe", LSTMP, 3, {"proj_size": 2}, hidden_size=4).output_size
+    2
+    """
+    if not callable(rnn_class):
+        raise TypeError(
+            f"{owner}: rnn_class must be a class such as gatedrnn.nnet.LSTMP (in YAML "
+            f"!name:gatedrnn.nnet.LSTMP), not {rnn_class!r}"
+        )
+    options = dict(options or {})
+    twice = sorted(options.keys() & {*common, "input_size", "input_shape"})
+    if twice:
+        raise ValueError(
+            f"{owner}: {', '.join(twice)} cannot be among rnn_options: {owner} sets it by an "
+            "argument of its own"
+        )
+    parameters = inspect.signature(rnn_class).parameters
+    if "input_size" in parameters:
+        width = {"input_size": input_size}
+    elif "input_shape" in parameters:
+        # LiGRU and SLiGRU take a shape only; the batch and time in it do not matter.
+        width = {"input_shape": (1, 1, input_size)}
+    else:
+        raise TypeError(
+            f"{owner}: rnn_class {class_name(rnn_class)} takes neither input_size nor "
+            "input_shape, so the width of its input cannot be set"
+        )
+    return rnn_class(**width, **common, **options)
+
+
+def class_name(rnn_class: Any) -> str:
+    """Name of a class, also behind ``functools.partial``, for messages.
+
+    Arguments
+    ---------
+    rnn_class : Any
+        The class.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> class_name(partial(dict, a=1))
+    'dict'
+    """
+    rnn_class = getattr(rnn_class, "func", rnn_class)
+    return getattr(rnn_class, "__name__", repr(rnn_class))
+
+
+def is_one_frame(rnn: nn.Module) -> bool:
+    """Whether a recurrent network advances by one frame at a call.
+
+    Arguments
+    ---------
+    rnn : torch.nn.Module
+        A recurrent network.
+
+    Returns
+    -------
+    bool
+        ``False`` for a network over sequences. One of neither ours nor SpeechBrain's is taken for
+        one where its ``forward`` takes ``lengths``.
+
+    Example
+    -------
+    >>> from gatedrnn.nnet import RAN, RANCell
+    >>> is_one_frame(RAN(2, input_size=3)), is_one_frame(RANCell(2, input_size=3))
+    (False, True)
+    """
+    if isinstance(rnn, ONE_FRAME):
+        return True
+    return not isinstance(rnn, WITHOUT_LENGTHS) and lengths_arg_name(rnn.forward) is None
+
+
+def output_width(rnn: nn.Module, example_shape: tuple[int, ...]) -> int:
+    """Width of a recurrent network's output.
+
+    Arguments
+    ---------
+    rnn : torch.nn.Module
+        A recurrent network that returns (output, hidden).
+    example_shape : tuple of int
+        Shape of an input, tried where the network does not state its ``output_size``.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> import speechbrain as sb
+    >>> output_width(sb.nnet.RNN.GRU(4, input_size=3, bidirectional=True), (1, 1, 3))
+    8
+    """
+    stated = getattr(rnn, "output_size", None)
+    if stated is not None:
+        return int(stated)
+    training = rnn.training
+    rnn.eval()
+    with torch.no_grad():
+        output, _ = rnn(torch.zeros(example_shape))
+    rnn.train(training)
+    return output.shape[-1]
