@@ -1,0 +1,1 @@
+"""Our networks inside SpeechBrain's own code, at every place that takes a recurrent network."""
