@@ -1,0 +1,166 @@
+"""``gatedrnn list``: the recurrences, their papers and options, and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from gatedrnn.cells import CELLS, Cell, find
+
+NAME = "list"
+HELP = "print the recurrences, their papers and options, and parameter counts for given sizes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``gatedrnn list``."""
+    parser.add_argument(
+        "recurrence", nargs="*", help="keys or class names to print; all when none is given"
+    )
+    parser.add_argument("--input-size", type=int, default=80, metavar="M", help="default 80")
+    parser.add_argument("--hidden-size", type=int, default=1024, metavar="K", help="default 1024")
+    parser.add_argument(
+        "--proj-size", type=int, default=0, metavar="N",
+        help="output projection of the recurrences that have one; default 0: none",
+    )  # fmt: skip
+    parser.add_argument("--num-layers", type=int, default=1, metavar="L", help="default 1")
+    parser.add_argument("--bidirectional", action="store_true")
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs ``gatedrnn list``."""
+    cells = [find(name) for name in arguments.recurrence] or list(CELLS)
+    sizes = {
+        "input_size": arguments.input_size,
+        "hidden_size": arguments.hidden_size,
+        "proj_size": arguments.proj_size,
+        "num_layers": arguments.num_layers,
+        "bidirectional": arguments.bidirectional,
+    }
+    print(FORMATS[arguments.format]([describe(cell, **sizes) for cell in cells], sizes))
+    return 0
+
+
+def count_stack(
+    cell: type[Cell],
+    *,
+    input_size: int,
+    hidden_size: int,
+    proj_size: int = 0,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    **options: Any,
+) -> int:
+    """Number of parameters of a stack, without building it.
+
+    Arguments
+    ---------
+    cell : type
+        The recurrence.
+    input_size : int
+        m, of the lowest layer.
+    hidden_size : int
+        K.
+    proj_size : int
+        N; left out for a recurrence without projection.
+    num_layers : int
+        Layers.
+    bidirectional : bool
+        Two directions.
+    **options : Any
+        The recurrence's options.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If a size or an option is impossible.
+
+    Example
+    -------
+    >>> from gatedrnn.cells import ResidualLSTM
+    >>> sizes = {"input_size": 80, "hidden_size": 1024, "proj_size": 512, "num_layers": 10}
+    >>> count_stack(ResidualLSTM, **sizes)
+    45734912
+    """
+    if num_layers < 1:
+        raise ValueError(f"num_layers must be at least 1, not {num_layers}")
+    directions = 2 if bidirectional else 1
+    projection = {"proj_size": proj_size} if cell.has_projection else {}
+    total = 0
+    for index in range(num_layers):
+        layer = cell(
+            input_size=input_size, hidden_size=hidden_size, layer_index=index, **projection,
+            **options,
+        )  # fmt: skip
+        total += layer.num_parameters() * directions
+        input_size = layer.output_size * directions
+    return total
+
+
+def describe(cell: type[Cell], **sizes: Any) -> dict[str, Any]:
+    """One recurrence as plain data: what it is, its options, and a count for each variant."""
+    rows = [
+        {"options": dict(variant), "parameters": count_stack(cell, **sizes, **variant)}
+        for variant in cell.variants
+    ]
+    return {
+        "key": cell.key,
+        "class": f"gatedrnn.nnet.{cell.__name__}",
+        "summary": cell.summary,
+        "paper": cell.paper,
+        "projection": cell.has_projection,
+        "options": cell.options(),
+        "variants": rows,
+    }
+
+
+def _sizes_line(sizes: dict[str, Any]) -> str:
+    shown = ", ".join(f"{name}={value}" for name, value in sizes.items())
+    return f"Parameters of a stack with {shown} (proj_size where there is a projection)."
+
+
+def _options_line(options: dict[str, Any]) -> str:
+    return ", ".join(f"{n}={v!r}" for n, v in options.items()) or "-"
+
+
+def as_text(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
+    """The recurrences as indented text."""
+    lines = [_sizes_line(sizes)]
+    for item in items:
+        lines += [
+            "",
+            f"{item['key']}  ({item['class']})",
+            f"  {item['summary']}",
+            f"  paper:   {item['paper']}",
+            f"  options: {_options_line(item['options'])}",
+        ]
+        for row in item["variants"]:
+            label = _options_line(row["options"]) if row["options"] else "defaults"
+            lines.append(f"  {row['parameters']:>14,}  {label}")
+    return "\n".join(lines)
+
+
+def as_markdown(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
+    """The recurrences as a Markdown table."""
+    lines = [_sizes_line(sizes), "", "| recurrence | paper | options | parameters |"]
+    lines.append("|---|---|---|---:|")
+    for item in items:
+        for row in item["variants"]:
+            label = _options_line(row["options"]) if row["options"] else "defaults"
+            lines.append(
+                f"| `{item['class']}` | {item['paper']} | {label} | {row['parameters']:,} |"
+            )
+    return "\n".join(lines)
+
+
+def as_json(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
+    """The recurrences as JSON."""
+    return json.dumps({"sizes": sizes, "recurrences": items}, indent=2)
+
+
+FORMATS = {"text": as_text, "markdown": as_markdown, "json": as_json}

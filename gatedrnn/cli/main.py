@@ -1,0 +1,67 @@
+"""The ``gatedrnn`` command: one module per subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gatedrnn import __version__
+from gatedrnn.cli import doctor, listing
+
+#: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
+COMMANDS = (listing, doctor)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of all subcommands.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+
+    Example
+    -------
+    >>> build_parser().parse_args(["list", "--num-layers", "10"]).num_layers
+    10
+    """
+    parser = argparse.ArgumentParser(
+        prog="gatedrnn", description="Gated recurrent networks for SpeechBrain."
+    )
+    parser.add_argument("--version", action="version", version=f"gatedrnn {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        sub = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Arguments
+    ---------
+    argv : sequence of str or None
+        Arguments; ``None`` for the process's own.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 after bad input.
+
+    Example
+    -------
+    >>> main(["list", "ran", "--format", "json", "--hidden-size", "0"])
+    2
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except (ValueError, TypeError) as error:
+        print(f"gatedrnn {arguments.command}: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

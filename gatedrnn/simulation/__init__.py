@@ -1,0 +1,1 @@
+"""Signals made by rule, for demonstrations and tests. Knows no model."""

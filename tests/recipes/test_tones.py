@@ -1,0 +1,69 @@
+"""The recipe that `tools/demo` runs, as a user runs it, on a few utterances."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatedrnn.simulation import tones
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "recipes" / "Tones" / "ASR"
+
+
+def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess:
+    small = [
+        "--device=cpu", "--noprogressbar", "--num_layers=2", "--hidden_size=24", "--proj_size=16",
+        "--train_utterances=64", "--valid_utterances=8", "--test_utterances=8", "--lr=0.01",
+    ]  # fmt: skip
+    return subprocess.run(
+        [sys.executable, RECIPE / "train.py", RECIPE / "hparams" / "ctc.yaml", *small,
+         f"--output_folder={folder}", *overrides],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_trains_resumes_and_tests(tmp_path):
+    done = train(tmp_path, "--number_of_epochs=3")
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "train_log.txt").read_text()
+    losses = [float(x) for x in re.findall(r"train loss: (\S+) ", log)]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert re.search(r"test WER \d+\.\d\d %", done.stdout)
+    assert "test-7" in (tmp_path / "wer_test.txt").read_text()
+    # The same command with more epochs goes on from the checkpoint.
+    done = train(tmp_path, "--number_of_epochs=4")
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "train_log.txt").read_text()
+    assert len(re.findall(r"^epoch: \d", log, re.MULTILINE)) == 4
+
+
+@pytest.mark.parametrize("network", ["beta", "slim"])
+def test_the_network_is_one_key(tmp_path, network):
+    done = train(tmp_path, "--number_of_epochs=1", f"--network={network}", "--bidirectional=True")
+    assert done.returncode == 0, done.stderr
+    assert "test WER" in done.stdout
+
+
+def test_an_unknown_network_is_named(tmp_path):
+    done = train(tmp_path, "--number_of_epochs=1", "--network=gru")
+    assert done.returncode != 0
+    assert "there is no recurrence 'gru'; there are: lstmp" in done.stderr
+
+
+def test_utterances_follow_from_seed_and_speaker():
+    one, same = (tones.make_utterance(7, speaker=3) for _ in range(2))
+    assert torch.equal(one.samples, same.samples)
+    other = tones.make_utterance(7, speaker=4)
+    assert other.words == one.words
+    assert other.samples.shape != one.samples.shape or not torch.equal(other.samples, one.samples)
+    assert tones.make_utterance(8, speaker=3).words != one.words
+    spoken = {w for seed in range(40) for w in tones.make_utterance(seed, speaker=0).words}
+    assert spoken == set(tones.WORDS)
+    assert 0.01 < one.samples.abs().max() < 1.0

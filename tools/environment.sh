@@ -1,0 +1,20 @@
+# Sourced by the scripts beside it: makes the virtual environment .venv and installs the package.
+#
+# usage: . tools/environment.sh EXTRA...   (from the repository root)
+
+set -eu
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info)' 2>/dev/null; then
+    echo "tools: $python is not Python 3.10 or later; name one with PYTHON=..." >&2
+    exit 1
+fi
+if [ ! -x .venv/bin/python ]; then
+    echo "tools: making the virtual environment .venv"
+    "$python" -m venv .venv
+fi
+extras=$(IFS=,; echo "$*")
+# pip takes minutes the first time (PyTorch) and seconds when everything is there already.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+PATH=$PWD/.venv/bin:$PATH
+export PATH
