@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import doctor, listing
+from gatedrnn.cli import bench, doctor, listing
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
-COMMANDS = (listing, doctor)
+COMMANDS = (listing, doctor, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
