@@ -151,7 +151,7 @@ def test_a_brain_trains_it(case):
     x = torch.randn(4, 5, 6)
     batch = (x, torch.tensor([1.0, 0.8, 0.6, 1.0]), x[:, :, :1].sin())
     before = brain.evaluate_batch(batch, Stage.VALID)
-    brain.fit(range(15), train_set=DataLoader([batch], batch_size=None))
+    brain.fit(range(1), train_set=DataLoader([batch] * 15, batch_size=None))
     vectors = brain.optimizer.param_groups[0]
     assert vectors["weight_decay"] == 0.0
     held = {id(p) for p in vectors["params"]}
