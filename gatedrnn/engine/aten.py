@@ -78,7 +78,7 @@ _PLAIN = {
     "sigmoid": (aten.sigmoid.default,),
     "tanh": (aten.tanh.default,),
     "sgn": (aten.sgn.default, aten.sign.default),
-    "and": (aten.logical_and.default, aten.bitwise_and.Tensor),
+    "and": (aten.logical_and.default, aten.logical_and_.default, aten.bitwise_and.Tensor),
     "or": (aten.logical_or.default, aten.bitwise_or.Tensor),
     "not": (aten.logical_not.default, aten.bitwise_not.default),
     "lt": (aten.lt.Scalar, aten.lt.Tensor),
