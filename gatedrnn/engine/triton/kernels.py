@@ -93,7 +93,6 @@ class KernelPrinter:
         lines.add(f"valid{s} = cur{s} < length")
         lines.add(f"first{s} = valid{s} & (cur{s} == " + ("length - 1)" if self.reverse else "0)"))
         lines.add(f"last{s} = valid{s} & (cur{s} == " + ("0)" if self.reverse else "length - 1)"))
-        lines.add(f"inner{s} = valid{s} & (first{s} == 0)")
 
     def address(self, name: str, width: int, slot: str | None = None, column: int = 0) -> str:
         """Addresses of a tile of a buffer, at a frame or (``None``) without one."""
@@ -124,9 +123,8 @@ class KernelPrinter:
         """Writes a tile."""
         kind = self.types[self.buffers[name].dtype]
         mask = mask or f"mask_{width}"
-        self.lines.add(
-            f"tl.store({self.address(name, width, slot, column)}, ({value}).to({kind}), mask={mask})"
-        )
+        address = self.address(name, width, slot, column)
+        self.lines.add(f"tl.store({address}, ({value}).to({kind}), mask={mask})")
 
     def valid(self, value: str, s: str = "") -> str:
         """A tile with zeros in padded frames."""
@@ -145,21 +143,31 @@ class KernelPrinter:
         return variable
 
     def initial_or_old(self, state: str, width: int) -> Callable[[str], str]:
-        """A state after the previous frame, from memory."""
+        """A state after the previous frame, from memory; the code takes a moment's ending."""
 
         def code(s: str) -> str:
-            seen, begun = f"mask_{width} & inner{s}[:, None]", f"mask_{width} & first{s}[:, None]"
-            old = self.load(f"q_{state}", width, f"old{s}", mask=seen)
-            return f"{old} + {self.load(f'init_{state}', width, mask=begun)}"
+            base = self.row_address(f"q_{state}", f"init_{state}", f"old{s}", s)
+            text = f"tl.load({base}[:, None] + units_{width}[None, :], "
+            return f"{text}mask=mask_{width} & valid{s}[:, None], other=0.0).to({self.types[WIDE]})"
 
         return code
+
+    def row_address(self, name: str, initial: str | None, slot: str, s: str = "") -> str:
+        """Addresses of rows of a buffer; of its stand-in where a sequence has only begun."""
+        buffer = self.buffers[name]
+        rows = f"{self.pointer(name)} + {self.frame(name, slot)}rows * {buffer.columns}"
+        if initial is None:
+            return f"({rows})"
+        begin = f"{self.pointer(initial)} + rows * {buffer.columns}"
+        # One load from either place, rather than two of which one does nothing.
+        return f"tl.where(first{s}, {begin}, {rows})"
 
     def inputs(self, index: int, program: Program, totals: dict[str, str]) -> dict[str, str]:
         """Variables of a program's inputs."""
         names = {}
+        width = self.step.segments[index].width
         for one in program.inputs:
             name, kind = one.name, one.kind
-            width = self.step.segments[index].width
             variable = f"i{index}_{name.replace(':', '_')}"
             if kind == "vector":
                 names[name] = self.constant(variable, self.vector(name, width))
@@ -264,11 +272,7 @@ class KernelPrinter:
             self.store(f"dz_{index}", width, value, "cur", column * width)
         for name in layout.outside_gradients:
             if grad(name) in outputs:
-                later = range(index + 1, len(layout.segments))
-                value = self.valid(outputs[grad(name)])
-                if any(grad(name) in layout.segments[j].backward.outputs for j in later):
-                    value += " + " + self.load(f"d_{name}", width, "cur")
-                self.store(f"d_{name}", width, value, "cur")
+                self.add_outside(index, name, self.valid(outputs[grad(name)]))
         for name in self.step.recomputed:
             if f"value:{name}" in outputs:
                 self.store(f"again_{name}", width, self.valid(outputs[f"value:{name}"]), "cur")
@@ -285,6 +289,9 @@ class KernelPrinter:
         raise NotImplementedError
 
     def from_later(self, value: str, width: int) -> str:
+        raise NotImplementedError
+
+    def add_outside(self, index: int, name: str, value: str) -> None:
         raise NotImplementedError
 
     def dots(self, index: int) -> list[Dot]:

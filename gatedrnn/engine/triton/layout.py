@@ -317,7 +317,11 @@ class Layout:
         return buffers | {"sync": Buffer(INDEX, ONE, 1)}
 
     @cached_property
-    def outside_gradients(self) -> tuple[str, ...]:
-        """The input and sequences from below, where a program gives them a pointwise gradient."""
-        names = ("x", *self.step.plan.cell.below())
-        return tuple(n for n in names if any(grad(n) in s.backward.outputs for s in self.segments))
+    def outside_gradients(self) -> dict[str, list[int]]:
+        """The input and sequences from below -> segments, in the order of the backward, that give
+        them a pointwise gradient."""
+        found = {}
+        for name in ("x", *self.step.plan.cell.below()):
+            order = reversed(range(len(self.segments)))
+            found[name] = [i for i in order if grad(name) in self.segments[i].backward.outputs]
+        return {name: givers for name, givers in found.items() if givers}

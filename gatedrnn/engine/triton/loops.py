@@ -189,21 +189,15 @@ class LoopPrinter(KernelPrinter):
         return k
 
     def row_block(self, k: str, dot: Dot) -> None:
-        """Prints the load of exchanged rows, past the caches that other programs do not write to."""
-        lines, columns = self.lines, self.buffers[dot.buffer].columns
-        near = {"cur": "there", "old": "inner", "nxt": "(there & (n > 0))"}[dot.slot]
+        """Prints the load of exchanged rows, past the cache that other programs do not write to."""
+        lines = self.lines
+        near = {"cur": "there", "old": "valid", "nxt": "(there & (n > 0))"}[dot.slot]
         column = f"({dot.column} + {k})" if dot.column else k
-        place = f"rows[None, :, None] * {columns} + {column}"
+        base = self.row_address(dot.buffer, dot.initial, dot.slot)
         lines.add(
-            f"a = tl.load({self.pointer(dot.buffer)} + {self.frame(dot.buffer, dot.slot)}{place}, "
-            f"mask={near}[None, :, None] & ({k} < {dot.size}), other=0.0, "
-            'cache_modifier=".cg")'
+            f"a = tl.load({base}[None, :, None] + {column}, "
+            f'mask={near}[None, :, None] & ({k} < {dot.size}), other=0.0, cache_modifier=".cg")'
         )
-        if dot.initial:
-            lines.add(
-                f"a += tl.load({self.pointer(dot.initial)} + {place}, "
-                f"mask=first[None, :, None] & ({k} < {dot.size}), other=0.0)"
-            )
         lines.add(f"a = a.to({self.types[STORE]})")
 
     def weight_block(self, k: str, dot: Dot, width: int, name: str) -> str:
@@ -276,6 +270,7 @@ class LoopPrinter(KernelPrinter):
             self.after.add(
                 f"tl.store({self.address(f'dv_{name}', width)}, v_{name}, mask=mask_{width})"
             )
+        self.outside: dict[str, str] = {}
         self.handed: dict[str, list[str]] = {s: [] for s in self.layout.states}
 
     def backward_results(self, index: int, outputs: dict[str, str]) -> None:
@@ -290,6 +285,12 @@ class LoopPrinter(KernelPrinter):
                 self.lines.add(f"e_{name} {sign} {outputs[grad(name)]}")
         for name in self.layout.accumulated[index]:
             self.lines.add(f"v_{name} += {self.valid(outputs[grad(name)])}")
+
+    def add_outside(self, index: int, name: str, value: str) -> None:
+        so_far = self.outside.get(name)
+        self.outside[name] = f"{so_far} + {value}" if so_far else value
+        if index == self.layout.outside_gradients[name][-1]:
+            self.store(f"d_{name}", self.step.widths[name], self.outside[name], "cur")
 
     def end_backward(self) -> None:
         for state, width in self.layout.states.items():

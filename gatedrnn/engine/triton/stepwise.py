@@ -79,21 +79,15 @@ class StepPrinter(KernelPrinter):
     def product(self, dots: list[Dot], width: int, totals: dict[str, str]) -> None:
         """Prints one round of the products that share their rows."""
         one, lines = dots[0], self.lines
-        columns = self.buffers[one.buffer].columns
         lines.add("ks = k + tl.arange(0, BK)", f"there_k = ks < {one.size}")
         column = f"{one.column} + ks" if one.column else "ks"
         # Rows of padded frames hold zeros or are not used.
-        near = {"cur": "there", "old": "inner", "nxt": "(there & (n > 0))"}[one.slot]
-        place = f"rows[:, None] * {columns} + ({column})[None, :]"
+        near = {"cur": "there", "old": "valid", "nxt": "(there & (n > 0))"}[one.slot]
+        base = self.row_address(one.buffer, one.initial, one.slot)
         lines.add(
-            f"a = tl.load({self.pointer(one.buffer)} + {self.frame(one.buffer, one.slot)}{place}, "
+            f"a = tl.load({base}[:, None] + ({column})[None, :], "
             f"mask={near}[:, None] & there_k[None, :], other=0.0)"
         )
-        if one.initial:
-            lines.add(
-                f"a += tl.load({self.pointer(one.initial)} + {place}, "
-                "mask=first[:, None] & there_k[None, :], other=0.0)"
-            )
         lines.add(f"a = a.to({self.types[STORE]})")
         for dot in dots:
             pointer = self.pointer(dot.matrix)
@@ -122,6 +116,12 @@ class StepPrinter(KernelPrinter):
 
     def from_later(self, value: str, width: int) -> str:
         return self.frame_input(f"e_in_{value}", lambda s: self.load(f"e_{value}", width))
+
+    def add_outside(self, index: int, name: str, value: str) -> None:
+        width = self.step.widths[name]
+        if index != self.layout.outside_gradients[name][0]:
+            value += " + " + self.load(f"d_{name}", width, "cur")
+        self.store(f"d_{name}", width, value, "cur")
 
     def keep_carries(self, index: int, outputs: dict[str, str]) -> None:
         """Hands on the gradients of states, of earlier segments' values and of vectors."""
