@@ -194,8 +194,10 @@ def lower(builder: Builder, target: Any, args: tuple, kwargs: dict) -> Operand:
         Where to write.
     target : OpOverload
         The operator.
-    args, kwargs
+    args : tuple
         Its arguments; tensors are operands by now.
+    kwargs : dict
+        Its keyword arguments.
 
     Returns
     -------

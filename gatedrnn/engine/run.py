@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.engine import reference
+from gatedrnn.engine import operators, reference
 from gatedrnn.engine.plan import plan as make_plan
+from gatedrnn.engine.select import REFERENCE, choose
 from gatedrnn.engine.types import Result
 
 
@@ -24,6 +25,7 @@ def run(
     training: bool = False,
     keep: Sequence[str] = (),
     generator: torch.Generator | None = None,
+    runner: str | None = None,
 ) -> Result:
     """Runs a cell over a batch of sequences.
 
@@ -50,6 +52,9 @@ def run(
         Values of the step to return for every frame, e.g. ``("c", "i")``.
     generator : torch.Generator or None
         Source of the noise, on x's device.
+    runner : str or None
+        Name of a runner, see :mod:`gatedrnn.engine.select`; ``None``: as GATEDRNN_RUNNER says, or
+        the best there is.
 
     Returns
     -------
@@ -110,14 +115,14 @@ def run(
         # Garbage in the padding, even a NaN, must not reach the weights' gradients.
         past = torch.arange(frames, device=x.device).unsqueeze(1) >= lengths.to(x.device)
         x = x.masked_fill(past.unsqueeze(2), 0.0)
-    return reference.run(
-        planned,
-        params,
-        x,
-        state,
-        below=below,
-        lengths=None if lengths is None else lengths.to(x.device),
-        reverse=reverse,
-        keep=tuple(keep),
-        generator=generator,
-    )
+    arguments = {
+        "below": below,
+        "lengths": None if lengths is None else lengths.to(x.device),
+        "reverse": reverse,
+        "keep": tuple(keep),
+        "generator": generator,
+    }
+    name = choose(cell, x.device, x.dtype, training, runner)
+    if name == REFERENCE:
+        return reference.run(planned, params, x, state, **arguments)
+    return operators.run(name, planned, params, x, state, **arguments)

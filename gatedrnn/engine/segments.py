@@ -227,7 +227,7 @@ def _graph(plan: Plan, function: Any, examples: list[torch.Tensor]) -> torch.fx.
     try:
         with _undisturbed():
             traced = make_fx(
-                function,
+                torch.func.functionalize(function),
                 decomposition_table=dict(aten.DECOMPOSITIONS),
                 tracing_mode="fake",
                 _allow_non_fake_inputs=True,

@@ -1,0 +1,195 @@
+"""Calls the printed and compiled recurrence: allocates, points, runs."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from gatedrnn.cells.declaration import Cell
+from gatedrnn.engine.cpu import build, printer
+from gatedrnn.engine.cpu.tables import Layout
+from gatedrnn.engine.operators import Call
+from gatedrnn.engine.segments import UnsupportedOperation
+from gatedrnn.engine.select import Runner
+from gatedrnn.engine.trace import Step, trace
+
+#: Rows (frames times sequences) of a chunk of time.
+CHUNK_ROWS = 512
+#: Multiply-adds below which a second thread costs more than it brings.
+SMALL = 2_000_000
+_REAL = {torch.float32: "float", torch.float64: "double"}
+
+
+@dataclass(eq=False)
+class Printed:
+    """One direction of travel of one step, printed; compiled when first used."""
+
+    step: Step
+    backward: bool
+    dtype: torch.dtype
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout(self.step, self.backward)
+
+    @cached_property
+    def library(self) -> ctypes.CDLL:
+        return build.load(printer.source(self.layout, _REAL[self.dtype]))
+
+    @cached_property
+    def work(self) -> int:
+        """Multiply-adds of one row."""
+        return self.step.plan.cell.num_parameters()
+
+
+_PRINTED: dict[tuple, Printed] = {}
+
+
+def printed(step: Step, backward: bool, dtype: torch.dtype) -> Printed:
+    """The printed code of a step, made once."""
+    key = (id(step), backward, dtype)
+    if key not in _PRINTED:
+        _PRINTED[key] = Printed(step, backward, dtype)
+    return _PRINTED[key]
+
+
+class _Workspaces:
+    """Scratch memory that is used again: touching fresh pages costs as much as arithmetic."""
+
+    def __init__(self) -> None:
+        self._free: list[torch.Tensor] = []
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> torch.Tensor:
+        with self._lock:
+            for index, buffer in enumerate(self._free):
+                if buffer.numel() >= size:
+                    return self._free.pop(index)
+            # Too small for this call: let a larger one take its place.
+            if self._free:
+                self._free.pop()
+        return torch.empty(size, dtype=torch.uint8)
+
+    def give(self, buffer: torch.Tensor) -> None:
+        with self._lock:
+            self._free.append(buffer)
+
+
+_WORKSPACES = _Workspaces()
+
+
+def _run(code: Printed, call: Call, pointers: Mapping[str, list], want_x: bool) -> None:
+    frames, batch, m = call.x.shape
+    layout = code.layout
+    small = code.work * frames * batch < SMALL
+    blocks = max(1, max(s.width for s in code.step.segments) // 16)
+    threads = 1 if small else min(torch.get_num_threads(), blocks)
+    chunk = max(1, min(frames, CHUNK_ROWS // batch))
+    sizes = [frames, batch, m, chunk, call.reverse, call.seed, threads, want_x, layout.backward]
+    sizes += [segment.width for segment in code.step.segments]
+    numbers = (ctypes.c_long * len(sizes))(*(int(s) for s in sizes))
+    workspace = _WORKSPACES.take(code.library.workspace(numbers))
+    try:
+        flat: list[int | None] = []
+        for group in layout.pointers:
+            if group == "WORKSPACE":
+                flat.append(workspace.data_ptr())
+            else:
+                flat += [None if t is None else t.data_ptr() for t in pointers[group]]
+        code.library.run(numbers, (ctypes.c_void_p * len(flat))(*flat))
+    finally:
+        _WORKSPACES.give(workspace)
+
+
+def _inputs(layout: Layout, call: Call) -> dict[str, list]:
+    return {
+        "X": [call.x],
+        "LENGTHS": [call.lengths],
+        "MATRIX": [call.weight(n) for n in layout.matrices],
+        "VECTOR": [call.weight(n) for n in layout.vectors],
+        "INIT": [call.state[n] for n in layout.states],
+        "BELOW": [call.below[n] for n in layout.below],
+        "NOISE": [call.noise[n] for n in layout.noise],
+    }
+
+
+def forward(call: Call) -> list[torch.Tensor]:
+    """Runs a layer: its output, the step's sequences, the final states."""
+    code = printed(call.step, False, call.x.dtype)
+    frames, batch = call.x.shape[:2]
+    widths = call.step.widths
+    rows = [call.x.new_empty((frames, batch, widths[n])) for n in ("h", *call.step.sequences)]
+    finals = [torch.empty_like(s) for s in call.state.values()]
+    outputs = {"H": rows[:1], "SEQ": rows[1:], "FINAL": finals}
+    _run(code, call, _inputs(code.layout, call) | outputs, False)
+    return rows + finals
+
+
+def backward(
+    call: Call,
+    stored: Mapping[str, torch.Tensor],
+    gradients: Mapping[str, torch.Tensor | None],
+    finals: Mapping[str, torch.Tensor | None],
+    want_x: bool,
+) -> list[torch.Tensor]:
+    """Gradients of x, of the packed parameters, of the initial states, of what lies below."""
+    step = call.step
+    code = printed(step, True, call.x.dtype)
+    layout = code.layout
+    # Frames past a sequence's length hold zeros, of which no draw can be: any shape will do.
+    draws = [
+        torch._standard_gamma_grad(stored[d.shape].clamp_min(1e-30), stored[d.draw])
+        for d in step.draws
+    ]
+    dx = torch.empty_like(call.x)
+    if not any(p.source == "x" for s in step.segments for p in s.products):
+        dx.zero_()
+    dparams = {n: torch.empty_like(p) for n, p in call.params.items()}
+    dstate = [torch.empty_like(s) for s in call.state.values()]
+    dbelow = [torch.zeros_like(s) for s in call.below.values()]
+    view = step.plan.view
+    pointers = _inputs(layout, call) | {
+        "H": [stored["h"]],
+        "SEQ": [stored[n] for n in step.sequences],
+        "GAMMA": draws,
+        "D_H": [gradients["h"]],
+        "D_KEEP": [gradients[n] for n in step.keep],
+        "D_FINAL": [finals[n] for n in layout.states],
+        "D_X": [dx],
+        "D_MATRIX": [view(dparams, n) for n in layout.matrices],
+        "D_VECTOR": [view(dparams, n) for n in layout.vectors],
+        "D_INIT": dstate,
+        "D_BELOW": dbelow,
+    }
+    _run(code, call, pointers, want_x)
+    return [dx if want_x else call.x.new_empty(0), *dparams.values(), *dstate, *dbelow]
+
+
+def _obstacle(cell: Cell, device: torch.device, dtype: torch.dtype, training: bool) -> str | None:
+    # Tensors without storage only want shapes, which the operators know.
+    if device.type not in ("cpu", "meta"):
+        return f"it runs on the CPU, not on {device.type}"
+    if dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        return f"it knows no {dtype}"
+    try:
+        Layout(trace(cell, training), True)
+    except UnsupportedOperation as error:
+        return str(error)
+    return build.obstacle()
+
+
+RUNNERS = (
+    Runner(
+        name="cpu",
+        rank=10,
+        obstacle=_obstacle,
+        forward=forward,
+        backward=backward,
+        reason="the time loop compiled for this processor",
+    ),
+)

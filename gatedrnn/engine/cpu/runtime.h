@@ -1,0 +1,234 @@
+// Vectors, elementary functions, random draws and the barrier of a printed recurrence.
+// Printed before it: `typedef float R;` or `typedef double R;`.
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#if defined(__AVX512F__)
+enum { VBYTES = 64, MAX_ROWS = 12 };
+#elif defined(__AVX__)
+enum { VBYTES = 32, MAX_ROWS = 6 };
+#elif defined(__aarch64__)
+enum { VBYTES = 16, MAX_ROWS = 8 };
+#else
+enum { VBYTES = 16, MAX_ROWS = 4 };
+#endif
+enum { VL = VBYTES / sizeof(R), NR = 2 * VL };
+
+template <class T> struct Bits;
+template <> struct Bits<float> {
+  typedef int32_t I;
+  enum { mantissa = 23, bias = 127, terms = 8, log_terms = 5 };
+  static constexpr float magic = 12582912.0f, top = 88.0f, flat = 10.0f;
+  static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682030941723212e-6f;
+};
+template <> struct Bits<double> {
+  typedef int64_t I;
+  enum { mantissa = 52, bias = 1023, terms = 14, log_terms = 11 };
+  static constexpr double magic = 6755399441055744.0, top = 708.0, flat = 20.0;
+  static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+};
+typedef Bits<R> K_;
+typedef K_::I I;
+typedef R V __attribute__((vector_size(VBYTES)));
+typedef R VU __attribute__((vector_size(VBYTES), aligned(sizeof(R)), may_alias));
+typedef I VI __attribute__((vector_size(VBYTES)));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE V all(R a) { return a - (V){}; }
+
+// How many units of a vector exist: all of them, or the first n at the end of a layer.
+struct Full {};
+struct Part { long n; };
+INLINE V ld(const R* p, Full) { return *(const VU*)p; }
+INLINE V ld(const R* p, Part k) {
+  V v = {};
+  for (long i = 0; i < k.n; i++) v[i] = p[i];
+  return v;
+}
+INLINE void st(R* p, V v, Full) { *(VU*)p = v; }
+INLINE void st(R* p, V v, Part k) { for (long i = 0; i < k.n; i++) p[i] = v[i]; }
+
+// ---- elementary functions: a NaN stays one -------------------------------------------------
+// exp(x) - 1 = 2^n (p + 1) - 1, p = exp(r) - 1 by its Taylor series on |r| <= ln(2)/2.
+INLINE void split_exp(V x, V* p, V* scale) {
+  V shifted = x * (R)1.44269504088896340736 + K_::magic;
+  V n = shifted - K_::magic;
+  V r = (x - n * K_::ln2_high) - n * K_::ln2_low;
+  static const R inverse[15] = {1, 1, (R)1 / 2, (R)1 / 6, (R)1 / 24, (R)1 / 120, (R)1 / 720,
+    (R)1 / 5040, (R)1 / 40320, (R)1 / 362880, (R)1 / 3628800, (R)1 / 39916800, (R)1 / 479001600,
+    (R)(1.0 / 6227020800.0), (R)(1.0 / 87178291200.0)};
+  V q = all(inverse[K_::terms - 1]);
+#pragma GCC unroll 16
+  for (int k = K_::terms - 2; k >= 2; k--) q = q * r + inverse[k];
+  *p = q * (r * r) + r;
+  VI e = (VI)shifted - (VI)all(K_::magic);
+  *scale = (V)((e + (I)K_::bias) << (I)K_::mantissa);
+}
+INLINE V clip(V x, R low, R high) {
+  x = x > high ? all(high) : x;
+  return x < low ? all(low) : x;
+}
+INLINE V exp_(V x) {
+  V p, s, limited = clip(x, -K_::top + 1, K_::top);
+  split_exp(limited, &p, &s);
+  V y = s * p + s;
+  y = x > K_::top ? all((R)INFINITY) : y;
+  return x < -K_::top + 1 ? all((R)0) : y;
+}
+INLINE V expm1_(V x) {
+  V p, s, limited = clip(x, -K_::top + 1, K_::top);
+  split_exp(limited, &p, &s);
+  V y = s * p + (s - 1);
+  return x > K_::top ? all((R)INFINITY) : y;
+}
+INLINE V sigmoid_(V x) {
+  V p, s;
+  split_exp(clip(-x, -K_::top + 1, K_::top - 1), &p, &s);
+  return 1 / ((s * p + s) + 1);
+}
+INLINE V tanh_(V x) {
+  V p, s;
+  split_exp(clip(2 * x, -2 * K_::flat, 2 * K_::flat), &p, &s);
+  V y = s * p + (s - 1);
+  return y / (y + 2);
+}
+INLINE V log_(V x) {
+  VI bits = (VI)x;
+  // Exponent such that the mantissa lies in [sqrt(1/2), sqrt(2)).
+  VI e = (bits - (VI)all((R)0.70710678118654752440)) >> (I)K_::mantissa;
+  V m = (V)(bits - (e << (I)K_::mantissa));
+  V n = __builtin_convertvector(e, V);
+  V t = (m - 1) / (m + 1), t2 = t * t;
+  V q = all((R)1 / (2 * K_::log_terms + 1));
+#pragma GCC unroll 16
+  for (int k = K_::log_terms - 1; k >= 1; k--) q = q * t2 + (R)1 / (2 * k + 1);
+  V y = n * K_::ln2_high + (2 * t + (2 * t * t2 * q + n * K_::ln2_low));
+  y = x == 0 ? all(-(R)INFINITY) : y;
+  y = x < 0 ? all((R)NAN) : y;
+  return (x != x) | (x == (R)INFINITY) ? x : y;
+}
+INLINE V log1p_(V x) {
+  V u = 1 + x;
+  V y = log_(u) + (x - (u - 1)) / u;
+  return u == 1 ? x : (x == (R)INFINITY ? x : y);
+}
+INLINE V maximum_(V a, V b) { return (a > b) | (a != a) ? a : b; }
+INLINE V minimum_(V a, V b) { return (a < b) | (a != a) ? a : b; }
+INLINE V abs_(V a) { return a < 0 ? -a : a; }
+INLINE V sgn_(V a) { return a > 0 ? all(1) : (a < 0 ? all(-1) : a); }
+INLINE V sqrt_(V a) {
+  for (int i = 0; i < VL; i++) a[i] = (R)sqrt(a[i]);
+  return a;
+}
+INLINE V softplus_(V z) { return maximum_(z, all(0)) + log1p_(exp_(-abs_(z))); }
+
+// ---- random draws ----------------------------------------------------------------------------
+// Philox 4x32-10 (Salmon et al. 2011): random bits are a function of their place, not of who asks.
+struct Stream {
+  uint32_t place[4], key[2], bits[4];
+  int left;
+  void refill() {
+    uint32_t c[4] = {place[0], place[1], place[2], place[3]}, k0 = key[0], k1 = key[1];
+    for (int i = 0; i < 10; i++) {
+      uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
+      uint32_t n0 = (uint32_t)(b >> 32) ^ c[1] ^ k0, n2 = (uint32_t)(a >> 32) ^ c[3] ^ k1;
+      c[1] = (uint32_t)b, c[3] = (uint32_t)a, c[0] = n0, c[2] = n2;
+      k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+    }
+    memcpy(bits, c, sizeof bits);
+    place[3]++, left = 4;
+  }
+  double uniform() {  // strictly inside (0, 1)
+    if (left < 1) refill();
+    return (bits[--left] + 0.5) * (1.0 / 4294967296.0);
+  }
+};
+
+// Gamma(a, 1) by Marsaglia and Tsang 2000; below a = 1 from Gamma(a + 1) * U^(1/a).
+static double gamma_draw(double a, Stream& s) {
+  double boost = 1.0;
+  if (!(a > 0)) return NAN;
+  if (a < 1) boost = pow(s.uniform(), 1 / a), a += 1;
+  double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
+  for (;;) {
+    double u = s.uniform(), w = s.uniform();
+    double x = sqrt(-2 * log(u)) * cos(6.283185307179586 * w);
+    double v = 1 + c * x;
+    if (v <= 0) continue;
+    v = v * v * v;
+    double q = s.uniform(), x2 = x * x;
+    if (q < 1 - 0.0331 * x2 * x2 || log(q) < 0.5 * x2 + d * (1 - v + log(v))) {
+      R value = (R)(boost * d * v);
+      // As PyTorch: never exactly zero.
+      return value > 0 ? value : (sizeof(R) == 4 ? 1.17549435e-38 : 2.2250738585072014e-308);
+    }
+  }
+}
+static __attribute__((noinline)) V gamma_(V a, uint64_t seed, long frame, long row, long unit,
+                                          int which, long count) {
+  V y = {};
+  for (long i = 0; i < count; i++) {
+    Stream s = {{(uint32_t)frame, (uint32_t)row, (uint32_t)(unit + i), (uint32_t)which << 24},
+                {(uint32_t)seed, (uint32_t)(seed >> 32)}, {}, 0};
+    y[i] = (R)gamma_draw(a[i], s);
+  }
+  return y;
+}
+INLINE V gamma_(V a, uint64_t seed, long t, long b, long u, int which, Full) {
+  return gamma_(a, seed, t, b, u, which, (long)VL);
+}
+INLINE V gamma_(V a, uint64_t seed, long t, long b, long u, int which, Part k) {
+  return gamma_(a, seed, t, b, u, which, k.n);
+}
+
+// ---- threads -----------------------------------------------------------------------------------
+struct Barrier {
+  int count;
+  alignas(64) int waiting;
+  alignas(64) int sense;
+  alignas(64) int asleep;
+};
+INLINE void pause_() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+// A thread that waits long waits for one that lost its core: it must not hold on to its own.
+#if defined(__linux__)
+static void sleep_while(int* word, int value) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, (void*)0, (void*)0, 0);
+}
+static void wake(int* word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, 0, 0, 0); }
+#else
+extern "C" int sched_yield(void);
+static void sleep_while(int*, int) { sched_yield(); }
+static void wake(int*) {}
+#endif
+enum { SPINS = 2000 };
+
+static void wait_all(Barrier* b, int* mine) {
+  if (b->count == 1) return;
+  int before = *mine, sense = *mine = !before;
+  if (__atomic_add_fetch(&b->waiting, 1, __ATOMIC_ACQ_REL) == b->count) {
+    __atomic_store_n(&b->waiting, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&b->sense, sense, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&b->asleep, __ATOMIC_SEQ_CST)) wake(&b->sense);
+    return;
+  }
+  for (int spins = 0; spins < SPINS; spins++) {
+    if (__atomic_load_n(&b->sense, __ATOMIC_ACQUIRE) == sense) return;
+    pause_();
+  }
+  __atomic_add_fetch(&b->asleep, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&b->sense, __ATOMIC_SEQ_CST) != sense) sleep_while(&b->sense, before);
+  __atomic_sub_fetch(&b->asleep, 1, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,376 @@
+"""The fused runners as PyTorch operators: one for each direction of travel of one layer.
+
+``gatedrnn::infer`` and ``gatedrnn::train`` run a layer over a sequence (``train`` also returns what
+the backward needs), ``gatedrnn::backward`` is the gradient. They are opaque to autograd, autocast,
+torch.compile, DDP, checkpointing and export, which see ordinary operators. A cell travels as text
+from which any process can make it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gatedrnn.cells.declaration import Cell
+from gatedrnn.engine.plan import Plan
+from gatedrnn.engine.plan import plan as make_plan
+from gatedrnn.engine.trace import Step, trace
+from gatedrnn.engine.types import Result
+
+_CELLS: dict[str, Cell] = {}
+_KEYS: dict[Cell, str] = {}
+
+
+def cell_to_text(cell: Cell) -> str:
+    """Writes a cell as text: its class and its fields.
+
+    Arguments
+    ---------
+    cell : Cell
+        The declaration.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> from gatedrnn.cells import RAN
+    >>> cell_from_text(cell_to_text(RAN(input_size=3, hidden_size=4)))
+    RAN(input_size=3, hidden_size=4, proj_size=None, bias=True, ..., output='tanh')
+    """
+    if cell not in _KEYS:
+        fields = {f.name: getattr(cell, f.name) for f in dataclasses.fields(cell)}
+        name = f"{type(cell).__module__}:{type(cell).__qualname__}"
+        _KEYS[cell] = json.dumps([name, fields], default=repr)
+        _CELLS[_KEYS[cell]] = cell
+    return _KEYS[cell]
+
+
+def cell_from_text(text: str) -> Cell:
+    """Makes a cell from its text.
+
+    Arguments
+    ---------
+    text : str
+        As :func:`cell_to_text` writes it.
+
+    Returns
+    -------
+    Cell
+
+    Raises
+    ------
+    ValueError
+        If its class cannot be imported here (it was made inside a function, say).
+    """
+    if text not in _CELLS:
+        name, fields = json.loads(text)
+        module, _, qualified = name.partition(":")
+        found: Any = None
+        try:
+            found = importlib.import_module(module)
+            for part in qualified.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(
+                f"the recurrence {qualified} cannot be imported from {module}: define it at the "
+                "top level of an importable module"
+            ) from error
+        fields = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+        cell = found(**fields)
+        _CELLS[text] = cell
+        _KEYS.setdefault(cell, text)
+    return _CELLS[text]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a fused runner is given. Tensors are contiguous, all of one dtype.
+
+    Arguments
+    ---------
+    step : Step
+        The traced cell.
+    x : torch.Tensor
+        (T, B, m).
+    lengths : torch.Tensor or None
+        int64, (B,).
+    params : dict
+        Packed parameters by name.
+    state, below, noise : dict
+        Initial states (B, width), sequences of the layer underneath and of noise (T, B, width).
+    reverse : bool
+        Direction in time.
+    seed : int
+        Of the draws inside the step.
+    """
+
+    step: Step
+    x: torch.Tensor
+    lengths: torch.Tensor | None
+    params: dict[str, torch.Tensor]
+    state: dict[str, torch.Tensor]
+    below: dict[str, torch.Tensor]
+    noise: dict[str, torch.Tensor]
+    reverse: bool
+    seed: int
+
+    def weight(self, name: str) -> torch.Tensor:
+        """A named weight."""
+        return self.step.plan.view(self.params, name)
+
+
+def _call(
+    text: str,
+    training: bool,
+    keep: str,
+    gradients: bool,
+    x: torch.Tensor,
+    lengths: torch.Tensor | None,
+    params: Sequence[torch.Tensor],
+    state: Sequence[torch.Tensor],
+    below: Sequence[torch.Tensor],
+    noise: Sequence[torch.Tensor],
+    reverse: bool,
+    seed: int,
+) -> Call:
+    cell = cell_from_text(text)
+    step = trace(cell, training, _names(keep), gradients)
+    planned = make_plan(cell, training)
+
+    def named(names, tensors):
+        return {n: t.detach().contiguous() for n, t in zip(names, tensors, strict=True)}
+
+    return Call(
+        step,
+        x.detach().contiguous(),
+        None if lengths is None else lengths.to(torch.int64).contiguous(),
+        named(planned.parameters, params),
+        named(cell.states(), state),
+        named(cell.below(), below),
+        named(cell.noise(training), noise),
+        reverse,
+        seed,
+    )
+
+
+def _names(keep: str) -> tuple[str, ...]:
+    return tuple(keep.split()) if keep else ()
+
+
+def _runner(name: str):
+    from gatedrnn.engine.select import find
+
+    return find(name)
+
+
+_FORWARD = (
+    "(str runner, str cell, bool training, str keep, Tensor x, Tensor? lengths, Tensor[] params, "
+    "Tensor[] state, Tensor[] below, Tensor[] noise, bool reverse, Tensor? seed) -> Tensor[]"
+)
+_BACKWARD = (
+    "(str runner, str cell, bool training, str keep, Tensor x, Tensor? lengths, Tensor[] params, "
+    "Tensor[] state, Tensor[] below, Tensor[] noise, bool reverse, Tensor h, Tensor[] sequences, "
+    "Tensor? dh, Tensor?[] dkept, Tensor?[] dstate, bool want_x) -> Tensor[]"
+)
+torch.library.define("gatedrnn::infer", "(" + _FORWARD[1:])
+torch.library.define("gatedrnn::train", "(" + _FORWARD[1:])
+torch.library.define("gatedrnn::backward", "(" + _BACKWARD[1:])
+_KERNELS = "CompositeExplicitAutograd"
+
+
+def _forward(gradients, runner, cell, training, keep, x, lengths, params, state, below, noise,
+             reverse, seed):  # fmt: skip
+    number = 0 if seed is None else int(seed)
+    call = _call(cell, training, keep, gradients, x, lengths, params, state, below, noise, reverse,
+                 number)  # fmt: skip
+    return _runner(runner).forward(call)
+
+
+@torch.library.impl("gatedrnn::infer", _KERNELS)
+def _infer(*args):
+    return _forward(False, *args)
+
+
+@torch.library.impl("gatedrnn::train", _KERNELS)
+def _train(*args):
+    return _forward(True, *args)
+
+
+@torch.library.impl("gatedrnn::backward", _KERNELS)
+def _backward(runner, cell, training, keep, x, lengths, params, state, below, noise, reverse, h,
+              sequences, dh, dkept, dstate, want_x):  # fmt: skip
+    call = _call(cell, training, keep, True, x, lengths, params, state, below, noise, reverse, 0)
+
+    def whole(tensor):
+        return None if tensor is None else tensor.detach().to(x.dtype).contiguous()
+
+    stored = dict(zip(call.step.sequences, (s.contiguous() for s in sequences), strict=True))
+    stored["h"] = h.contiguous()
+    gradients = {"h": whole(dh)}
+    gradients |= {n: whole(g) for n, g in zip(call.step.keep, dkept, strict=True)}
+    finals = {n: whole(g) for n, g in zip(call.state, dstate, strict=True)}
+    return _runner(runner).backward(call, stored, gradients, finals, want_x)
+
+
+def _shapes(cell, training, keep, gradients, x):
+    step = trace(cell_from_text(cell), training, _names(keep), gradients)
+    frames, batch = x.shape[:2]
+    widths = ["h", *step.sequences]
+    found = [x.new_empty((frames, batch, step.widths[n])) for n in widths]
+    return found + [x.new_empty((batch, n)) for n in step.plan.cell.states().values()]
+
+
+@torch.library.register_fake("gatedrnn::infer")
+def _infer_fake(runner, cell, training, keep, x, *rest):
+    return _shapes(cell, training, keep, False, x)
+
+
+@torch.library.register_fake("gatedrnn::train")
+def _train_fake(runner, cell, training, keep, x, *rest):
+    return _shapes(cell, training, keep, True, x)
+
+
+@torch.library.register_fake("gatedrnn::backward")
+def _backward_fake(runner, cell, training, keep, x, lengths, params, state, below, noise, reverse,
+                   h, sequences, dh, dkept, dstate, want_x):  # fmt: skip
+    tensors = (x if want_x else x.new_empty(0), *params, *state, *below)
+    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors]
+
+
+def _setup(ctx, inputs, output):
+    runner, cell, training, keep, x, lengths, params, state, below, noise, reverse, _ = inputs
+    ctx.set_materialize_grads(False)
+    ctx.fixed = (runner, cell, training, keep, reverse)
+    ctx.counts = (len(params), len(state), len(below), len(noise))
+    ctx.has_lengths = lengths is not None
+    sequences = output[: len(output) - len(state)]
+    kept = [] if lengths is None else [lengths]
+    ctx.save_for_backward(x, *kept, *params, *state, *below, *noise, *sequences)
+
+
+def _grad(ctx, grads):
+    runner, cell, training, keep, reverse = ctx.fixed
+    saved = list(ctx.saved_tensors)
+    x = saved.pop(0)
+    lengths = saved.pop(0) if ctx.has_lengths else None
+    groups = []
+    for count in ctx.counts:
+        groups.append(saved[:count])
+        del saved[:count]
+    params, state, below, noise = groups
+    h, sequences = saved[0], saved[1:]
+    kept = len(_kept(keep))
+    finals = list(grads[1 + len(sequences) :])
+    want_x = ctx.needs_input_grad[4]
+    found = torch.ops.gatedrnn.backward(
+        runner, cell, training, keep, x, lengths, params, state, below, noise, reverse, h,
+        sequences, grads[0], list(grads[1 : 1 + kept]), finals, want_x,
+    )  # fmt: skip
+    dx = found[0] if want_x else None
+    found = list(found[1:])
+    groups = []
+    for count in ctx.counts[:3]:
+        groups.append(found[:count])
+        del found[:count]
+    return None, None, None, None, dx, None, *groups, [None] * ctx.counts[3], None, None
+
+
+def _kept(keep: str) -> tuple[str, ...]:
+    return tuple(n for n in dict.fromkeys(_names(keep)) if n != "h")
+
+
+def _refuse(ctx, *grads):
+    raise RuntimeError(
+        "the fused runners of gatedrnn are differentiable once only; for a gradient of a gradient "
+        "run with runner='reference' (or GATEDRNN_RUNNER=reference)"
+    )
+
+
+torch.library.register_autograd("gatedrnn::train", _grad, setup_context=_setup)
+torch.library.register_autograd("gatedrnn::backward", _refuse)
+
+
+def run(
+    runner: str,
+    plan: Plan,
+    params: Mapping[str, torch.Tensor],
+    x: torch.Tensor,
+    state: Mapping[str, torch.Tensor],
+    *,
+    below: Mapping[str, torch.Tensor],
+    lengths: torch.Tensor | None,
+    reverse: bool,
+    keep: Sequence[str],
+    generator: torch.Generator | None,
+) -> Result:
+    """Runs a cell through a fused runner's operators.
+
+    Half precisions are widened to float32 here and narrowed again on the way out: between the two
+    everything, products included, is float32.
+
+    Arguments
+    ---------
+    runner : str
+        Name of a registered runner.
+    plan : Plan
+        The laid-out cell.
+    params : Mapping
+        Packed parameters.
+    x : torch.Tensor
+        (T, B, m).
+    state : Mapping
+        Initial states.
+    below : Mapping
+        Sequences of the layer underneath.
+    lengths : torch.Tensor or None
+        Valid frames of each sequence.
+    reverse : bool
+        Direction in time.
+    keep : sequence of str
+        Values to return.
+    generator : torch.Generator or None
+        Source of noise.
+
+    Returns
+    -------
+    Result
+    """
+    cell, training = plan.cell, plan.training
+    narrow = x.dtype
+    wide = torch.promote_types(narrow, torch.float32)
+    noise = {
+        name: draw((*x.shape[:2], cell.hidden_size), generator=generator, dtype=wide,
+                   device=x.device)
+        for name, draw in cell.noise(training).items()
+    }  # fmt: skip
+    seed = None
+    if cell.samples(training):
+        seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=x.device)
+    weights = [params[n].to(wide) for n in plan.parameters]
+    states = [state[n].to(wide) for n in cell.states()]
+    unders = [below[n].to(wide) for n in cell.below()]
+    text, names = cell_to_text(cell), " ".join(keep)
+    wants = torch.is_grad_enabled() and any(
+        t.requires_grad for t in (x, *weights, *states, *unders)
+    )
+    operator = torch.ops.gatedrnn.train if wants else torch.ops.gatedrnn.infer
+    found = operator(
+        runner, text, training, names, x.to(wide), lengths, weights, states, unders,
+        list(noise.values()), reverse, seed,
+    )  # fmt: skip
+    output = found[0].to(narrow)
+    kept = dict(zip(_kept(names), found[1:], strict=False)) | {"h": output}
+    finals = found[len(found) - len(states) :]
+    return Result(
+        output=output,
+        state={n: f.to(narrow) for n, f in zip(cell.states(), finals, strict=True)},
+        kept={name: kept[name] for name in keep},
+    )
