@@ -209,8 +209,12 @@ def _backward(runner, cell, training, keep, x, lengths, params, state, below, no
               sequences, dh, dkept, dstate, want_x):  # fmt: skip
     call = _call(cell, training, keep, True, x, lengths, params, state, below, noise, reverse, 0)
 
+    types = _runner(runner).types
+
     def whole(tensor):
-        return None if tensor is None else tensor.detach().to(x.dtype).contiguous()
+        if tensor is None:
+            return None
+        return (tensor.detach() if types else tensor.detach().to(x.dtype)).contiguous()
 
     stored = dict(zip(call.step.sequences, (s.contiguous() for s in sequences), strict=True))
     stored["h"] = h.contiguous()
@@ -220,22 +224,26 @@ def _backward(runner, cell, training, keep, x, lengths, params, state, below, no
     return _runner(runner).backward(call, stored, gradients, finals, want_x)
 
 
-def _shapes(cell, training, keep, gradients, x):
+def _shapes(runner, cell, training, keep, gradients, x):
     step = trace(cell_from_text(cell), training, _names(keep), gradients)
     frames, batch = x.shape[:2]
-    widths = ["h", *step.sequences]
-    found = [x.new_empty((frames, batch, step.widths[n])) for n in widths]
+    names, types = ["h", *step.sequences], _runner(runner).types
+    dtypes = types(step, x.dtype) if types else [x.dtype] * len(names)
+    found = [
+        x.new_empty((frames, batch, step.widths[n]), dtype=d)
+        for n, d in zip(names, dtypes, strict=True)
+    ]
     return found + [x.new_empty((batch, n)) for n in step.plan.cell.states().values()]
 
 
 @torch.library.register_fake("gatedrnn::infer")
 def _infer_fake(runner, cell, training, keep, x, *rest):
-    return _shapes(cell, training, keep, False, x)
+    return _shapes(runner, cell, training, keep, False, x)
 
 
 @torch.library.register_fake("gatedrnn::train")
 def _train_fake(runner, cell, training, keep, x, *rest):
-    return _shapes(cell, training, keep, True, x)
+    return _shapes(runner, cell, training, keep, True, x)
 
 
 @torch.library.register_fake("gatedrnn::backward")
@@ -313,8 +321,8 @@ def run(
 ) -> Result:
     """Runs a cell through a fused runner's operators.
 
-    Half precisions are widened to float32 here and narrowed again on the way out: between the two
-    everything, products included, is float32.
+    Unless the runner computes in them, half precisions are widened to float32 here and narrowed
+    again on the way out: between the two everything, products included, is float32.
 
     Arguments
     ---------
@@ -354,16 +362,17 @@ def run(
     seed = None
     if cell.samples(training):
         seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=x.device)
-    weights = [params[n].to(wide) for n in plan.parameters]
-    states = [state[n].to(wide) for n in cell.states()]
-    unders = [below[n].to(wide) for n in cell.below()]
+    working = narrow if _runner(runner).types else wide
+    weights = [params[n].to(working) for n in plan.parameters]
+    states = [state[n].to(working) for n in cell.states()]
+    unders = [below[n].to(working) for n in cell.below()]
     text, names = cell_to_text(cell), " ".join(keep)
     wants = torch.is_grad_enabled() and any(
         t.requires_grad for t in (x, *weights, *states, *unders)
     )
     operator = torch.ops.gatedrnn.train if wants else torch.ops.gatedrnn.infer
     found = operator(
-        runner, text, training, names, x.to(wide), lengths, weights, states, unders,
+        runner, text, training, names, x.to(working), lengths, weights, states, unders,
         list(noise.values()), reverse, seed,
     )  # fmt: skip
     output = found[0].to(narrow)

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -38,6 +39,9 @@ class Runner:
         Why it is worth taking, for ``explain``.
     slow : str
         Where it is a fallback: the cure, which a warning names.
+    types : callable or None
+        Where it computes half precisions itself: ``(step, dtype)`` -> dtypes of ``h`` and of the
+        sequences that its forward returns. ``None``: it is given float32 in their place.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Runner:
     backward: Callable
     reason: str
     slow: str = ""
+    types: Callable[[Any, torch.dtype], list[torch.dtype]] | None = None
 
 
 _RUNNERS: dict[str, Runner] = {}

@@ -29,15 +29,19 @@ class Tiles:
     units : dict
         Width of a segment -> units.
     summed : int
-        Step of a product's summed axis (step path).
+        Longest block of a product's summed axis.
     warps : int
         Warps of a program.
+    split : int
+        Into how many parts a block of a summed axis is cut, so that the warps share it instead of
+        one making a long chain of dependent products (paths with the loop inside).
     """
 
     rows: int
     units: dict[int, int]
     summed: int
     warps: int
+    split: int = 1
 
     def grid(self, batch: int, widths) -> tuple[int, int]:
         """Number of programs along units and sequences."""
@@ -74,7 +78,7 @@ def step_tiles(layout: Layout, batch: int, dtype: torch.dtype) -> Tiles:
     >>> from gatedrnn.cells import RAN
     >>> from gatedrnn.engine.trace import trace
     >>> step_tiles(Layout(trace(RAN(input_size=3, hidden_size=8))), 20, torch.float32)
-    Tiles(rows=32, units={8: 16}, summed=32, warps=4)
+    Tiles(rows=32, units={8: 16}, summed=32, warps=4, split=1)
     """
     widths = {s.width for s in layout.segments}
     wide = dtype.itemsize >= 4
@@ -106,18 +110,24 @@ def loop_tiles(layout: Layout, batch: int, dtype: torch.dtype, processors: int) 
     >>> from gatedrnn.engine.trace import trace
     >>> sizes = {"input_size": 80, "hidden_size": 1024}
     >>> loop_tiles(Layout(trace(LSTMP(**sizes))), 16, torch.bfloat16, 132)
-    Tiles(rows=16, units={1024: 8}, summed=0, warps=4)
+    Tiles(rows=16, units={1024: 8}, summed=1024, warps=8, split=8)
     >>> loop_tiles(Layout(trace(SlimLSTM(variant="10", **sizes))), 16, torch.float32, 132)
-    Tiles(rows=1, units={1024: 64}, summed=0, warps=2)
+    Tiles(rows=1, units={1024: 64}, summed=16, warps=2, split=1)
     """
     widths = {s.width for s in layout.segments}
     if layout.is_elementwise:
         # One unit of one sequence for each thread.
-        return Tiles(1, dict.fromkeys(widths, 64), 0, 2)
+        return Tiles(1, dict.fromkeys(widths, 64), 16, 2)
     rows = _power(batch, 16, 64)
     programs = max(1, processors // _blocks(batch, rows))
     units = {w: _power(_blocks(w, programs), 8, 128) for w in widths}
-    return Tiles(rows, units, 0, 4)
+    warps = 8 if rows * max(widths) >= 16 * 1024 else 4
+    # The rows of one block stay below 32 registers of each thread; without tensor cores both
+    # factors are in registers, and the compiler needs some for the products of both.
+    summed = warps * 4096 // (rows * dtype.itemsize)
+    if dtype.itemsize >= 4:
+        summed //= 2
+    return Tiles(rows, units, max(16, summed), warps, warps)
 
 
 def table(
@@ -215,7 +225,7 @@ def run_steps(
     entries: list[int],
     frames: int,
     batch: int,
-    dtype: torch.dtype,
+    tiles: Tiles,
     device: torch.device,
 ) -> None:
     """Runs the step path over a sequence.
@@ -230,14 +240,15 @@ def run_steps(
         Direction.
     entries : list of int
         The table.
-    frames, batch : int
-        T and B.
-    dtype : torch.dtype
-        Of the input.
+    frames : int
+        T.
+    batch : int
+        B.
+    tiles : Tiles
+        Sizes of tiles.
     device : torch.device
         Where.
     """
-    tiles = step_tiles(layout, batch, dtype)
     indices = list(range(len(layout.segments)))
     name = source.BACKWARD if backward else source.FORWARD
     plan = []
@@ -269,17 +280,28 @@ def run_loop(
     backward: bool,
     entries: list[int],
     batch: int,
-    dtype: torch.dtype,
+    tiles: Tiles,
     device: torch.device,
 ) -> None:
     """Runs a whole sequence in one launch: the persistent path, or the elementwise scan.
 
     Arguments
     ---------
-    layout, module, backward, entries, batch, dtype, device
-        As in :func:`run_steps`.
+    layout : Layout
+        The cell.
+    module : module
+        Its printed kernels.
+    backward : bool
+        Direction.
+    entries : list of int
+        The table.
+    batch : int
+        B.
+    tiles : Tiles
+        Those the kernels were printed for.
+    device : torch.device
+        Where.
     """
-    tiles = loop_tiles(layout, batch, dtype, processors(device))
     widths = list(dict.fromkeys(s.width for s in layout.segments))
     kernel = getattr(module, source.LOOP_BACKWARD if backward else source.LOOP_FORWARD)
     grid = (*tiles.grid(batch, widths), 1)

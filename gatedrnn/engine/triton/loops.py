@@ -25,13 +25,15 @@ from gatedrnn.engine.triton.printing import Lines
 SMALLEST = 16
 
 
-def blocks(size: int) -> list[tuple[int, int]]:
+def blocks(size: int, most: int) -> list[tuple[int, int]]:
     """Cuts a summed axis into powers of two, as tiles have to be.
 
     Arguments
     ---------
     size : int
         Its length.
+    most : int
+        Greatest length of a block.
 
     Returns
     -------
@@ -40,13 +42,13 @@ def blocks(size: int) -> list[tuple[int, int]]:
 
     Example
     -------
-    >>> blocks(650), blocks(5)
+    >>> blocks(650, 1024), blocks(5, 1024)
     ([(0, 512), (512, 128), (640, 16)], [(0, 16)])
     """
     found, start = [], 0
     while start < size:
         length = SMALLEST
-        while length * 2 <= size - start:
+        while length * 2 <= min(most, size - start):
             length *= 2
         found.append((start, length))
         start += length
@@ -56,7 +58,7 @@ def blocks(size: int) -> list[tuple[int, int]]:
 class LoopPrinter(KernelPrinter):
     """Prints the kernel of one direction of a whole layer."""
 
-    def kernel(self, name: str, split: int) -> str:
+    def kernel(self, name: str, split: int, most: int) -> str:
         """The kernel's source.
 
         Arguments
@@ -64,14 +66,15 @@ class LoopPrinter(KernelPrinter):
         name : str
             Name of the kernel.
         split : int
-            Into how many parts a product's summed axis is cut, so that the warps share it instead
-            of one making a long chain of dependent products.
+            Into how many parts a block of a product's summed axis is cut.
+        most : int
+            Longest block.
 
         Returns
         -------
         str
         """
-        self.split, self.used, self.lines = split, {}, Lines(2)
+        self.split, self.most, self.used, self.lines = split, most, {}, Lines(2)
         self.before, self.resident, self.after = Lines(1), Lines(1), Lines(1)
         self.frame_inputs: dict[str, Callable[[str], str]] = {}
         self.constants: dict[str, str] = {}
@@ -163,7 +166,7 @@ class LoopPrinter(KernelPrinter):
         begun: set[str] = set()
         for number, (_, group) in enumerate(groupby(dots, key=lambda d: d.rows)):
             together = list(group)
-            for start, length in blocks(together[0].size):
+            for start, length in blocks(together[0].size, self.most):
                 parts = min(self.split, length // SMALLEST)
                 name = f"{index}_{number}_{start}"
                 ks = self.summed_units(name, together[0], start, length, parts)

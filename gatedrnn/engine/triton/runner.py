@@ -14,6 +14,7 @@ import torch
 from gatedrnn.engine.operators import Call
 from gatedrnn.engine.plan import INPUT
 from gatedrnn.engine.select import Runner
+from gatedrnn.engine.trace import Step
 from gatedrnn.engine.triton import dispatch, launch, source
 from gatedrnn.engine.triton.layout import ALL, INDEX, ONE, WIDE, Buffer, Layout
 
@@ -55,16 +56,21 @@ def _launch(call: Call, layout: Layout, tensors: Tensors, backward: bool, gradie
     device, dtype = call.x.device, call.x.dtype
     path = dispatch.path(layout, device, dtype)
     loop = path != dispatch.STEP
-    module = source.kernels(layout, call.reverse, dtype, loop, gradients)
+    if loop:
+        tiles = launch.loop_tiles(layout, batch, dtype, launch.processors(device))
+        cut = (tiles.split, tiles.summed)
+    else:
+        tiles, cut = launch.step_tiles(layout, batch, dtype), None
+    module = source.kernels(layout, call.reverse, dtype, gradients, cut)
     buffers = layout.backward if backward else layout.forward
     if loop and not layout.is_elementwise:
         # Counters of the waits, one for each group of programs: every launch begins at zero.
         tensors["sync"] = torch.zeros(batch, dtype=torch.int32, device=device)
     entries = launch.table(buffers, tensors, frames)
     if loop:
-        launch.run_loop(layout, module, backward, entries, batch, dtype, device)
+        launch.run_loop(layout, module, backward, entries, batch, tiles, device)
     else:
-        launch.run_steps(layout, module, backward, entries, frames, batch, dtype, device)
+        launch.run_steps(layout, module, backward, entries, frames, batch, tiles, device)
 
 
 def forward(call: Call) -> list[torch.Tensor]:
@@ -267,4 +273,20 @@ def _outer(dz: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     return dz.flatten(0, -2).t() @ values.flatten(0, -2)
 
 
-RUNNERS = (Runner("triton", 20, dispatch.obstacle, forward, backward, "printed Triton kernels"),)
+def _types(step: Step, dtype: torch.dtype) -> list[torch.dtype]:
+    """Types of ``h`` and of the sequences that the forward returns."""
+    layout, wide = source.layout_of(step), torch.promote_types(dtype, torch.float32)
+    return [wide if layout.sequence_type(n) == WIDE else dtype for n in ("h", *step.sequences)]
+
+
+RUNNERS = (
+    Runner(
+        name="triton",
+        rank=20,
+        obstacle=dispatch.obstacle,
+        forward=forward,
+        backward=backward,
+        reason="kernels printed for this cell",
+        types=_types,
+    ),
+)

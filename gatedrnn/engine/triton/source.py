@@ -67,7 +67,11 @@ def _temporary_folder() -> Path:
 
 
 def print_module(
-    layout: Layout, reverse: bool, dtype: torch.dtype, loop: bool, gradients: bool, split: int = 4
+    layout: Layout,
+    reverse: bool,
+    dtype: torch.dtype,
+    gradients: bool,
+    cut: tuple[int, int] | None = None,
 ) -> str:
     """Prints all kernels of a step for one path.
 
@@ -79,12 +83,11 @@ def print_module(
         Direction in time.
     dtype : torch.dtype
         Of the input and the weights.
-    loop : bool
-        The kernels with the time loop inside, rather than the step path's.
     gradients : bool
         Whether the backward is wanted.
-    split : int
-        See :class:`gatedrnn.engine.triton.loops.LoopPrinter`.
+    cut : tuple of int or None
+        ``None``: the step path's kernels. Else those with the time loop inside: parts and length
+        of a product's blocks, see :class:`gatedrnn.engine.triton.launch.Tiles`.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def print_module(
     >>> from gatedrnn.cells import RAN
     >>> from gatedrnn.engine.trace import trace
     >>> layout = Layout(trace(RAN(input_size=3, hidden_size=8)))
-    >>> text = print_module(layout, False, torch.float32, loop=True, gradients=True)
+    >>> text = print_module(layout, False, torch.float32, gradients=True, cut=(4, 512))
     >>> "def loop_backward(table, B, BB: tl.constexpr, BU_8: tl.constexpr)" in text
     True
     """
@@ -104,9 +107,9 @@ def print_module(
     wide = TYPES[torch.promote_types(dtype, torch.float32)]
     kernels = []
     for backward in (False, True) if gradients else (False,):
-        if loop:
+        if cut is not None:
             printer = LoopPrinter(layout, backward, reverse, store, wide)
-            kernels.append(printer.kernel(LOOP_BACKWARD if backward else LOOP_FORWARD, split))
+            kernels.append(printer.kernel(LOOP_BACKWARD if backward else LOOP_FORWARD, *cut))
             continue
         for index in range(len(layout.segments)):
             printer = StepPrinter(layout, backward, reverse, store, wide)
@@ -152,23 +155,35 @@ def load(text: str) -> ModuleType:
 _MODULES: dict[tuple, ModuleType] = {}
 
 
-def kernels(layout: Layout, reverse: bool, dtype: torch.dtype, loop: bool, gradients: bool):
+def kernels(
+    layout: Layout,
+    reverse: bool,
+    dtype: torch.dtype,
+    gradients: bool,
+    cut: tuple[int, int] | None = None,
+) -> ModuleType:
     """The imported kernels of a step, made once in a process.
 
     Arguments
     ---------
     layout : Layout
         The step.
-    reverse, dtype, loop, gradients
+    reverse : bool
+        Direction in time.
+    dtype : torch.dtype
+        Of the input and the weights.
+    gradients : bool
+        Whether the backward is wanted.
+    cut : tuple of int or None
         As in :func:`print_module`.
 
     Returns
     -------
     module
     """
-    key = (id(layout), reverse, dtype, loop, gradients)
+    key = (id(layout), reverse, dtype, gradients, cut)
     if key not in _MODULES:
-        _MODULES[key] = load(print_module(layout, reverse, dtype, loop, gradients))
+        _MODULES[key] = load(print_module(layout, reverse, dtype, gradients, cut))
     return _MODULES[key]
 
 
