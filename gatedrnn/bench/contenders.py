@@ -114,6 +114,59 @@ def ours(key: str, **options: Any) -> Contender:
     return Contender(label, build, {"recurrence": cell.key, **options})
 
 
+class Streamed(nn.Module):
+    """A compiled stream in the place of a stack that carries its state.
+
+    Arguments
+    ---------
+    stack : nnet.RecurrentStack
+        What is streamed.
+    quantize : str or None
+        As :class:`gatedrnn.nnet.StreamingStack` takes it.
+
+    Example
+    -------
+    >>> Streamed(nnet.RAN(4, input_size=3), None)(torch.rand(1, 1, 3))[0].shape
+    torch.Size([1, 1, 4])
+    """
+
+    def __init__(self, stack: nnet.RecurrentStack, quantize: str | None) -> None:
+        super().__init__()
+        self._stream = nnet.StreamingStack(stack, quantize)
+
+    def forward(self, x: torch.Tensor, state: None = None) -> tuple[torch.Tensor, None]:
+        """One frame, (1, 1, features); the stream keeps its state itself."""
+        return self._stream(x[:, 0]).unsqueeze(1), None
+
+
+def streamed(key: str, quantize: str | None = None, **options: Any) -> Contender:
+    """One of our recurrences as a compiled stream.
+
+    Arguments
+    ---------
+    key : str
+        As ``gatedrnn list`` prints it.
+    quantize : str or None
+        ``"int8"`` for 8-bit weights.
+    **options : Any
+        The recurrence's options.
+
+    Returns
+    -------
+    Contender
+
+    Example
+    -------
+    >>> streamed("ran", "int8").name
+    'ran streamed int8'
+    """
+    whole = ours(key, **options)
+    label = f"{whole.name} streamed" + (f" {quantize}" if quantize else "")
+    return Contender(
+        label, lambda s: Streamed(whole.build(s), quantize), whole.options | {"quantize": quantize}
+    )
+
+
 def torch_lstm() -> Contender:
     """``torch.nn.LSTM``, without projection whatever the shape."""
     return Contender(

@@ -11,6 +11,7 @@ from gatedrnn.bench.contenders import (
     ligru,
     ours,
     products,
+    streamed,
     torch_gru,
     torch_lstm,
     torch_lstm_proj,
@@ -87,7 +88,8 @@ def against_ligru() -> Iterator[Race]:
 
 def stream() -> Iterator[Race]:
     """One frame of one sequence through ten layers."""
-    own = (ours("lstmp"), ours("residual"), ours("ran"), ours("slim", variant="3"))
+    keys = ("lstmp", "residual", "ran")
+    own = [ours("lstmp"), *(streamed(k, q) for k in keys for q in (None, "int8"))]
     for hidden in (320, 512, 1024):
         yield Race((torch_lstm(), *own), Shape(1, 1, hidden, layers=10), "stream")
 

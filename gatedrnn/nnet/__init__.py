@@ -12,6 +12,7 @@ from gatedrnn.nnet.classes import make_classes
 from gatedrnn.nnet.layer import RecurrentLayer
 from gatedrnn.nnet.lengths import frame_counts
 from gatedrnn.nnet.stack import RecurrentStack, RecurrentStackCell
+from gatedrnn.nnet.streaming import StreamingStack
 
 #: Name -> class, of every stack and every ``*Cell`` twin.
 CLASSES = make_classes(CELLS, module=__name__)
@@ -54,6 +55,7 @@ __all__ = [
     "RecurrentLayer",
     "RecurrentStack",
     "RecurrentStackCell",
+    "StreamingStack",
     "build",
     "frame_counts",
     *CLASSES,
