@@ -54,6 +54,7 @@ _TEXT = (
     Fault("text-empty", "skipped", "the transcript holds no words"),
     Fault("characters-unknown", "skipped", "characters outside of the character set"),
     Fault("characters-removed", "mended", "characters outside of the character set were removed"),
+    Fault("speaker-missing", "mended", "a row without a speaker: called `unknown`"),
     Fault("column-missing", "skipped", "a field that every row needs is missing or empty"),
     Fault("value-unreadable", "skipped", "a field holds what cannot be read"),
     Fault("id-repeated", "skipped", "this identifier was seen before"),

@@ -107,7 +107,13 @@ def prepare(
     # A run that is killed half-way must not look like the one before it.
     (out / STAMP).unlink(missing_ok=True)
     report = Report(corpus)
-    made = make(report)
+    try:
+        made = make(report)
+    except ValueError:
+        # What led to the error is in the report: it is of use even then.
+        report.write(report_path)
+        report.log()
+        raise
     report.figures["splits"] = {split: figures_of(made[split]) for split in splits}
     for split in splits:
         write_csv(csv[split], made[split])

@@ -26,10 +26,11 @@ _RECORDINGS = {"train": (133, 136), "dev": (18, 18), "eval": (16, 16)}
 _HOURS = (74.0, 77.0)
 
 _WHY_TRAIN_DIFFERS = (
-    "train has 66,784 unsplit utterances with words, not 67,317: IB4005 (533 of them) shares "
-    "speakers with dev and is left out, as in lhotse, SpeechBrain and pyannote; --include-ib4005 "
-    "brings it back. lhotse's own 65,557 are fewer, since three recordings are missing or skipped "
-    "there. Eleven segments that hold nothing but dots are named under text-empty."
+    "The complete annotations give 66,784 train utterances, not 67,317: IB4005 (533 of them) "
+    "shares speakers with dev and is left out, as in lhotse, SpeechBrain and pyannote; "
+    "--include-ib4005 brings it back, and the count to 67,317 exactly. lhotse's own 65,557 are "
+    "fewer, since three recordings are missing or skipped there. Eleven segments that hold "
+    "nothing but dots are named under text-empty."
 )
 _WHY_WORDS30 = (
     "words30 splits at full stops only; Kaldi, which splits at question marks too, counts 105,149 "
