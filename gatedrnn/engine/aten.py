@@ -175,6 +175,8 @@ LOWERINGS: dict[Any, Callable[..., Operand]] = {
     aten.tanh_backward.default: _tanh_backward,
     aten.threshold_backward.default: _threshold_backward,
     aten.pow.Tensor_Scalar: _pow,
+    # The gradient of torch.maximum and torch.minimum.
+    aten.masked_fill.Scalar: lambda b, x, mask, value: b.emit("where", mask, value, x),
     aten.reciprocal.default: lambda b, x: b.emit("div", 1.0, x),
     aten.square.default: lambda b, x: b.mul(x, x),
     aten.rsqrt.default: lambda b, x: b.emit("div", 1.0, b.emit("sqrt", x)),
