@@ -1,0 +1,333 @@
+"""Decoding of connectionist temporal classification: greedy, prefix beam search, word times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torchaudio.functional import forced_align
+
+#: The token that stands for nothing.
+BLANK = 0
+
+
+class Tokens(Protocol):
+    """What turns tokens into text, such as :class:`gatedrnn.training.tokens.Characters`."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens."""
+
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Words with the first of their tokens and the one after the last."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One way to read an utterance.
+
+    Arguments
+    ---------
+    tokens : tuple of int
+        What was read, without blanks.
+    score : float
+        Log-probability, summed over the alignments that the search has kept.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with its time.
+
+    Arguments
+    ---------
+    word : str
+        The word.
+    start : float
+        Begin, in seconds.
+    end : float
+        End, in seconds.
+    confidence : float
+        Mean probability of its tokens in the frames in which they stand.
+    """
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
+    """Takes the best token of each frame, repetitions as one, without blanks.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor
+        (batch, frames, tokens).
+    counts : torch.Tensor
+        Frames of each utterance, (batch,).
+
+    Returns
+    -------
+    list of Hypothesis
+        One per utterance; its score is that of the best alignment.
+
+    Example
+    -------
+    >>> probs = torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    >>> greedy(probs.log().unsqueeze(0), torch.tensor([4]))[0].tokens
+    (1, 1)
+    """
+    scores, best = (value.cpu() for value in log_probs.max(-1))
+    found = []
+    for score, path, count in zip(scores, best, counts.tolist(), strict=True):
+        tokens = torch.unique_consecutive(path[:count]).tolist()
+        found.append(Hypothesis(tuple(t for t in tokens if t != BLANK), float(score[:count].sum())))
+    return found
+
+
+def prefix_beam_search(
+    log_probs: torch.Tensor,
+    counts: torch.Tensor,
+    beam_size: int = 16,
+    n_best: int | None = None,
+    min_log_prob: float = -8.0,
+) -> list[list[Hypothesis]]:
+    """Finds the likeliest readings, adding up the alignments of each.
+
+    With beams wide enough it is exact. SpeechBrain's ``CTCPrefixBeamSearcher`` finds the same, as a
+    test shows; this one takes a half to a third of its time at the same pruning, and returns the
+    tokens, without which there is no alignment and so no word times.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor
+        (batch, frames, tokens).
+    counts : torch.Tensor
+        Frames of each utterance, (batch,).
+    beam_size : int
+        Readings that are kept from frame to frame.
+    n_best : int or None
+        How many to return; ``None`` for all that are kept.
+    min_log_prob : float
+        Tokens less likely than this in a frame are not tried there (the best one always is).
+
+    Returns
+    -------
+    list of list of Hypothesis
+        For each utterance the best reading first.
+
+    Example
+    -------
+    >>> probs = torch.tensor([[0.6, 0.4], [0.6, 0.4]])
+    >>> for found in prefix_beam_search(probs.log().unsqueeze(0), torch.tensor([2]))[0]:
+    ...     print(found.tokens, round(math.exp(found.score), 2))
+    (1,) 0.64
+    () 0.36
+    """
+    if beam_size < 1:
+        raise ValueError(f"beam_size must be at least 1, not {beam_size}")
+    return [
+        _search(scores[:count].double().cpu(), beam_size, min_log_prob)[:n_best]
+        for scores, count in zip(log_probs, counts.tolist(), strict=True)
+    ]
+
+
+def _search(scores: torch.Tensor, beam_size: int, min_log_prob: float) -> list[Hypothesis]:
+    nothing = -math.inf
+    # Prefix -> log-probability of the alignments that end in a blank, and in its last token.
+    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, nothing)}
+    tried = scores > min_log_prob
+    tried.scatter_(1, scores.argmax(1, keepdim=True), True)
+    for row, mask in zip(scores, tried, strict=True):
+        tokens = [(t, float(row[t])) for t in mask.nonzero().squeeze(1).tolist() if t != BLANK]
+        blank = float(row[BLANK])
+        grown: dict[tuple[int, ...], tuple[float, float]] = {}
+        for prefix, (in_blank, in_token) in beams.items():
+            both = _add(in_blank, in_token)
+            last = prefix[-1] if prefix else None
+            old_blank, old_token = grown.get(prefix, (nothing, nothing))
+            stay = nothing if last is None else in_token + float(row[last])
+            grown[prefix] = (_add(old_blank, both + blank), _add(old_token, stay))
+            for token, score in tokens:
+                # The same token again is another one only after a blank.
+                came = in_blank if token == last else both
+                if came == nothing:
+                    continue
+                longer = (*prefix, token)
+                old_blank, old_token = grown.get(longer, (nothing, nothing))
+                grown[longer] = (old_blank, _add(old_token, came + score))
+        ranked = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))
+        beams = dict(ranked[:beam_size])
+    return [Hypothesis(prefix, _add(*ends)) for prefix, ends in beams.items()]
+
+
+def _add(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    high, low = (a, b) if a >= b else (b, a)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesis]:
+    """Readings of different text: those that differ in spaces only are added up.
+
+    Arguments
+    ---------
+    hypotheses : sequence of Hypothesis
+        Readings, the best first.
+    tokens : Tokens
+        What spells words.
+
+    Returns
+    -------
+    list of Hypothesis
+        The best first, each with the tokens of its likeliest spelling.
+
+    Example
+    -------
+    >>> from gatedrnn.training.tokens import Characters
+    >>> found = [Hypothesis((2,), -1.0), Hypothesis((), -1.2), Hypothesis((1, 2), -1.5)]
+    >>> for h in distinct(found, Characters(["<blank>", " ", "A"])):
+    ...     print(h.tokens, round(h.score, 3))
+    (2,) -0.526
+    () -1.2
+    """
+    merged: dict[str, Hypothesis] = {}
+    for hypothesis in hypotheses:
+        text = tokens.decode(hypothesis.tokens)
+        best = merged.get(text, hypothesis)
+        score = hypothesis.score if best is hypothesis else _add(best.score, hypothesis.score)
+        merged[text] = Hypothesis(best.tokens, score)
+    return sorted(merged.values(), key=lambda h: -h.score)
+
+
+def word_times(
+    log_probs: torch.Tensor, hypothesis: Hypothesis, tokens: Tokens, seconds_per_frame: float
+) -> list[Word]:
+    """When each word of a reading was said, by the best alignment of its tokens.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor
+        Of one utterance, without padding, (frames, tokens).
+    hypothesis : Hypothesis
+        The reading.
+    tokens : Tokens
+        What spells words.
+    seconds_per_frame : float
+        Duration of a frame.
+
+    Returns
+    -------
+    list of Word
+
+    Raises
+    ------
+    ValueError
+        If the utterance has too few frames for the reading.
+
+    Example
+    -------
+    >>> from gatedrnn.training.tokens import Characters
+    >>> spelling = Characters(["<blank>", " ", "A", "B"])
+    >>> path = torch.tensor([0, 2, 2, 1, 0, 3, 3, 0])
+    >>> log_probs = torch.nn.functional.one_hot(path, 4).mul(9.0).log_softmax(-1)
+    >>> for w in word_times(log_probs, Hypothesis((2, 1, 3), 0.0), spelling, 0.04):
+    ...     print(w.word, round(w.start, 2), round(w.end, 2), round(w.confidence, 2))
+    A 0.04 0.12 1.0
+    B 0.2 0.28 1.0
+    """
+    found = list(hypothesis.tokens)
+    if not found:
+        return []
+    repeated = sum(a == b for a, b in zip(found, found[1:], strict=False))
+    if len(log_probs) < len(found) + repeated:
+        raise ValueError(
+            f"{len(found)} tokens, {repeated} of them repeated, do not fit into "
+            f"{len(log_probs)} frames"
+        )
+    path, scores = forced_align(
+        log_probs.float().cpu().unsqueeze(0),
+        torch.tensor([found], dtype=torch.int32),
+        blank=BLANK,
+    )
+    spans = _spans(path[0].tolist())
+    probs = scores[0].exp().tolist()
+    words = []
+    for word, first, after in tokens.words(found):
+        frames = [f for a, b in spans[first:after] for f in range(a, b)]
+        words.append(
+            Word(
+                word,
+                spans[first][0] * seconds_per_frame,
+                spans[after - 1][1] * seconds_per_frame,
+                sum(probs[f] for f in frames) / len(frames),
+            )
+        )
+    return words
+
+
+def _spans(path: list[int]) -> list[tuple[int, int]]:
+    """First frame, and frame after the last, of each token of an alignment."""
+    spans: list[tuple[int, int]] = []
+    before = BLANK
+    for frame, token in enumerate(path):
+        if token != BLANK:
+            if token == before:
+                spans[-1] = (spans[-1][0], frame + 1)
+            else:
+                spans.append((frame, frame + 1))
+        before = token
+    return spans
+
+
+def n_best_record(
+    utterance: str,
+    reference: str,
+    hypotheses: Sequence[Hypothesis],
+    words: Sequence[Word],
+    tokens: Tokens,
+) -> dict[str, Any]:
+    """One line of an n-best file, as plain data.
+
+    Arguments
+    ---------
+    utterance : str
+        Its name.
+    reference : str
+        What was said.
+    hypotheses : sequence of Hypothesis
+        Readings, the best first.
+    words : sequence of Word
+        Word times of the best one.
+    tokens : Tokens
+        What spells words.
+
+    Returns
+    -------
+    dict
+        ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
+        "confidence"}]}``: times in seconds from the beginning of the utterance.
+    """
+    return {
+        "id": utterance,
+        "ref": reference,
+        "hyps": [
+            {"text": tokens.decode(h.tokens), "score": round(h.score, 4), "tokens": len(h.tokens)}
+            for h in hypotheses
+        ],
+        "words": [
+            {
+                "word": w.word,
+                "start": round(w.start, 3),
+                "end": round(w.end, 3),
+                "confidence": round(w.confidence, 4),
+            }
+            for w in words
+        ],
+    }

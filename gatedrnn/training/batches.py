@@ -1,0 +1,219 @@
+"""Batches of utterances of about the same length, made anew in every epoch and shared by ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+
+
+class EpochBatchSampler(Sampler[list[int]]):
+    """Training batches bounded by their padded duration; an epoch's batches follow from its number.
+
+    Utterances are sorted by a length with noise on it and cut into batches, which are then put in
+    random order: batches have little padding, other members in every epoch, and can be found again
+    when training goes on in the middle of one.
+
+    Under data parallelism a batch is made for all ranks together, and each takes its share of the
+    utterances: N processes train on the very batches of one process with N times the bounds.
+
+    Arguments
+    ---------
+    durations : sequence of float
+        Duration of every utterance, in seconds.
+    max_seconds : float
+        Longest duration times number of utterances, of one process's share. An utterance that is
+        longer makes a batch of its own.
+    max_size : int or None
+        Most utterances in one process's share.
+    spread : float
+        How far lengths are perturbed before sorting: 0 gives the least padding, 1 mixes well.
+    ascending_epochs : int
+        Begin with so many epochs in the order of length, shortest first: connectionist temporal
+        classification starts more easily on short utterances.
+    seed : int
+        Decides all batches.
+    rank : int
+        This process.
+    world : int
+        Number of processes.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer utterances than processes, or a bound is not positive.
+
+    Example
+    -------
+    >>> sampler = EpochBatchSampler([1.0, 5.0, 2.0, 4.0, 3.0, 1.5], max_seconds=6.0, seed=1)
+    >>> first = list(sampler)
+    >>> sorted(i for batch in first for i in batch)
+    [0, 1, 2, 3, 4, 5]
+    >>> sampler.set_epoch(2)
+    >>> list(sampler) == first
+    False
+    """
+
+    def __init__(
+        self,
+        durations: Sequence[float],
+        max_seconds: float,
+        *,
+        max_size: int | None = None,
+        spread: float = 0.1,
+        ascending_epochs: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if len(durations) < world:
+            raise ValueError(
+                f"there are {len(durations)} training utterances for {world} processes: every "
+                "process needs at least one"
+            )
+        _check_bounds(max_seconds, max_size)
+        if not 0.0 <= spread <= 1.0:
+            raise ValueError(f"spread must be in [0, 1], not {spread}")
+        self.durations = torch.as_tensor(durations, dtype=torch.float64)
+        self.max_seconds, self.max_size = max_seconds, max_size
+        self.spread, self.ascending_epochs = spread, ascending_epochs
+        self.seed, self.rank, self.world = seed, rank, world
+        self.set_epoch(1)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the batches of an epoch.
+
+        Arguments
+        ---------
+        epoch : int
+            Number of the epoch, from 1.
+        """
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        noise = torch.rand(len(self.durations), generator=generator, dtype=torch.float64)
+        order = torch.argsort(self.durations * (1.0 + self.spread * (2.0 * noise - 1.0)))
+        batches = cut(
+            order.tolist(),
+            self.durations.tolist(),
+            self.max_seconds * self.world,
+            None if self.max_size is None else self.max_size * self.world,
+        )
+        batches = _fill(batches, self.world)
+        if epoch > self.ascending_epochs:
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+        #: Batches of all processes together.
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            # Dealt out in the order of length, so that shares are about equally long.
+            dealt = sorted(batch, key=lambda i: (-float(self.durations[i]), i))
+            yield dealt[self.rank :: self.world]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class EvaluationBatchSampler(Sampler[list[int]]):
+    """Batches for validation and test: always the same, whole batches going to the ranks in turn.
+
+    No batch depends on the number of processes, so that each utterance is computed in the same
+    company, to the last bit, by one process and by many.
+
+    Arguments
+    ---------
+    durations : sequence of float
+        Duration of every utterance, in seconds.
+    max_seconds : float
+        Longest duration times number of utterances of a batch.
+    max_size : int or None
+        Most utterances of a batch.
+    rank : int
+        This process.
+    world : int
+        Number of processes.
+
+    Example
+    -------
+    >>> one = EvaluationBatchSampler([1.0, 3.0, 2.0], max_seconds=4.0)
+    >>> list(one)
+    [[1], [2, 0]]
+    >>> list(EvaluationBatchSampler([1.0, 3.0, 2.0], max_seconds=4.0, rank=1, world=2))
+    [[2, 0]]
+    """
+
+    def __init__(
+        self,
+        durations: Sequence[float],
+        max_seconds: float,
+        *,
+        max_size: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        _check_bounds(max_seconds, max_size)
+        order = sorted(range(len(durations)), key=lambda i: (-durations[i], i))
+        self.batches = cut(order, durations, max_seconds, max_size)[rank::world]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def cut(
+    order: Sequence[int], durations: Sequence[float], max_seconds: float, max_size: int | None
+) -> list[list[int]]:
+    """Cuts a sequence of utterances into batches of bounded padded duration.
+
+    Arguments
+    ---------
+    order : sequence of int
+        Utterances, in the order in which they are to be put together.
+    durations : sequence of float
+        Duration of every utterance.
+    max_seconds : float
+        Longest duration times number of utterances of a batch.
+    max_size : int or None
+        Most utterances of a batch.
+
+    Returns
+    -------
+    list of list of int
+
+    Example
+    -------
+    >>> cut([0, 1, 2], [1.0, 2.0, 3.0], max_seconds=4.0, max_size=None)
+    [[0, 1], [2]]
+    """
+    batches: list[list[int]] = []
+    longest = 0.0
+    for index in order:
+        longest = max(longest, durations[index])
+        size = len(batches[-1]) + 1 if batches else 1
+        fits = longest * size <= max_seconds and (max_size is None or size <= max_size)
+        if batches and fits:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+            longest = durations[index]
+    return batches
+
+
+def _check_bounds(max_seconds: float, max_size: int | None) -> None:
+    if not max_seconds > 0:
+        raise ValueError(f"max_seconds of a batch must be above 0, not {max_seconds}")
+    if max_size is not None and max_size < 1:
+        raise ValueError(f"max_size of a batch must be at least 1, not {max_size}")
+
+
+def _fill(batches: list[list[int]], world: int) -> list[list[int]]:
+    """Joins batches that have too few utterances for every rank to get one."""
+    filled: list[list[int]] = []
+    for batch in batches:
+        if filled and (len(batch) < world or len(filled[-1]) < world):
+            filled[-1] = filled[-1] + batch
+        else:
+            filled.append(batch)
+    return filled

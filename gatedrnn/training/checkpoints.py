@@ -1,0 +1,393 @@
+"""Checkpoints that a killed process leaves whole, and that bring back every random number."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from speechbrain.utils.checkpoints import (
+    METAFNAME,
+    Checkpoint,
+    Checkpointer,
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import ddp_barrier, ddp_broadcast, if_main_process
+from speechbrain.utils.logger import get_logger
+
+from gatedrnn.training.ranks import gather
+
+logger = get_logger(__name__)
+
+#: Key of CKPT.yaml under which the files of the checkpoint stand, with size and checksum.
+FILES = "files"
+#: Folders that were being written, or deleted, when the process ended begin with this.
+UNFINISHED = ".unfinished-"
+
+
+class SafeCheckpointer(Checkpointer):
+    """SpeechBrain's checkpointer, with saves that are there as a whole or not at all.
+
+    A checkpoint is written into a hidden folder; its files are flushed to the disk; ``CKPT.yaml``,
+    which lists them with their sizes and checksums, comes last; then the folder gets its name in
+    one step. A checkpoint that is damaged all the same is skipped, with one warning, and the one
+    before it is taken.
+
+    Arguments
+    ---------
+    checkpoints_dir : str or Path
+        Folder of the checkpoints; shared by all machines of a data-parallel training.
+    recoverables : Mapping or None
+        Name -> object to save and recover.
+    **kwargs : Any
+        Those of :class:`speechbrain.utils.checkpoints.Checkpointer`.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> model = torch.nn.Linear(1, 1)
+    >>> checkpointer = SafeCheckpointer(folder, {"model": model})
+    >>> first = checkpointer.save_checkpoint({"WER": torch.tensor(12.5)})
+    >>> second = checkpointer.save_checkpoint()
+    >>> _ = second.paramfiles["model"].write_bytes(b"cut sho")
+    >>> checkpointer.recover_if_possible().path == first.path
+    True
+    """
+
+    def __init__(
+        self,
+        checkpoints_dir: str | Path,
+        recoverables: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._warned: set[Path] = set()
+        super().__init__(checkpoints_dir, recoverables, **kwargs)
+
+    def add_recoverables(self, recoverables: Mapping[str, Any]) -> None:
+        """Adds objects to save and recover.
+
+        Arguments
+        ---------
+        recoverables : Mapping
+            Name -> object.
+        """
+        super().add_recoverables(recoverables)
+        for name in recoverables:
+            # Looked up when a checkpoint lacks the object.
+            self.optional_recoverables.setdefault(name, False)
+
+    def save_checkpoint(
+        self,
+        meta: Mapping[str, Any] | None = None,
+        end_of_epoch: bool = True,
+        name: str | None = None,
+        verbosity: int = logging.INFO,
+    ) -> Checkpoint | None:
+        """Saves a checkpoint; must be called by all ranks.
+
+        Arguments
+        ---------
+        meta : Mapping or None
+            What else to put down in ``CKPT.yaml``, such as the error rate.
+        end_of_epoch : bool
+            Whether the epoch is over.
+        name : str or None
+            Name to use instead of the time.
+        verbosity : int
+            Level of the message.
+
+        Returns
+        -------
+        Checkpoint or None
+            ``None`` on other ranks than the first.
+        """
+        final = draft = None
+        if if_main_process():
+            final = (
+                self._new_checkpoint_dirpath()
+                if name is None
+                else self._custom_checkpoint_dirpath(name)
+            )
+            draft = final.with_name(UNFINISHED + final.name)
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+        draft = ddp_broadcast(draft)
+        if not draft.is_dir():
+            raise RuntimeError(
+                f"the checkpoint folder {draft.parent} is not the same on all machines: put "
+                "output_folder on a file system that they share"
+            )
+        hidden = self._write_recoverables(draft)
+        ddp_barrier()
+        if not if_main_process():
+            ddp_barrier()
+            return None
+        files = {path.name: _describe(path) for path in sorted(draft.iterdir())}
+        plain = {key: _plain(key, value) for key, value in (meta or {}).items()}
+        meta = self._save_checkpoint_metafile(
+            draft / METAFNAME, {**plain, FILES: files}, end_of_epoch
+        )
+        _flush(draft / METAFNAME)
+        _flush(draft)
+        if final.exists():
+            self._remove(final)
+        os.replace(draft, final)
+        _flush(final.parent)
+        kind = "end-of-epoch" if end_of_epoch else "intra-epoch"
+        logger.log(verbosity, f"Saved an {kind} checkpoint in {final}")
+        ddp_barrier()
+        return Checkpoint(final, meta, {n: final / path.name for n, path in hidden.items()})
+
+    def keep_only(self, keep: Callable[[Checkpoint], bool]) -> None:
+        """Deletes checkpoints; must be called by all ranks.
+
+        Arguments
+        ---------
+        keep : callable
+            Says of a checkpoint whether it stays.
+        """
+        ddp_barrier()
+        if if_main_process():
+            for checkpoint in self.list_checkpoints():
+                if not keep(checkpoint):
+                    self._remove(checkpoint.path)
+        ddp_barrier()
+
+    def recover_if_possible(
+        self,
+        importance_key: Callable[[Checkpoint], Any] | None = None,
+        max_key: str | None = None,
+        min_key: str | None = None,
+        ckpt_predicate: Callable[[Checkpoint], bool] | None = None,
+    ) -> Checkpoint | None:
+        """Recovers from the best, or latest, checkpoint that is undamaged.
+
+        Arguments
+        ---------
+        importance_key : callable or None
+            Of a checkpoint; that with the highest value is taken.
+        max_key : str or None
+            Take that with the highest value of this key of the meta.
+        min_key : str or None
+            Take that with the lowest value of this key of the meta.
+        ckpt_predicate : callable or None
+            Says of a checkpoint whether it may be taken.
+
+        Returns
+        -------
+        Checkpoint or None
+            ``None`` if there is none.
+        """
+        self._clear_unfinished()
+        for checkpoint in self.find_checkpoints(importance_key, max_key, min_key, ckpt_predicate):
+            problem = _damage(checkpoint.path, checkpoint.meta, contents=True)
+            if problem is None:
+                self.load_checkpoint(checkpoint)
+                return checkpoint
+            self._warn(checkpoint.path, problem)
+        logger.info("Would load a checkpoint here, but none found yet.")
+        return None
+
+    # ---- details ----------------------------------------------------------------------------
+
+    def _write_recoverables(self, folder: Path) -> dict[str, Path]:
+        """Runs the objects' savers, each on the ranks that it is for."""
+        # The base class knows which saver an object has, but writes under the final name: let it
+        # write a folder that bears any name we like.
+        writer = _FolderWriter(folder, self)
+        return writer.write()
+
+    def _list_checkpoint_dirs(self) -> list[Path]:
+        whole = []
+        for path in sorted(super()._list_checkpoint_dirs()):
+            try:
+                meta = yaml.safe_load((path / METAFNAME).read_text(encoding="utf-8"))
+                problem = _damage(path, meta, contents=False)
+            except (yaml.YAMLError, UnicodeDecodeError):
+                problem = f"its {METAFNAME} cannot be read"
+            if problem is None:
+                whole.append(path)
+            else:
+                self._warn(path, problem)
+        return whole
+
+    def _warn(self, path: Path, problem: str) -> None:
+        if path not in self._warned and if_main_process():
+            logger.warning(f"Skipping the damaged checkpoint {path}: {problem}")
+        self._warned.add(path)
+
+    def _clear_unfinished(self) -> None:
+        """Deletes what a killed process left half written."""
+        if if_main_process():
+            left = sorted(self.checkpoints_dir.glob(UNFINISHED + "*"))
+            if left:
+                logger.warning(
+                    f"Skipping {len(left)} checkpoint(s) whose writing was cut short in "
+                    f"{self.checkpoints_dir}"
+                )
+            for path in left:
+                shutil.rmtree(path)
+        ddp_barrier()
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        """Deletes a folder so that a killed process leaves no half of it under its name."""
+        doomed = path.with_name(UNFINISHED + "deleting-" + path.name)
+        os.replace(path, doomed)
+        shutil.rmtree(doomed)
+
+
+class _FolderWriter(Checkpointer):
+    """Has the base class write the objects of another checkpointer into a given folder."""
+
+    def __init__(self, folder: Path, owner: Checkpointer) -> None:
+        self.folder = folder
+        self.recoverables = owner.recoverables
+        self.custom_save_hooks = owner.custom_save_hooks
+
+    def write(self) -> dict[str, Path]:
+        """Runs all savers; name -> file."""
+        super().save_checkpoint(name=self.folder.name, verbosity=logging.DEBUG)
+        if if_main_process():
+            # Ours is written last, when everything else is safely on the disk.
+            (self.folder / METAFNAME).unlink()
+        return {name: self.folder / f"{name}.ckpt" for name in self.recoverables}
+
+    def _custom_checkpoint_dirpath(self, name: str) -> Path:
+        return self.folder
+
+
+class RandomStates:
+    """All global random number generators of all ranks, for a checkpointer.
+
+    Example
+    -------
+    >>> checkpointer = SafeCheckpointer(getfixture("tmp_path"), {"random": RandomStates()})
+    >>> _ = checkpointer.save_checkpoint()
+    >>> number = torch.rand(())
+    >>> _ = checkpointer.recover_if_possible()
+    >>> bool(torch.rand(()) == number)
+    True
+    """
+
+    @mark_as_saver
+    def save(self, path: Path) -> None:
+        """Writes the states; all ranks take part.
+
+        Arguments
+        ---------
+        path : Path
+            File to write.
+        """
+        states = gather(_random_state())
+        if if_main_process():
+            torch.save(states, path)
+
+    @mark_as_loader
+    def load(self, path: Path, end_of_epoch: bool) -> None:
+        """Brings the states back.
+
+        Arguments
+        ---------
+        path : Path
+            File to read.
+        end_of_epoch : bool
+            Makes no difference.
+        """
+        states = torch.load(path, weights_only=True)
+        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        if len(states) != world:
+            if rank == 0:
+                logger.warning(
+                    f"The checkpoint was written by {len(states)} process(es), now there are "
+                    f"{world}: random numbers begin anew, the result will differ"
+                )
+            return
+        _set_random_state(states[rank])
+
+
+# On all ranks: each has a state of its own, which the first one writes.
+register_checkpoint_hooks(RandomStates, save_on_main_only=False)
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        for device, value in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(value, device)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value that YAML can hold: an unreadable CKPT.yaml would spoil the whole folder."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(key, v) for v in value]
+    raise ValueError(
+        f"checkpoint meta {key!r} must be a number, text or a list of them, not {value!r}"
+    )
+
+
+def _describe(path: Path) -> list[int]:
+    """Flushes a file to the disk; its size and checksum."""
+    _flush(path)
+    return [path.stat().st_size, _checksum(path)]
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _damage(path: Path, meta: Any, contents: bool) -> str | None:
+    """What is wrong with a checkpoint, or ``None``."""
+    if not isinstance(meta, dict) or "unixtime" not in meta:
+        return f"its {METAFNAME} is incomplete"
+    # Checkpoints of SpeechBrain's own checkpointer have no list: there is nothing to hold on to.
+    for name, (size, checksum) in meta.get(FILES, {}).items():
+        file = path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes instead of {size}"
+        if contents and _checksum(file) != checksum:
+            return f"the contents of {name} have changed"
+    return None

@@ -1,0 +1,301 @@
+"""The acoustic model of the recipes: fewer frames, a recurrent stack, scores of the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from gatedrnn import nnet
+from gatedrnn.nnet import RecurrentStack, frame_counts
+
+
+class FrameStacking(nn.Module):
+    """Makes one frame out of several neighbours, by putting them side by side.
+
+    Arguments
+    ---------
+    input_size : int
+        Number of features.
+    factor : int
+        Frames that become one.
+
+    Example
+    -------
+    >>> features, counts = FrameStacking(80, 3)(torch.rand(2, 10, 80), torch.tensor([10, 4]))
+    >>> features.shape, counts
+    (torch.Size([2, 4, 240]), tensor([4, 2]))
+    """
+
+    def __init__(self, input_size: int, factor: int = 3) -> None:
+        super().__init__()
+        if factor < 1:
+            raise ValueError(f"factor must be at least 1, not {factor}")
+        self.factor = factor
+        self.output_size = input_size * factor
+
+    def forward(
+        self, features: torch.Tensor, counts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Stacks frames; the last ones are filled up with zeros.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features), zero past an utterance's end.
+        counts : torch.Tensor
+            Frames of each utterance, (batch,).
+
+        Returns
+        -------
+        features : torch.Tensor
+            (batch, ceil(time / factor), features * factor).
+        counts : torch.Tensor
+            (batch,).
+        """
+        short = -features.shape[1] % self.factor
+        features = nn.functional.pad(features, (0, 0, 0, short))
+        return features.unflatten(1, (-1, self.factor)).flatten(2), _part(counts, self.factor)
+
+
+class ConvSubsampling(nn.Module):
+    """Convolutions of stride two over time and frequency: one frame out of four.
+
+    Arguments
+    ---------
+    input_size : int
+        Number of features.
+    channels : int
+        Channels of the convolutions.
+    output_size : int
+        Width of the output.
+
+    Example
+    -------
+    >>> module = ConvSubsampling(80, channels=8, output_size=64)
+    >>> features, counts = module(torch.rand(2, 10, 80), torch.tensor([10, 4]))
+    >>> features.shape, counts
+    (torch.Size([2, 3, 64]), tensor([3, 1]))
+    """
+
+    factor = 4
+
+    def __init__(self, input_size: int, channels: int = 32, output_size: int = 256) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, channels, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.projection = nn.Linear(channels * -(-input_size // 4), output_size)
+        self.output_size = output_size
+
+    def forward(
+        self, features: torch.Tensor, counts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Takes (batch, time, features) and counts to (batch, time / 4, output_size) and counts.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features), zero past an utterance's end.
+        counts : torch.Tensor
+            Frames of each utterance, (batch,).
+
+        Returns
+        -------
+        features : torch.Tensor
+            (batch, ceil(time / 4), output_size).
+        counts : torch.Tensor
+            (batch,).
+        """
+        hidden = features.unsqueeze(1)
+        for convolution in (self.first, self.second):
+            hidden = torch.relu(convolution(hidden))
+            counts = _part(counts, 2)
+            # The bias would turn padding into something that the next layer sees.
+            hidden = hidden * _valid(counts, hidden.shape[2])[:, None, :, None]
+        return self.projection(hidden.transpose(1, 2).flatten(2)), counts
+
+
+class CTCModel(nn.Module):
+    """Features to log-probabilities of tokens, for connectionist temporal classification.
+
+    It is one module, so that data parallelism wraps it once, and everything it computes goes
+    through its ``forward``.
+
+    Arguments
+    ---------
+    vocabulary : int
+        Number of tokens, with the blank, which is token 0.
+    input_size : int
+        Number of features.
+    network : str
+        A key that ``gatedrnn list`` prints.
+    num_layers : int
+        Depth of the stack.
+    hidden_size : int
+        K, memory cells of a layer.
+    proj_size : int or None
+        N, width of a layer's output; left out by recurrences without projection.
+    bidirectional : bool
+        Whether a second stack reads from the end.
+    dropout : float
+        Between layers, and before the output layer.
+    network_options : Mapping or None
+        Further options of the recurrence, such as ``{"variant": "5g"}``.
+    encoder : nn.Module or None
+        A stack to use instead of the one that the five arguments above describe; called as
+        ``encoder(x, hx=None, lengths=None)``; with ``output_size``.
+    subsampling : str
+        ``"stack"``: :class:`FrameStacking`; ``"conv"``: :class:`ConvSubsampling`.
+    factor : int
+        Frames that are stacked into one.
+    channels : int
+        Channels of the convolutions.
+    bptt_frames : int
+        Truncated back-propagation through time: gradients go back at most to the last multiple of
+        so many (stacked) frames, the state goes on; 0 for the whole utterance.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recurrence or subsampling, or truncation is asked of a bidirectional
+        stack.
+
+    Example
+    -------
+    >>> model = CTCModel(30, num_layers=2, hidden_size=16, proj_size=8, network="highway")
+    >>> log_probs, counts, auxiliary = model(torch.rand(2, 31, 80), torch.tensor([1.0, 0.5]))
+    >>> log_probs.shape, counts, auxiliary
+    (torch.Size([2, 11, 30]), tensor([11,  6]), None)
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        input_size: int = 80,
+        network: str = "residual",
+        num_layers: int = 10,
+        hidden_size: int = 256,
+        proj_size: int | None = 128,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        network_options: Mapping[str, Any] | None = None,
+        encoder: nn.Module | None = None,
+        subsampling: str = "stack",
+        factor: int = 3,
+        channels: int = 32,
+        bptt_frames: int = 0,
+    ) -> None:
+        super().__init__()
+        if subsampling == "stack":
+            self.subsampling = FrameStacking(input_size, factor)
+        elif subsampling == "conv":
+            self.subsampling = ConvSubsampling(input_size, channels, hidden_size)
+        else:
+            raise ValueError(f"subsampling must be stack or conv, not {subsampling!r}")
+        self.encoder = encoder or nnet.build(
+            network,
+            input_size=self.subsampling.output_size,
+            hidden_size=hidden_size,
+            proj_size=proj_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            **(network_options or {}),
+        )
+        if bptt_frames and self.encoder.bidirectional:
+            raise ValueError(
+                "bptt_frames truncates gradients from frame to frame: it needs bidirectional: False"
+            )
+        self.bptt_frames = bptt_frames
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(self.encoder.output_size, vocabulary)
+
+    @property
+    def factor(self) -> int:
+        """Feature frames that become one frame of the output."""
+        return self.subsampling.factor
+
+    def forward(
+        self, features: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Scores tokens.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features).
+        lengths : torch.Tensor
+            Relative lengths in (0, 1], (batch,).
+
+        Returns
+        -------
+        log_probs : torch.Tensor
+            Float32, (batch, frames, vocabulary).
+        counts : torch.Tensor
+            Frames of each utterance, (batch,).
+        auxiliary : torch.Tensor or None
+            The stack's own loss term, summed over the valid frames.
+        """
+        batch, time = features.shape[:2]
+        counts = frame_counts(lengths, time, batch).to(features.device)
+        features = features * _valid(counts, time).unsqueeze(2)
+        hidden, counts = self.subsampling(features, counts)
+        if self.bptt_frames and self.training:
+            encoded, auxiliary = self._in_chunks(hidden, counts)
+        else:
+            encoded, _ = self.encoder(hidden, lengths=counts / hidden.shape[1])
+            auxiliary = _auxiliary(self.encoder)
+        logits = self.output(self.dropout(encoded))
+        return logits.float().log_softmax(-1), counts, auxiliary
+
+    def _in_chunks(
+        self, hidden: torch.Tensor, counts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Runs the stack chunk by chunk; between chunks the state is carried, the gradient not."""
+        output, state, losses = [], None, []
+        for start in range(0, hidden.shape[1], self.bptt_frames):
+            chunk = hidden[:, start : start + self.bptt_frames]
+            left = (counts - start).clamp(max=chunk.shape[1])
+            # Utterances that have ended take no part, so that they add nothing to the loss terms.
+            going = (left > 0).nonzero().squeeze(1)
+            before = None if state is None else _pick(state, going)
+            encoded, after = self.encoder(
+                chunk[going], before, lengths=left[going] / chunk.shape[1]
+            )
+            losses.append(_auxiliary(self.encoder))
+            output.append(
+                encoded.new_zeros(len(hidden), *encoded.shape[1:]).index_copy(0, going, encoded)
+            )
+            state = _put(state, going, after, len(hidden))
+        present = [loss for loss in losses if loss is not None]
+        return torch.cat(output, dim=1), torch.stack(present).sum() if present else None
+
+
+def _auxiliary(encoder: nn.Module) -> torch.Tensor | None:
+    return encoder.auxiliary_loss() if isinstance(encoder, RecurrentStack) else None
+
+
+def _pick(state: Any, going: torch.Tensor) -> Any:
+    if isinstance(state, tuple):
+        return tuple(part[:, going] for part in state)
+    return state[:, going]
+
+
+def _put(state: Any, going: torch.Tensor, new: Any, batch: int) -> Any:
+    """The state of all utterances, detached, with that of some renewed."""
+    if isinstance(new, tuple):
+        olds = (None,) * len(new) if state is None else state
+        return tuple(_put(old, going, part, batch) for old, part in zip(olds, new, strict=True))
+    new = new.detach()
+    base = new.new_zeros(new.shape[0], batch, *new.shape[2:]) if state is None else state
+    return base.index_copy(1, going, new)
+
+
+def _part(counts: torch.Tensor, factor: int) -> torch.Tensor:
+    return torch.div(counts + factor - 1, factor, rounding_mode="floor")
+
+
+def _valid(counts: torch.Tensor, frames: int) -> torch.Tensor:
+    return torch.arange(frames, device=counts.device).unsqueeze(0) < counts.unsqueeze(1)

@@ -1,0 +1,227 @@
+"""From a command line to a word error rate: what the ``train.py`` of every recipe calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from speechbrain.utils.logger import get_logger
+from speechbrain.utils.run_opts import RunOptions
+
+from gatedrnn.training import tokens as tokenization
+from gatedrnn.training.asr import CTCBrain
+from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.log import TrainingLog, replace_text
+
+logger = get_logger(__name__)
+
+
+class Speech(Protocol):
+    """Utterances to train on or to recognise: a map-style dataset that knows its durations."""
+
+    durations: Sequence[float]
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``{"id": str, "sig": (samples,) tensor, "words": list of str}``."""
+
+
+class Tokenised(torch.utils.data.Dataset):
+    """Utterances with the tokens of their transcripts.
+
+    Arguments
+    ---------
+    speech : Speech
+        The utterances.
+    tokens : Characters or Pieces
+        What to spell with.
+    """
+
+    def __init__(self, speech: Speech, tokens: Any) -> None:
+        self.speech, self.tokens = speech, tokens
+
+    def __len__(self) -> int:
+        return len(self.speech)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = self.speech[index]
+        found = self.tokens.encode(" ".join(item["words"]))
+        return {**item, "tokens": torch.tensor(found, dtype=torch.long)}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the utterances which epoch begins: what is simulated differs in each.
+
+        Arguments
+        ---------
+        epoch : int
+            Its number.
+        """
+        if hasattr(self.speech, "set_epoch"):
+            self.speech.set_epoch(epoch)
+
+
+def train_ctc(
+    arguments: Sequence[str],
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Path]],
+    read: Callable[[Path, str, Mapping[str, Any]], Speech],
+) -> dict[str, Any]:
+    """Trains and tests a recogniser.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    prepare : callable
+        Prepares the corpus, on the first process; name of a set -> its list of utterances. There
+        must be ``"train"`` and ``"valid"``; all others are tested.
+    read : callable
+        Makes the dataset of a list, given the list, the name of the set and the YAML's values.
+
+    Returns
+    -------
+    dict
+        Figures of every test set.
+    """
+    hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
+    _refuse_empty(overrides)
+    run_opts = _choose_backend(run_opts)
+    ddp_init_group(run_opts)
+    try:
+        with open(hparams_file, encoding="utf-8") as file:
+            hparams = load_hyperpyyaml(file, overrides)
+        sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+        lists = run_on_main(prepare, args=[hparams])
+        missing = {"train", "valid"} - set(lists)
+        if missing:
+            raise ValueError(f"the preparation gave no set {' and no set '.join(sorted(missing))}")
+        sets = {name: read(path, name, hparams) for name, path in lists.items()}
+        return fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("valid"), sets)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def fit_and_test(
+    hparams: Mapping[str, Any],
+    run_opts: Any,
+    train: Speech,
+    valid: Speech,
+    tests: Mapping[str, Speech],
+) -> dict[str, Any]:
+    """Trains a recogniser, or goes on with its training, and tests the best of its checkpoints.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        Of the YAML: ``output_folder``, ``seed``, ``tokens`` (and ``pieces``), ``model`` (called
+        with the size of the vocabulary), ``normalize``, ``opt_class``, ``epoch_counter``, and what
+        :class:`~gatedrnn.training.asr.CTCBrain` takes.
+    run_opts : Mapping or RunOptions
+        SpeechBrain's options of the command line.
+    train : Speech
+        Training utterances.
+    valid : Speech
+        Validation utterances.
+    tests : Mapping
+        Name -> test utterances; the validation utterances are tested, too.
+
+    Returns
+    -------
+    dict
+        Figures of every test set; also in ``results.json`` in the output folder.
+    """
+    folder = Path(hparams["output_folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    run_on_main(_make_tokens, args=[hparams, train, folder / "tokens.json"])
+    tokens = tokenization.load(folder / "tokens.json")
+    _report_unknown(tokens, {"train": train, "valid": valid, **tests})
+    modules = {"model": hparams["model"](len(tokens)), "normalize": hparams["normalize"]}
+    brain = CTCBrain(
+        tokens=tokens,
+        hparams=hparams,
+        modules=modules,
+        opt_class=hparams["opt_class"],
+        run_opts=run_opts,
+        checkpointer=SafeCheckpointer(folder / "save", {"model": modules["model"]}),
+        log=TrainingLog(folder),
+    )
+    valid_loader = brain.evaluation_loader(Tokenised(valid, tokens), valid.durations)
+    if not brain.test_only:
+        train_loader = brain.training_loader(Tokenised(train, tokens), train.durations)
+        brain.fit(brain.counter, train_loader, valid_loader)
+        brain.log.write()
+        brain.average_best(valid_loader)
+    epochs = brain.counter.current
+    loaders = {
+        name: brain.evaluation_loader(Tokenised(speech, tokens), speech.durations)
+        for name, speech in tests.items()
+    }
+    figures = {
+        name: brain.test(name, loader, folder)
+        for name, loader in {"valid": valid_loader, **loaders}.items()
+    }
+    if if_main_process():
+        results = {
+            "seed": hparams["seed"],
+            "parameters": sum(p.numel() for p in modules["model"].parameters()),
+            "epochs": epochs or brain.counter.current,
+            "vocabulary": len(tokens),
+            "model": str(modules["model"].encoder.layer(0).cell)
+            if hasattr(modules["model"].encoder, "layer")
+            else type(modules["model"].encoder).__name__,
+            "sets": figures,
+        }
+        replace_text(folder / "results.json", json.dumps(results, indent=2) + "\n")
+    return figures
+
+
+def _make_tokens(hparams: Mapping[str, Any], train: Speech, path: Path) -> None:
+    kind = hparams.get("tokens", "characters")
+    if not path.is_file():
+        learned = tokenization.learn(train.texts, kind, int(hparams.get("pieces", 500)))
+        tokenization.save(learned, path)
+        return
+    found = tokenization.load(path)
+    if (kind == "characters") != (found.kind == "characters"):
+        raise ValueError(
+            f"{path} holds {found.kind} of an earlier training, but tokens is {kind}: use another "
+            "output_folder"
+        )
+
+
+def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
+    if not if_main_process():
+        return
+    for name, speech in sets.items():
+        unknown = tokens.unknown(speech.texts)
+        if unknown:
+            most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
+            logger.warning(f"{name}: not among the tokens, and left out: {most}")
+
+
+def _refuse_empty(overrides: str) -> None:
+    """A flag without a value would silently become a null."""
+    empty = re.findall(r"^(\w+):\s*(?:null|None)?\s*$", overrides or "", re.MULTILINE)
+    if empty:
+        raise ValueError(f"--{empty[0]} needs a value, such as --{empty[0]}=True")
+
+
+def _choose_backend(run_opts: RunOptions) -> RunOptions:
+    """Processes on CPUs can only talk by gloo: take it, where nothing else was asked for."""
+    on_cpu = run_opts.device == "cpu" or not torch.cuda.is_available()
+    if "RANK" in os.environ and on_cpu and "distributed_backend" not in run_opts.overridden_args:
+        chosen = run_opts.overridden_args | {"distributed_backend"}
+        return replace(run_opts, distributed_backend="gloo", overridden_args=chosen)
+    return run_opts

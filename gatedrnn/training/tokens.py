@@ -1,0 +1,366 @@
+"""What the output layer spells with: characters, or pieces of words."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+#: Token of connectionist temporal classification that stands for nothing.
+BLANK = 0
+BLANK_NAME = "<blank>"
+
+
+class Characters:
+    """Spells with the characters of the training transcripts; the space is one of them.
+
+    Arguments
+    ---------
+    names : sequence of str
+        The tokens, the blank first.
+
+    Example
+    -------
+    >>> tokens = Characters.learn(["GO ON", "NO"])
+    >>> tokens.names
+    ['<blank>', ' ', 'G', 'N', 'O']
+    >>> tokens.encode("NO GO"), tokens.decode([3, 4, 1, 2, 4])
+    ([3, 4, 1, 2, 4], 'NO GO')
+    """
+
+    kind = "characters"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        if not self.names or self.names[BLANK] != BLANK_NAME:
+            raise ValueError(f"the first token must be {BLANK_NAME}")
+        self._index = {name: i for i, name in enumerate(self.names)}
+
+    @classmethod
+    def learn(cls, texts: Iterable[str]) -> Characters:
+        """Takes the characters of some transcripts.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+
+        Returns
+        -------
+        Characters
+        """
+        found = {" "}.union(*texts)
+        return cls([BLANK_NAME, *sorted(found)])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text; characters that are not among the tokens are left out.
+
+        Arguments
+        ---------
+        text : str
+            The transcript.
+
+        Returns
+        -------
+        list of int
+        """
+        return [self._index[c] for c in " ".join(text.split()) if c in self._index]
+
+    def unknown(self, texts: Iterable[str]) -> Counter[str]:
+        """Characters of some texts that are not among the tokens, with their number.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+
+        Returns
+        -------
+        Counter
+        """
+        return Counter(c for text in texts for c in " ".join(text.split()) if c not in self._index)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        str
+        """
+        return " ".join("".join(self.names[t] for t in tokens).split())
+
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Words with the tokens that spell them.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        list of tuple
+            (word, first token, token after the last), positions in ``tokens``.
+
+        Example
+        -------
+        >>> Characters(["<blank>", " ", "A", "B"]).words([2, 1, 3, 3])
+        [('A', 0, 1), ('BB', 2, 4)]
+        """
+        words: list[tuple[str, int, int]] = []
+        start = None
+        for position, token in enumerate([*tokens, self._index.get(" ", BLANK)]):
+            space = position == len(tokens) or self.names[token] == " "
+            if space and start is not None:
+                spelled = "".join(self.names[t] for t in tokens[start:position])
+                words.append((spelled, start, position))
+                start = None
+            elif not space and start is None:
+                start = position
+        return words
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything there is to know, as plain data.
+
+        Returns
+        -------
+        dict
+        """
+        return {"kind": self.kind, "names": self.names}
+
+
+class Pieces:
+    """Spells with SentencePiece's pieces of words.
+
+    Arguments
+    ---------
+    model : bytes
+        A SentencePiece model, serialised; its piece i is token i + 1.
+
+    Example
+    -------
+    >>> tokens = Pieces.learn(["GO ON", "NO GO", "ON AND ON"], size=9)
+    >>> tokens.decode(tokens.encode("ON AND GO"))
+    'ON AND GO'
+    """
+
+    kind = "pieces"
+    #: How SentencePiece marks the beginning of a word.
+    MARK = "\u2581"
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        pieces = [self._processor.id_to_piece(i) for i in range(len(self._processor))]
+        self.names = [BLANK_NAME, *pieces]
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], size: int, model_type: str = "unigram") -> Pieces:
+        """Learns pieces from transcripts.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+        size : int
+            Number of pieces.
+        model_type : str
+            ``"unigram"`` or ``"bpe"``.
+
+        Returns
+        -------
+        Pieces
+
+        Raises
+        ------
+        ValueError
+            If the texts do not give so many pieces.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(list(texts)),
+                model_writer=model,
+                vocab_size=size,
+                model_type=model_type,
+                character_coverage=1.0,
+                bos_id=-1,
+                eos_id=-1,
+                normalization_rule_name="identity",
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"cannot learn {size} pieces from the training transcripts: {error}"
+            ) from error
+        return cls(model.getvalue())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text; what cannot be spelled is left out.
+
+        Arguments
+        ---------
+        text : str
+            The transcript.
+
+        Returns
+        -------
+        list of int
+        """
+        unknown = self._processor.unk_id()
+        return [i + 1 for i in self._processor.encode(text) if i != unknown]
+
+    def unknown(self, texts: Iterable[str]) -> Counter[str]:
+        """Pieces of some texts that cannot be spelled, with their number.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+
+        Returns
+        -------
+        Counter
+        """
+        unknown, counts = self._processor.unk_id(), Counter()
+        for text in texts:
+            spelled = self._processor.encode(text, out_type=str)
+            numbers = self._processor.encode(text)
+            counts.update(p for p, i in zip(spelled, numbers, strict=True) if i == unknown)
+        return counts
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        str
+        """
+        return " ".join("".join(self.names[t] for t in tokens).replace(self.MARK, " ").split())
+
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Words with the tokens that spell them.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        list of tuple
+            (word, first token, token after the last), positions in ``tokens``.
+        """
+        starts = [i for i, t in enumerate(tokens) if i == 0 or self.names[t].startswith(self.MARK)]
+        spans = zip(starts, [*starts[1:], len(tokens)], strict=True)
+        words = [(self.decode(tokens[a:b]), a, b) for a, b in spans]
+        return [word for word in words if word[0]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything there is to know, as plain data.
+
+        Returns
+        -------
+        dict
+        """
+        return {"kind": self.kind, "model": self.model.hex()}
+
+
+def learn(texts: Iterable[str], kind: str, pieces: int = 500) -> Characters | Pieces:
+    """Makes the tokens of a training.
+
+    Arguments
+    ---------
+    texts : iterable of str
+        Training transcripts.
+    kind : str
+        ``"characters"``, or ``"unigram"`` or ``"bpe"``, the kinds of SentencePiece's pieces.
+    pieces : int
+        Number of pieces.
+
+    Returns
+    -------
+    Characters or Pieces
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+    """
+    if kind == "characters":
+        return Characters.learn(texts)
+    if kind in ("unigram", "bpe"):
+        return Pieces.learn(texts, pieces, kind)
+    raise ValueError(f"tokens must be characters, unigram or bpe, not {kind!r}")
+
+
+def save(tokens: Characters | Pieces, path: str | Path) -> None:
+    """Writes tokens as JSON.
+
+    Arguments
+    ---------
+    tokens : Characters or Pieces
+        The tokens.
+    path : str or Path
+        File to write.
+    """
+    draft = Path(f"{path}.draft")
+    draft.write_text(json.dumps(tokens.to_dict(), ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def load(path: str | Path) -> Characters | Pieces:
+    """Reads tokens.
+
+    Arguments
+    ---------
+    path : str or Path
+        File that :func:`save` wrote.
+
+    Returns
+    -------
+    Characters or Pieces
+
+    Raises
+    ------
+    ValueError
+        If the file is not one.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "tokens.json"
+    >>> save(Characters.learn(["AB"]), path)
+    >>> load(path).names
+    ['<blank>', ' ', 'A', 'B']
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        if data["kind"] == "characters":
+            return Characters(data["names"])
+        return Pieces(bytes.fromhex(data["model"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} does not hold tokens ({error}); delete it to make it anew"
+        ) from error
