@@ -71,7 +71,7 @@ def test_unreadable_product():
     assert parse_products("A x+B c'")[1].source == "c_prev"
 
 
-def test_cell_with_one_state_runs(runner):
+def test_cell_with_one_state_runs():
     """A recurrence without a cell has one state; tanh RNN equals torch's."""
     planned = engine.plan(cell())
     params = {n: torch.rand(s, dtype=torch.float64) for n, s in planned.parameters.items()}

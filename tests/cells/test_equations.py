@@ -13,7 +13,7 @@ LENGTHS = [7, 4, 1]
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["uni", "bi"])
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
-def test_stack_equals_equations(case, bidirectional, runner):
+def test_stack_equals_equations(case, bidirectional):
     name, options = case
     net = cases.build(name, options, bidirectional=bidirectional)
     x = torch.rand(3, 7, 4, dtype=torch.float64) - 0.5

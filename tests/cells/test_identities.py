@@ -55,7 +55,7 @@ def to_torch_lstm(net: nnet.RecurrentStack) -> torch.nn.LSTM:
         ("G2LSTM", {}),
     ],
 )
-def test_equals_torch_lstm(name, options, bidirectional, runner):
+def test_equals_torch_lstm(name, options, bidirectional):
     """Outputs, states and gradients; packed where sequences differ in length."""
     net = cases.build(name, options, layers=2, bidirectional=bidirectional)
     lstm = to_torch_lstm(net)
@@ -87,7 +87,7 @@ def test_equals_torch_lstm(name, options, bidirectional, runner):
 
 
 @pytest.mark.parametrize("proj", [None, 3])
-def test_highway_with_closed_depth_gate_is_lstmp(proj, runner):
+def test_highway_with_closed_depth_gate_is_lstmp(proj):
     highway = cases.build("HighwayLSTM", {"proj_size": proj})
     plain = cases.build("LSTMP", {"proj_size": proj}, seed=1)
     copy_weights(highway, plain)
@@ -98,7 +98,7 @@ def test_highway_with_closed_depth_gate_is_lstmp(proj, runner):
     torch.testing.assert_close(highway(x)[0], plain(x)[0], rtol=0, atol=1e-12)
 
 
-def test_depth_gated_with_closed_depth_gate_is_an_lstm(runner):
+def test_depth_gated_with_closed_depth_gate_is_an_lstm():
     gated = cases.build("DepthGatedLSTM", {})
     plain = cases.build("LSTMP", {}, seed=1)
     copy_weights(gated, plain)
@@ -108,7 +108,7 @@ def test_depth_gated_with_closed_depth_gate_is_an_lstm(runner):
     torch.testing.assert_close(gated(x)[0], plain(x)[0], rtol=0, atol=1e-12)
 
 
-def test_highway_gate_reads_the_cell_below(runner):
+def test_highway_gate_reads_the_cell_below():
     """An open gate on a dead layer passes the cell below on, frame by frame."""
     net = cases.build("HighwayLSTM", {}, layers=2)
     w = net.layer(1).equation_weights()
@@ -122,7 +122,7 @@ def test_highway_gate_reads_the_cell_below(runner):
 
 
 @pytest.mark.parametrize("output", ["tanh", "identity"])
-def test_ran_is_a_weighted_sum_of_its_inputs(output, runner):
+def test_ran_is_a_weighted_sum_of_its_inputs(output):
     """c_t = sum_j i_j * (prod_{k=j+1..t} f_k) * ctil_j."""
     net = cases.build("RAN", {"output": output}, layers=1)
     x = torch.rand(2, 8, 4, dtype=torch.float64) - 0.5
@@ -135,7 +135,7 @@ def test_ran_is_a_weighted_sum_of_its_inputs(output, runner):
 
 
 @pytest.mark.parametrize("proj", [None, 4])
-def test_residual_passes_its_input(proj, runner):
+def test_residual_passes_its_input(proj):
     """W_p = 0 and an open output gate leave the shortcut alone."""
     net = nnet.ResidualLSTM(4, input_size=4, num_layers=3, proj_size=proj).double()
     for layer in range(3):

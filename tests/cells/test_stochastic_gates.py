@@ -44,7 +44,7 @@ def beta_moments(a: float, b: float) -> tuple[float, float]:
     ],
     ids=["beta", "3g", "5g-positive", "5g-negative"],
 )
-def test_moments_and_correlation(variant, shapes, i_of, f_of, sign, runner):
+def test_moments_and_correlation(variant, shapes, i_of, f_of, sign):
     """Means and variances of the marginals and the sign of the correlation, over 1e5 draws.
 
     The 1e-3 added to every sample moves a moment by less than the tolerance.
@@ -62,7 +62,7 @@ def test_moments_and_correlation(variant, shapes, i_of, f_of, sign, runner):
 
 
 @pytest.mark.parametrize("variant", ["beta", "3g", "5g"])
-def test_evaluation_is_the_mean_of_the_gates(variant, runner):
+def test_evaluation_is_the_mean_of_the_gates(variant):
     """Deterministic, drawing nothing, and equal to the mean of many training draws."""
     shapes = [1.2, 0.7, 2.0, 0.4, 1.0][: {"beta": 4, "3g": 3, "5g": 5}[variant]]
     net, i, f = gates_of(variant, shapes)
@@ -88,7 +88,7 @@ def test_evaluation_is_the_mean_of_the_gates(variant, runner):
     assert kept[0][0]["f"][0].item() == pytest.approx(expected[1], abs=1e-12)
 
 
-def test_gradient_of_the_samples(runner):
+def test_gradient_of_the_samples():
     """The reparameterised gradient of the mean gate is the gradient of the Beta mean."""
     a1, a2 = 1.5, 0.8
     net, i, f = gates_of("beta", [a1, a2, 1.0, 1.0])
@@ -115,7 +115,7 @@ def test_kl_equals_torch_distributions():
 
 
 @pytest.mark.parametrize("prior_shape", [0.5, (0.5, 0.7, 0.9, 1.1, 1.3)])
-def test_prior_sums_over_valid_frames_layers_directions_and_k(prior_shape, runner):
+def test_prior_sums_over_valid_frames_layers_directions_and_k(prior_shape):
     net = cases.build(
         "BetaLSTM", {"prior_weight": 0.25, "prior_shape": prior_shape}, layers=2, bidirectional=True
     )
@@ -147,7 +147,7 @@ def test_prior_sums_over_valid_frames_layers_directions_and_k(prior_shape, runne
 
 
 @pytest.mark.parametrize(("name", "options"), [("BetaLSTM", {}), ("G2LSTM", {})])
-def test_noise_is_fresh_reproducible_and_left_out_of_evaluation(name, options, runner):
+def test_noise_is_fresh_reproducible_and_left_out_of_evaluation(name, options):
     net = cases.build(name, options, layers=1, bidirectional=True).train()
     with torch.no_grad():  # both directions have the same weights, one frame the same input
         for n, w in net.layer(0, reverse=True).equation_weights().items():
@@ -166,7 +166,7 @@ def test_noise_is_fresh_reproducible_and_left_out_of_evaluation(name, options, r
     torch.testing.assert_close(net(x)[0][..., :5], net(x)[0][..., 5:], rtol=0, atol=1e-15)
 
 
-def test_g2_gates_in_training(runner):
+def test_g2_gates_in_training():
     """i = s((z + B*(log(U+e) - log(1-U+e))) / tau): the share B = 0, and the noise's spread."""
     net = nnet.G2LSTM(1, input_size=1, p=0.3, tau=0.5).double().train()
     w = net.layer(0).equation_weights()

@@ -64,7 +64,7 @@ def test_copies_and_pickles_after_a_training_step(case):
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_dtypes(case, dtype, runner):
+def test_dtypes(case, dtype):
     """Low precision rounds the products and the outputs only: errors stay at its resolution."""
     name, options = case
     net = small(name, options).eval()
@@ -79,7 +79,7 @@ def test_dtypes(case, dtype, runner):
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
-def test_autocast_bf16(case, runner):
+def test_autocast_bf16(case):
     """Under autocast outputs and states are bf16, weights and their gradients float32."""
     name, options = case
     net = small(name, options).eval()

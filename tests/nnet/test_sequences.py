@@ -16,7 +16,7 @@ def grads(net, loss):
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["uni", "bi"])
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
-def test_padding_and_batching_change_nothing(case, bidirectional, runner):
+def test_padding_and_batching_change_nothing(case, bidirectional):
     """Alone, in a batch, in longer padding full of garbage: same output, state and gradients."""
     name, options = case
     net = cases.build(name, options, layers=2, bidirectional=bidirectional)
@@ -48,7 +48,7 @@ def test_padding_and_batching_change_nothing(case, bidirectional, runner):
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
-def test_carried_state_continues_exactly(case, runner):
+def test_carried_state_continues_exactly(case):
     """Any split of a sequence, the state handed on, equals one pass."""
     name, options = case
     net = cases.build(name, options)
@@ -65,7 +65,7 @@ def test_carried_state_continues_exactly(case, runner):
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
-def test_cell_twin_advances_frame_by_frame(case, runner):
+def test_cell_twin_advances_frame_by_frame(case):
     """The twin loads the stack's weights and gives its output, one frame at a call."""
     name, options = case
     net = cases.build(name, options)

@@ -20,11 +20,6 @@ def frames_of(stream, x):
     return torch.stack([stream(x[:, t]) for t in range(x.shape[1])], 1)
 
 
-@pytest.fixture(autouse=True)
-def reference(monkeypatch):
-    monkeypatch.setenv("GATEDRNN_RUNNER", "reference")
-
-
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.IDS)
 def test_equals_the_stack(case):
     """Outputs and states, for every variant, begun anew and from a state."""
