@@ -34,6 +34,7 @@ def run(
     reverse: bool = False,
     training: bool = False,
     keep: Sequence[str] = (),
+    gradients: bool = True,
 ) -> dict[str, torch.Tensor]:
     """Everything that a runner gives, by name; gradients are those of a random weighted sum."""
     params, x, state, below = given
@@ -52,6 +53,8 @@ def run(
     )
     found = {"h": result.output, **{f"final {n}": s for n, s in result.state.items()}}
     found |= {f"kept {n}": v for n, v in result.kept.items()}
+    if not gradients:
+        return found
     generator = torch.Generator().manual_seed(2)
     loss = 0.0
     for value in found.values():
@@ -59,8 +62,8 @@ def run(
         loss = loss + (value.double() * weight.to(x.device)).sum()
     leaves = {"x": x, **params}
     leaves |= {f"initial {n}": s for n, s in state.items()} | below
-    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True):
+    slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    for (name, leaf), gradient in zip(leaves.items(), slopes, strict=True):
         found[f"d {name}"] = torch.zeros_like(leaf) if gradient is None else gradient
     return {name: value.detach() for name, value in found.items()}
 

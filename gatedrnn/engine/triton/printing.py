@@ -79,6 +79,16 @@ def _softplus(x):
 
 
 @triton.jit
+def _cos_turns(u):
+    # The cosine of u turns, 0 <= u <= 1: a sine of at most a quarter turn, as its series. The
+    # library's takes any angle, for which it needs local memory.
+    y = 6.283185307179586 * (tl.abs(u - 0.5) - 0.25)
+    s = y * y
+    p = s * (1.0 / 362880.0 - s / 39916800.0) - 1.0 / 5040.0
+    return y * (1.0 + s * (s * (s * p + 1.0 / 120.0) - 1.0 / 6.0))
+
+
+@triton.jit
 def _gamma(a, seed, element, frame, stream):
     # Marsaglia and Tsang: a normal deviate is squeezed and accepted with probability above 0.95,
     # so after ten attempts less than one draw in 10^13 is none. A shape below 1 is raised by 1
@@ -97,7 +107,7 @@ def _gamma(a, seed, element, frame, stream):
         u1 = ((r1 >> 8).to(tl.float32) + 0.5) * 5.9604644775390625e-08
         u2 = ((r2 >> 8).to(tl.float32) + 0.5) * 5.9604644775390625e-08
         u3 = ((r3 >> 8).to(tl.float32) + 0.5) * 5.9604644775390625e-08
-        normal = tl.sqrt(-2.0 * tl.log(u0)) * tl.cos(6.283185307179586 * u1)
+        normal = tl.sqrt(-2.0 * tl.log(u0)) * _cos_turns(u1)
         v = 1.0 + c * normal
         v = v * v * v
         positive = v > 0.0

@@ -8,6 +8,7 @@ gradient from the gradients of all sums, as few large products.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 
 import torch
 
@@ -67,10 +68,11 @@ def _launch(call: Call, layout: Layout, tensors: Tensors, backward: bool, gradie
         # Counters of the waits, one for each group of programs: every launch begins at zero.
         tensors["sync"] = torch.zeros(batch, dtype=torch.int32, device=device)
     entries = launch.table(buffers, tensors, frames)
-    if loop:
-        launch.run_loop(layout, module, backward, entries, batch, tiles, device)
-    else:
-        launch.run_steps(layout, module, backward, entries, frames, batch, tiles, device)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        if loop:
+            launch.run_loop(layout, module, backward, entries, batch, tiles, device)
+        else:
+            launch.run_steps(layout, module, backward, entries, frames, batch, tiles, device)
 
 
 def forward(call: Call) -> list[torch.Tensor]:
