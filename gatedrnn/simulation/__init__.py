@@ -1,1 +1,1 @@
-"""Signals made by rule, for demonstrations and tests. Knows no model."""
+"""Signals and corpora made by rule, for demonstrations and tests. Knows no model."""
