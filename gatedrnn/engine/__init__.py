@@ -4,13 +4,23 @@ import importlib.util
 import pkgutil
 
 from gatedrnn.engine import select
+from gatedrnn.engine.operators import cell_to_text
 from gatedrnn.engine.plan import DeclarationError, Plan, plan
 from gatedrnn.engine.run import run
 from gatedrnn.engine.select import explain
 from gatedrnn.engine.trace import UnsupportedOperation
 from gatedrnn.engine.types import Result
 
-__all__ = ["DeclarationError", "Plan", "Result", "UnsupportedOperation", "explain", "plan", "run"]
+__all__ = [
+    "DeclarationError",
+    "Plan",
+    "Result",
+    "UnsupportedOperation",
+    "cell_to_text",
+    "explain",
+    "plan",
+    "run",
+]
 
 # Every folder in here is a runner, or several: their module `runner` lists them in RUNNERS.
 for _found in pkgutil.iter_modules(__path__):

@@ -56,12 +56,19 @@ SUMS = {aten.sum.dim_IntList}
 _FILLED = {
     aten.zeros_like.default: 0.0,
     aten.ones_like.default: 1.0,
+    # Filled right after, where decompositions make one.
+    aten.empty_like.default: 0.0,
     aten.new_zeros.default: 0.0,
     aten.new_ones.default: 1.0,
     aten.zeros.default: 0.0,
     aten.ones.default: 1.0,
 }
-_FULL = {aten.full.default: 1, aten.full_like.default: 1, aten.scalar_tensor.default: 0}
+_FULL = {
+    aten.fill.Scalar: 1,
+    aten.full.default: 1,
+    aten.full_like.default: 1,
+    aten.scalar_tensor.default: 0,
+}
 
 _PLAIN = {
     "mul": (aten.mul.Tensor, aten.mul.Scalar),

@@ -12,15 +12,16 @@ import dataclasses
 import importlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.engine.plan import Plan
+from gatedrnn.engine import select
 from gatedrnn.engine.plan import plan as make_plan
-from gatedrnn.engine.trace import Step, trace
+from gatedrnn.engine.trace import Step, UnsupportedOperation, trace
 from gatedrnn.engine.types import Result
 
 _CELLS: dict[str, Cell] = {}
@@ -47,10 +48,28 @@ def cell_to_text(cell: Cell) -> str:
     """
     if cell not in _KEYS:
         fields = {f.name: getattr(cell, f.name) for f in dataclasses.fields(cell)}
-        name = f"{type(cell).__module__}:{type(cell).__qualname__}"
-        _KEYS[cell] = json.dumps([name, fields], default=repr)
-        _CELLS[_KEYS[cell]] = cell
+        named = [f"{type(cell).__module__}:{type(cell).__qualname__}", fields]
+        try:
+            text = json.dumps(named)
+        except TypeError:
+            text = ""
+        if not text or text in _CELLS:
+            # Fields that are no plain data, or a second class of this name: good here only.
+            text = json.dumps([*named, id(type(cell))], default=repr)
+        _KEYS[cell] = text
+        _CELLS[text] = cell
+        for training in (False, True):
+            # Now, outside of anything that traces; what cannot be printed is reported when run.
+            with suppress(UnsupportedOperation):
+                trace(cell, training)
+    # torch.compile reads attributes, where it could not follow what is above.
+    object.__setattr__(cell, "_text", _KEYS[cell])
     return _KEYS[cell]
+
+
+def knows(text: str | None, cell: Cell) -> bool:
+    """Whether a text stands for this very cell here (it may have come from another process)."""
+    return text is not None and _KEYS.get(cell) == text
 
 
 def cell_from_text(text: str) -> Cell:
@@ -71,10 +90,12 @@ def cell_from_text(text: str) -> Cell:
         If its class cannot be imported here (it was made inside a function, say).
     """
     if text not in _CELLS:
-        name, fields = json.loads(text)
+        name, fields, *local = json.loads(text)
         module, _, qualified = name.partition(":")
         found: Any = None
         try:
+            if local:
+                raise ImportError(name)
             found = importlib.import_module(module)
             for part in qualified.split("."):
                 found = getattr(found, part)
@@ -165,12 +186,6 @@ def _names(keep: str) -> tuple[str, ...]:
     return tuple(keep.split()) if keep else ()
 
 
-def _runner(name: str):
-    from gatedrnn.engine.select import find
-
-    return find(name)
-
-
 _FORWARD = (
     "(str runner, str cell, bool training, str keep, Tensor x, Tensor? lengths, Tensor[] params, "
     "Tensor[] state, Tensor[] below, Tensor[] noise, bool reverse, Tensor? seed) -> Tensor[]"
@@ -191,7 +206,7 @@ def _forward(gradients, runner, cell, training, keep, x, lengths, params, state,
     number = 0 if seed is None else int(seed)
     call = _call(cell, training, keep, gradients, x, lengths, params, state, below, noise, reverse,
                  number)  # fmt: skip
-    return _runner(runner).forward(call)
+    return select.find(runner).forward(call)
 
 
 @torch.library.impl("gatedrnn::infer", _KERNELS)
@@ -209,7 +224,7 @@ def _backward(runner, cell, training, keep, x, lengths, params, state, below, no
               sequences, dh, dkept, dstate, want_x):  # fmt: skip
     call = _call(cell, training, keep, True, x, lengths, params, state, below, noise, reverse, 0)
 
-    types = _runner(runner).types
+    types = select.find(runner).types
 
     def whole(tensor):
         if tensor is None:
@@ -221,13 +236,13 @@ def _backward(runner, cell, training, keep, x, lengths, params, state, below, no
     gradients = {"h": whole(dh)}
     gradients |= {n: whole(g) for n, g in zip(call.step.keep, dkept, strict=True)}
     finals = {n: whole(g) for n, g in zip(call.state, dstate, strict=True)}
-    return _runner(runner).backward(call, stored, gradients, finals, want_x)
+    return select.find(runner).backward(call, stored, gradients, finals, want_x)
 
 
 def _shapes(runner, cell, training, keep, gradients, x):
     step = trace(cell_from_text(cell), training, _names(keep), gradients)
     frames, batch = x.shape[:2]
-    names, types = ["h", *step.sequences], _runner(runner).types
+    names, types = ["h", *step.sequences], select.find(runner).types
     dtypes = types(step, x.dtype) if types else [x.dtype] * len(names)
     found = [
         x.new_empty((frames, batch, step.widths[n]), dtype=d)
@@ -306,9 +321,45 @@ torch.library.register_autograd("gatedrnn::train", _grad, setup_context=_setup)
 torch.library.register_autograd("gatedrnn::backward", _refuse)
 
 
+@torch.compiler.assume_constant_result
+def facts(text: str, training: bool) -> str:
+    """What running a cell takes to know, as one constant for torch.compile.
+
+    Arguments
+    ---------
+    text : str
+        The cell, as :func:`cell_to_text` writes it.
+    training : bool
+        Mode.
+
+    Returns
+    -------
+    str
+        Names of the packed parameters, ``|``, names of the step's values, ``|``, ``samples`` if it
+        draws any.
+    """
+    cell = cell_from_text(text)
+    planned = make_plan(cell, training)
+    samples = "samples" if cell.samples(training) else ""
+    return "|".join((" ".join(planned.parameters), " ".join(planned.values), samples))
+
+
+@torch.compiler.assume_constant_result
+def _working(runner: str) -> bool:
+    """Whether a runner computes in half precisions itself."""
+    return bool(select.find(runner).types)
+
+
+@torch.compiler.assume_constant_result
+def choose(text: str, device: str, dtype: torch.dtype, training: bool, runner: str | None) -> str:
+    """:func:`gatedrnn.engine.select.choose`; a constant to torch.compile."""
+    return select.choose(cell_from_text(text), torch.device(device), dtype, training, runner)
+
+
 def run(
     runner: str,
-    plan: Plan,
+    text: str,
+    cell: Cell,
     params: Mapping[str, torch.Tensor],
     x: torch.Tensor,
     state: Mapping[str, torch.Tensor],
@@ -318,6 +369,7 @@ def run(
     reverse: bool,
     keep: Sequence[str],
     generator: torch.Generator | None,
+    training: bool,
 ) -> Result:
     """Runs a cell through a fused runner's operators.
 
@@ -328,8 +380,10 @@ def run(
     ---------
     runner : str
         Name of a registered runner.
-    plan : Plan
-        The laid-out cell.
+    text : str
+        The cell, as :func:`cell_to_text` writes it.
+    cell : Cell
+        The cell itself.
     params : Mapping
         Packed parameters.
     x : torch.Tensor
@@ -346,12 +400,14 @@ def run(
         Values to return.
     generator : torch.Generator or None
         Source of noise.
+    training : bool
+        Mode.
 
     Returns
     -------
     Result
     """
-    cell, training = plan.cell, plan.training
+    parameters, _, samples = facts(text, training).split("|")
     narrow = x.dtype
     wide = torch.promote_types(narrow, torch.float32)
     noise = {
@@ -360,13 +416,13 @@ def run(
         for name, draw in cell.noise(training).items()
     }  # fmt: skip
     seed = None
-    if cell.samples(training):
+    if samples:
         seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=x.device)
-    working = narrow if _runner(runner).types else wide
-    weights = [params[n].to(working) for n in plan.parameters]
+    working = narrow if _working(runner) else wide
+    weights = [params[n].to(working) for n in parameters.split()]
     states = [state[n].to(working) for n in cell.states()]
     unders = [below[n].to(working) for n in cell.below()]
-    text, names = cell_to_text(cell), " ".join(keep)
+    names = " ".join(keep)
     wants = torch.is_grad_enabled() and any(
         t.requires_grad for t in (x, *weights, *states, *unders)
     )

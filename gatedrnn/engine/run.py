@@ -8,8 +8,8 @@ import torch
 
 from gatedrnn.cells.declaration import Cell
 from gatedrnn.engine import operators, reference
-from gatedrnn.engine.plan import plan as make_plan
-from gatedrnn.engine.select import REFERENCE, choose
+from gatedrnn.engine.plan import plan
+from gatedrnn.engine.select import REFERENCE
 from gatedrnn.engine.types import Result
 
 
@@ -74,7 +74,9 @@ def run(
     >>> run(cell, params, torch.ones(5, 2, 3)).output.shape
     torch.Size([5, 2, 4])
     """
-    planned = make_plan(cell, training)
+    text = getattr(cell, "_text", None)
+    if not torch.compiler.is_compiling() and not operators.knows(text, cell):
+        text = operators.cell_to_text(cell)
     if x.dim() != 3 or x.shape[2] != cell.input_size:
         raise ValueError(
             f"{cell.label}: the input must be (frames, batch, {cell.input_size}), "
@@ -97,11 +99,11 @@ def run(
                 f"hidden_size): the layer below must have as many cells; not "
                 f"{tuple(below[name].shape)}"
             )
-    unknown = [name for name in keep if name not in planned.values]
+    values = operators.facts(text, training).split("|")[1].split()
+    unknown = [name for name in keep if name not in values]
     if unknown:
         raise ValueError(
-            f"{cell.label}: no value is called {', '.join(unknown)}; there are: "
-            f"{', '.join(planned.values)}"
+            f"{cell.label}: no value is called {', '.join(unknown)}; there are: {', '.join(values)}"
         )
     if state is None:
         state = {n: x.new_zeros(batch, width) for n, width in cell.states().items()}
@@ -122,7 +124,7 @@ def run(
         "keep": tuple(keep),
         "generator": generator,
     }
-    name = choose(cell, x.device, x.dtype, training, runner)
+    name = operators.choose(text, x.device.type, x.dtype, training, runner)
     if name == REFERENCE:
-        return reference.run(planned, params, x, state, **arguments)
-    return operators.run(name, planned, params, x, state, **arguments)
+        return reference.run(plan(cell, training), params, x, state, **arguments)
+    return operators.run(name, text, cell, params, x, state, training=training, **arguments)

@@ -145,11 +145,16 @@ def _single(plan: Plan) -> Iterator[PlannedStage]:
             yield PlannedStage(stage, {total: terms}, (), {})
 
 
+#: What the dispatcher adds and leaves out on its own account, with no mode around it.
+_INCLUDED = torch._C._dispatch_tls_local_include_set()
+_EXCLUDED = torch._C._dispatch_tls_local_exclude_set()
+
+
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Tracing inside torch.compile's own tracing, or under autocast or inference mode."""
-    with _disable_current_modes(), torch.autocast("cpu", enabled=False):
-        with torch.inference_mode(False), torch.enable_grad():
+    """The first use of a cell may fall inside any mode: torch.compile's tracing, for one."""
+    with torch._C._ForceDispatchKeyGuard(_INCLUDED, _EXCLUDED), _disable_current_modes():
+        with torch.autocast("cpu", enabled=False), torch.inference_mode(False), torch.enable_grad():
             yield
 
 
@@ -210,22 +215,21 @@ def joint(plan: Plan, draft: Draft) -> tuple[Builder, dict[str, Operand], dict[s
         return [*outputs, *pull(tuple(tensors[total:]))]
 
     names: list[str] = []
-    shapes = {n: (_UNITS,) if k == VECTOR else (_ROWS, _UNITS) for n, k in draft.inputs.items()}
-    examples = [torch.full(shapes[n], 0.5, dtype=torch.float64) for n in (*free, *fixed)]
+    shapes = [(_UNITS,) if draft.inputs[n] == VECTOR else (_ROWS, _UNITS) for n in (*free, *fixed)]
     # The forward by itself first: there a sum over the batch is an error.
-    _translate(plan, _graph(plan, forward, examples), list(range(len(examples))), False)
-    gradients = [torch.full((_ROWS, _UNITS), 0.5, dtype=torch.float64) for _ in names]
+    _translate(plan, _graph(plan, forward, shapes), list(range(len(shapes))), False)
     labels = [(n, draft.inputs[n]) for n in (*free, *fixed)]
     labels += [(grad(n), GRADIENT) for n in names]
-    graph = _graph(plan, both, examples + gradients)
+    graph = _graph(plan, both, shapes + [(_ROWS, _UNITS)] * len(names))
     builder, results = _translate(plan, graph, labels, True)
     values = constants | dict(zip(names, results[: len(names)], strict=True))
     return builder, values, dict(zip(free, results[len(names) :], strict=True))
 
 
-def _graph(plan: Plan, function: Any, examples: list[torch.Tensor]) -> torch.fx.Graph:
+def _graph(plan: Plan, function: Any, shapes: list[tuple[int, ...]]) -> torch.fx.Graph:
     try:
         with _undisturbed():
+            examples = [torch.full(shape, 0.5, dtype=torch.float64) for shape in shapes]
             traced = make_fx(
                 torch.func.functionalize(function),
                 decomposition_table=dict(aten.DECOMPOSITIONS),

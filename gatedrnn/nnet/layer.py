@@ -44,6 +44,8 @@ class RecurrentLayer(nn.Module):
         self.reverse = reverse
         self._auxiliary: torch.Tensor | None = None
         self._stochastic = bool(cell.noise(True)) or cell.samples(True)
+        # torch.compile reads a cell's text, but could not write it.
+        engine.cell_to_text(cell)
         for name, shape in engine.plan(cell).parameters.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.reset_parameters(re_init)
@@ -141,7 +143,7 @@ class RecurrentLayer(nn.Module):
         params = dict(self.named_parameters(recurse=False))
         dtype = params[next(iter(params))].dtype
         device = x.device.type
-        castable = torch.amp.is_autocast_available(device)
+        castable = _castable(device)
         if castable and torch.is_autocast_enabled(device):
             # One cast for the whole sequence; inside, products are in the low precision and
             # everything pointwise in float32.
@@ -197,3 +199,9 @@ class RecurrentLayer(nn.Module):
     def extra_repr(self) -> str:
         """Sizes, options and direction, for printing."""
         return f"{self.cell}, reverse={self.reverse}"
+
+
+@torch.compiler.assume_constant_result
+def _castable(device: str) -> bool:
+    """Whether autocast knows a kind of device; torch.compile cannot look into the question."""
+    return torch.amp.is_autocast_available(device)

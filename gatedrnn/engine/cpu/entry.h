@@ -17,6 +17,7 @@ extern "C" long workspace(const long* n) {
 
 extern "C" void run(const long* n, void* const* p) {
   Job j;
+  KERNEL = (const Kernel(*)[13])p[P_KERNELS];
   Local* locals = (Local*)(((uintptr_t)p[P_WORKSPACE] + 127) / 128 * 128);
   layout(&j, locals, n, p, (char*)(locals + n[N_THREADS]));
 #pragma omp parallel num_threads(n[N_THREADS])

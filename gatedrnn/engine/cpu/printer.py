@@ -71,6 +71,11 @@ def source(layout: Layout, real: str) -> str:
     )
 
 
+def kernels(real: str) -> str:
+    """The C++ source of the matrix products that all cells of a type share."""
+    return "\n".join([f"typedef {real} R;", _part("runtime.h"), _part("kernels.h")])
+
+
 def expression(instruction: Instruction, names: dict[str, str], draw: int = 0) -> str:
     """One instruction as a C++ expression on vectors."""
     op, args = instruction.op, instruction.args

@@ -2,39 +2,9 @@
 //
 // B lies in panels of NR columns, [k][NR] (the last one may have VL columns). A lies with its rows
 // next to each other: row i of step k at a[k * stride + i]; packed, in tiles of at most MAX_ROWS.
-
-template <int ROWS, int COLS>
-static void kernel(long K, const R* __restrict a, long stride, const R* __restrict b,
-                   R* __restrict c, long ldc, bool add) {
-  V acc[ROWS][COLS];
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 2
-    for (int j = 0; j < COLS; j++) acc[i][j] = add ? *(const VU*)(c + i * ldc + j * VL) : (V){};
-#pragma GCC unroll 2
-  for (long k = 0; k < K; k++) {
-    V bv[COLS];
-#pragma GCC unroll 2
-    for (int j = 0; j < COLS; j++) bv[j] = *(const VU*)(b + j * VL);
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) {
-      V av = all(a[i]);
-#pragma GCC unroll 2
-      for (int j = 0; j < COLS; j++) acc[i][j] += av * bv[j];
-    }
-    a += stride;
-    b += COLS * VL;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 2
-    for (int j = 0; j < COLS; j++) *(VU*)(c + i * ldc + j * VL) = acc[i][j];
-}
-
+// The kernels are a library of their own (kernels.h), compiled once for all cells.
 typedef void (*Kernel)(long, const R*, long, const R*, R*, long, bool);
-#define KERNELS(C) {0, kernel<1, C>, kernel<2, C>, kernel<3, C>, kernel<4, C>, kernel<5, C>, \
-  kernel<6, C>, kernel<7, C>, kernel<8, C>, kernel<9, C>, kernel<10, C>, kernel<11, C>, kernel<12, C>}
-static const Kernel KERNEL[2][13] = {KERNELS(1), KERNELS(2)};
+static const Kernel (*KERNEL)[13];
 
 INLINE long tiles(long rows) { return (rows + MAX_ROWS - 1) / MAX_ROWS; }
 INLINE long up(long n) { return (n + VL - 1) / VL * VL; }

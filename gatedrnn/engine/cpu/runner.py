@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -58,6 +60,26 @@ def printed(step: Step, backward: bool, dtype: torch.dtype) -> Printed:
     return _PRINTED[key]
 
 
+@lru_cache
+def _kernels(dtype: torch.dtype) -> int:
+    """Address of the table of matrix products."""
+    table = ctypes.c_void_p()
+    pointers = (ctypes.c_void_p * 1)(ctypes.addressof(table))
+    build.load(printer.kernels(_REAL[dtype])).run(None, pointers)
+    return table.value
+
+
+def _pages(size: int) -> torch.Tensor:
+    """Fresh memory, in large pages where the system has them: packed weights span thousands."""
+    if not hasattr(mmap, "MADV_HUGEPAGE") or size < 1 << 21:
+        return torch.empty(size, dtype=torch.uint8)
+    pages = mmap.mmap(-1, size)
+    # A system without large pages refuses, and small ones do.
+    with suppress(OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=torch.uint8)
+
+
 class _Workspaces:
     """Scratch memory that is used again: touching fresh pages costs as much as arithmetic."""
 
@@ -73,7 +95,7 @@ class _Workspaces:
             # Too small for this call: let a larger one take its place.
             if self._free:
                 self._free.pop()
-        return torch.empty(size, dtype=torch.uint8)
+        return _pages(size)
 
     def give(self, buffer: torch.Tensor) -> None:
         with self._lock:
@@ -99,6 +121,8 @@ def _run(code: Printed, call: Call, pointers: Mapping[str, list], want_x: bool) 
         for group in layout.pointers:
             if group == "WORKSPACE":
                 flat.append(workspace.data_ptr())
+            elif group == "KERNELS":
+                flat.append(_kernels(call.x.dtype))
             else:
                 flat += [None if t is None else t.data_ptr() for t in pointers[group]]
         code.library.run(numbers, (ctypes.c_void_p * len(flat))(*flat))

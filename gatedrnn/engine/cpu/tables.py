@@ -76,7 +76,7 @@ class Layout:
             }
         else:
             groups |= {"FINAL": self.states}
-        self.pointers = groups | {"WORKSPACE": ("workspace",)}
+        self.pointers = groups | {"WORKSPACE": ("workspace",), "KERNELS": ("kernels",)}
 
     @cached_property
     def places(self) -> dict[str, int]:
