@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gatedrnn.dataio.files import write_atomically
@@ -52,6 +52,10 @@ class Utterance:
     words: str
 
 
+#: In the order of the columns.
+_FIELDS = tuple(field.name for field in fields(Utterance))
+
+
 def write_csv(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Writes utterances as SpeechBrain reads them.
 
@@ -74,8 +78,9 @@ def write_csv(path: str | Path, utterances: Iterable[Utterance]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for utterance in utterances:
-        name, duration, *rest = astuple(utterance)
-        writer.writerow((name, f"{duration:.3f}", *rest))
+        row = [getattr(utterance, name) for name in _FIELDS]
+        row[1] = f"{utterance.duration:.3f}"
+        writer.writerow(row)
     write_atomically(path, text.getvalue())
 
 

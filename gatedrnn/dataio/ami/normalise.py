@@ -67,8 +67,10 @@ def kaldi(text: str) -> str:
 
 def _spell(text: str) -> str:
     """Upper case without punctuation; accents are taken off."""
-    letters = unicodedata.normalize("NFKD", text.upper())
-    letters = "".join(c for c in letters if not unicodedata.combining(c))
+    letters = text.upper()
+    if not letters.isascii():
+        letters = unicodedata.normalize("NFKD", letters)
+        letters = "".join(c for c in letters if not unicodedata.combining(c))
     return " ".join(_NOT_SPELLED.sub(" ", letters).split())
 
 

@@ -109,7 +109,7 @@ SEGMENTATIONS: dict[str, Callable[[Segment], list[Piece]]] = {
 
 
 def clip(piece: Piece, seconds: float) -> Piece | None:
-    """Cuts a piece where its audio ends, and drops the words that start after it.
+    """Cuts a piece where its audio ends, and drops the words of which that leaves less than half.
 
     Arguments
     ---------
@@ -132,7 +132,7 @@ def clip(piece: Piece, seconds: float) -> Piece | None:
     """
     if piece.end <= seconds:
         return piece
-    words = tuple(word for word in piece.words if word.start < seconds)
+    words = tuple(word for word in piece.words if (word.start + word.end) / 2 < seconds)
     if piece.start >= seconds or not words:
         return None
     return replace(piece, end=seconds, words=words)
