@@ -90,7 +90,8 @@ def test_own_cell(compare, gated_unit, runner):
 def test_every_operation(compare, runner):
     from tests.engine.own_cells import Everything
 
-    compare(Everything(input_size=5, hidden_size=19), runner)
+    # PyTorch's own hardsigmoid divides by a 6 of single precision in its gradient.
+    compare(Everything(input_size=5, hidden_size=19), runner, tolerance=1e-8)
 
 
 @pytest.mark.skipif("cpu" not in RUNNERS, reason="no C++ compiler")
