@@ -14,6 +14,8 @@ from gatedrnn.engine.triton.layout import Buffer, Layout
 
 #: Frames of one recorded CUDA graph: long sequences replay it, short ones leave early.
 GRAPH_FRAMES = 32
+#: Recorded graphs that are kept; of batches and cells beyond them the oldest goes.
+KEPT_GRAPHS = 128
 #: ``GATEDRNN_TRITON_GRAPHS=0`` launches the step path's kernels one by one.
 GRAPHS = "GATEDRNN_TRITON_GRAPHS"
 
@@ -269,9 +271,12 @@ def run_steps(
         return
     stream = torch.cuda.current_stream(device).cuda_stream
     key = (module.__name__, backward, batch, device, stream)
-    if key not in _GRAPHS:
-        _GRAPHS[key] = FrameGraph(launches, len(entries), device)
-    _GRAPHS[key].run(entries, frames)
+    # Taken out and put back, so that the first of the dictionary is the one longest unused.
+    graph = _GRAPHS.pop(key, None) or FrameGraph(launches, len(entries), device)
+    _GRAPHS[key] = graph
+    if len(_GRAPHS) > KEPT_GRAPHS:
+        del _GRAPHS[next(iter(_GRAPHS))]
+    graph.run(entries, frames)
 
 
 def run_loop(
@@ -301,6 +306,11 @@ def run_loop(
         Those the kernels were printed for.
     device : torch.device
         Where.
+
+    Raises
+    ------
+    ValueError
+        If the device has too few multiprocessors for programs that wait for each other.
     """
     widths = list(dict.fromkeys(s.width for s in layout.segments))
     kernel = getattr(module, source.LOOP_BACKWARD if backward else source.LOOP_FORWARD)
@@ -308,6 +318,12 @@ def run_loop(
     sizes = {f"BU_{w}": tiles.units[w] for w in widths}
     options = {"num_warps": tiles.warps, "num_stages": 1}
     if not layout.is_elementwise and device.type == "cuda":
+        if grid[0] * grid[1] > processors(device):
+            raise ValueError(
+                f"{layout.step.plan.cell.label}: the persistent path would need {grid[0]} x "
+                f"{grid[1]} programs at once, the device has {processors(device)} multiprocessors; "
+                "unset GATEDRNN_TRITON_PATH"
+            )
         # The driver then refuses a grid whose programs cannot all be there at once.
         options["launch_cooperative_grid"] = True
     kernel[grid](_to_device(entries, device), batch, BB=tiles.rows, **sizes, **options)

@@ -37,7 +37,10 @@ LOOP_FORWARD, LOOP_BACKWARD = "loop_forward", "loop_backward"
 
 
 def cache_folder() -> Path:
-    """Where printed kernels are kept; a temporary folder where that cannot be written.
+    """Where printed kernels are kept.
+
+    Where that cannot be written it is a temporary folder, without a warning: nothing but a few
+    milliseconds of printing is lost. (What takes long is in Triton's cache, TRITON_CACHE_DIR.)
 
     Returns
     -------
@@ -53,12 +56,10 @@ def cache_folder() -> Path:
     folder = folder / "triton"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
+        with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        # A home that cannot be written is common in containers; the next lines are the cure.
-        pass
-    return _temporary_folder()
+        return _temporary_folder()
 
 
 @lru_cache(maxsize=1)

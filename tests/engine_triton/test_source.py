@@ -1,0 +1,95 @@
+"""Printed kernels as files: shared caches, several processes, broken files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gatedrnn.cells import LSTMP, RAN
+from gatedrnn.engine.trace import trace
+from gatedrnn.engine.triton import dispatch, source
+from gatedrnn.engine.triton.layout import Layout
+
+PRINT = """
+import torch
+from gatedrnn.cells import RAN
+from gatedrnn.engine.trace import trace
+from gatedrnn.engine.triton import source
+from gatedrnn.engine.triton.layout import Layout
+layout = Layout(trace(RAN(input_size=3, hidden_size=21)))
+print(source.load(source.print_module(layout, False, torch.float32, True)).__file__)
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    pytest.importorskip("triton", reason="triton is not installed")
+    monkeypatch.setenv("GATEDRNN_CACHE", str(tmp_path))
+    return tmp_path / "triton"
+
+
+def text_of(hidden_size):
+    layout = Layout(trace(RAN(input_size=3, hidden_size=hidden_size)))
+    return source.print_module(layout, False, torch.float32, True)
+
+
+def test_processes_at_once_make_one_file(cache):
+    command = [sys.executable, "-c", PRINT]
+    together = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    paths = {process.communicate()[0].strip() for process in together}
+    assert [process.returncode for process in together] == [0, 0]
+    assert paths == {str(path) for path in cache.iterdir()} and len(paths) == 1
+
+
+def test_a_broken_file_is_made_again(cache):
+    text = text_of(22)
+    path = source.load(text).__file__
+    del sys.modules[path.rpartition("/")[2].removesuffix(".py")]
+    with open(path, "w") as file:
+        file.write("this is no Python")
+    module = source.load(text)
+    assert module.__file__ == path and hasattr(module, "forward_0")
+
+
+def test_a_folder_that_cannot_be_written(cache, tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("GATEDRNN_CACHE", str(blocked))
+    assert hasattr(source.load(text_of(23)), "forward_0")
+
+
+def test_the_package_does_not_import_triton():
+    code = "import sys, gatedrnn.engine; assert not any(n == 'triton' for n in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_triton_it_says_so(monkeypatch):
+    monkeypatch.setattr(dispatch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    cell = LSTMP(input_size=3, hidden_size=4)
+    found = dispatch.obstacle(cell, torch.device("cpu"), torch.float32)
+    assert found.startswith("triton is not installed")
+
+
+def test_obstacles_on_a_cpu():
+    cell = LSTMP(input_size=3, hidden_size=4)
+    found = dispatch.obstacle(cell, torch.device("cpu"), torch.float32)
+    assert found == "it runs on CUDA devices only"
+
+
+@pytest.mark.parametrize("forced", ("elementwise", "fastest"))
+def test_a_path_that_cannot_be(forced, monkeypatch):
+    monkeypatch.setenv(dispatch.VARIABLE, forced)
+    layout = Layout(trace(LSTMP(input_size=3, hidden_size=4)))
+    with pytest.raises(ValueError, match="GATEDRNN_TRITON_PATH"):
+        dispatch.path(layout, torch.device("cuda"), torch.float32)
+
+
+def test_nothing_takes_the_persistent_path_by_itself(monkeypatch):
+    monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+    for cell in (LSTMP(input_size=3, hidden_size=4), RAN(input_size=3, hidden_size=4)):
+        layout = Layout(trace(cell))
+        assert dispatch.path(layout, torch.device("cuda"), torch.float32) == dispatch.STEP
