@@ -46,7 +46,11 @@ _AUDIO = (
     Fault("audio-converted", "mended", "headerless samples, written again as WAV files"),
     Fault("audio-duplicate", "noted", "the same recording lies in two places: the first is used"),
     Fault("past-the-end", "skipped", "starts after its audio has ended"),
-    Fault("clipped", "mended", "ran past the end of its audio: cut there, words after it dropped"),
+    Fault(
+        "clipped",
+        "mended",
+        "ran past the end of its audio: cut there, words timed after it dropped",
+    ),
     Fault("no-duration", "skipped", "ends where it starts, or before"),
 )
 
