@@ -61,8 +61,14 @@ def prepare_an4(data: str | Path, out: str | Path, policy: Policy | None = None)
             f"{data}: holds neither {PACK} nor etc/an4_train.fileids; must be the folder an4 of "
             "the corpus"
         )
-    files = {path.stem: path for path in list_files(data) if path.suffix in (*SUFFIXES, _RAW)}
+    converted = Path(out).absolute() / "wav"
     read: dict[str, Callable[[Report], Iterator[Entry]]] = {}
+    files = {
+        path.stem: path
+        for path in list_files(data)
+        # What was converted in an earlier run may lie in the corpus's own folder.
+        if path.suffix in (*SUFFIXES, _RAW) and converted not in path.absolute().parents
+    }
     inputs = list(files.values())
     for split, fileids in lists.items():
         if fileids.is_file():
@@ -70,7 +76,7 @@ def prepare_an4(data: str | Path, out: str | Path, policy: Policy | None = None)
             if not texts.is_file():
                 raise FileNotFoundError(f"{texts}: no such file, but {fileids.name} is there")
             inputs += [fileids, texts]
-            read[split] = partial(_read_split, fileids, texts, files, Path(out) / "wav")
+            read[split] = partial(_read_split, fileids, texts, files, converted)
     return prepare_entries("an4", out, read, inputs, policy, settings)
 
 

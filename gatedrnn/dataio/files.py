@@ -164,12 +164,15 @@ def is_current(path: str | Path, key: str) -> bool:
     path = Path(path)
     if not path.is_file():
         return False
-    stamp = json.loads(path.read_text(encoding="utf-8"))
-    if stamp["fingerprint"] != key:
+    try:
+        stamp = json.loads(path.read_text(encoding="utf-8"))
+        known, outputs = stamp["fingerprint"], dict(stamp["outputs"])
+    except (ValueError, KeyError, TypeError):
+        # Not a stamp of ours: nothing is known, so that the work is done again.
         return False
-    return all(
+    return known == key and all(
         (path.parent / name).is_file() and _digest(path.parent / name) == digest
-        for name, digest in stamp["outputs"].items()
+        for name, digest in outputs.items()
     )
 
 

@@ -7,7 +7,9 @@ Each row has ``audio`` (a path; relative to the manifest), ``text``, and ``speak
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,7 +146,7 @@ def _entries(
             channel = int(row.get("channel") or 0)
             if channel < 0:
                 raise ValueError(f"channel {channel} is negative")
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             report.add("value-unreadable", place, str(error))
             continue
         speaker = str(row.get("speaker") or "")
@@ -164,6 +166,9 @@ def _times(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
         for name in ("start", "stop", "duration")
         if row.get(name) not in (None, "")
     }
+    for name, value in given.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} {value} is no time")
     start, stop = given.get("start"), given.get("stop")
     if stop is None and "duration" in given:
         stop = (start or 0.0) + given["duration"]
@@ -178,30 +183,37 @@ def _name(audio: Path, start: float | None) -> str:
 
 def _table_rows(path: Path, report: Report) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Rows of a table; a column that is missing is named once, and leaves no rows."""
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        rows = csv.DictReader(stream, delimiter=_DELIMITERS[path.suffix])
-        lost = [name for name in REQUIRED if name not in (rows.fieldnames or ())]
-        if lost:
-            have = ", ".join(rows.fieldnames or ()) or "nothing"
-            detail = f"no column {' and no column '.join(lost)}; the first line has {have}"
-            report.add("column-missing", str(path), detail)
-            return
-        for row in rows:
-            yield rows.line_num, row
+    rows = csv.DictReader(io.StringIO(_text(path)), delimiter=_DELIMITERS[path.suffix])
+    lost = [name for name in REQUIRED if name not in (rows.fieldnames or ())]
+    if lost:
+        have = ", ".join(rows.fieldnames or ()) or "nothing"
+        detail = f"no column {' and no column '.join(lost)}; the first line has {have}"
+        report.add("column-missing", str(path), detail)
+        return
+    for row in rows:
+        yield rows.line_num, row
 
 
 def _json_rows(path: Path, report: Report) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Rows of JSON lines."""
-    with open(path, encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                report.add("value-unreadable", f"{path}, line {number}", str(error))
-                continue
-            if not isinstance(row, dict):
-                report.add("value-unreadable", f"{path}, line {number}", "is no JSON object")
-                continue
-            yield number, row
+    # Not splitlines, which would also split at separators that may stand inside of JSON strings.
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            report.add("value-unreadable", f"{path}, line {number}", str(error))
+            continue
+        if not isinstance(row, dict):
+            report.add("value-unreadable", f"{path}, line {number}", "is no JSON object")
+            continue
+        yield number, row
+
+
+def _text(path: Path) -> str:
+    """Reads a text file, with or without a byte order mark."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}; a manifest must be UTF-8") from error

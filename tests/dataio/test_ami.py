@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -260,11 +261,14 @@ def test_the_zip_file_need_not_be_unpacked(corpus, tmp_path):
 def test_something_else_than_annotations(corpus, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no corpusResources/meetings.xml"):
         prepare_ami(corpus[1], tmp_path / "out", corpus[1])
+    shutil.copytree(corpus[0] / "ami_public_manual_1.6.2", corpus[0] / "copy")
+    with pytest.raises(ValueError, match="holds the annotations 2 times, in .*copy/; give"):
+        prepare_ami(corpus[0], tmp_path / "out", corpus[1])
     (tmp_path / "a.tar").write_bytes(b"not a zip file")
     with pytest.raises(ValueError, match="must be a folder or the zip file"):
         prepare_ami(tmp_path / "a.tar", tmp_path / "out", corpus[1])
     with pytest.raises(FileNotFoundError, match="no such folder of recordings"):
-        prepare_ami(corpus[0], tmp_path / "out", tmp_path / "nowhere")
+        prepare_ami(corpus[0] / "copy", tmp_path / "out", tmp_path / "nowhere")
 
 
 def test_no_recordings_at_all_is_an_error_with_a_report(corpus, tmp_path):

@@ -167,9 +167,19 @@ def test_a_second_run_does_nothing_until_audio_text_or_options_change(folder):
     assert not again()
 
 
+@pytest.mark.parametrize("bad", [float("nan"), [1], "1:30", float("inf")])
+@pytest.mark.parametrize("name", ["start", "stop", "duration"])
+def test_times_that_are_none(folder, name, bad):
+    found = prepare(folder, row("good", id="fine"), row("good", **{name: bad}))
+    assert list(faults(found)["value-unreadable"]) == [f"{folder / 'train.jsonl'}, line 2"]
+
+
 def test_no_manifest(folder):
     with pytest.raises(FileNotFoundError, match="no such manifest"):
         prepare_manifest(folder / "nowhere.csv", folder / "out")
+    (folder / "latin.csv").write_bytes("audio,text\na.wav,café\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin.csv: .*must be UTF-8"):
+        prepare_manifest(folder / "latin.csv", folder / "out")
     (folder / "train.txt").touch()
     with pytest.raises(ValueError, match="must be a .csv or .tsv"):
         prepare_manifest(folder / "train.txt", folder / "out")

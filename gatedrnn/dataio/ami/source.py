@@ -26,7 +26,7 @@ class Annotations:
     FileNotFoundError
         If there is no such path, or nothing like that in it.
     ValueError
-        If the file is no zip file.
+        If the file is no zip file, or there are several copies of the annotations.
 
     Example
     -------
@@ -70,6 +70,12 @@ class Annotations:
             raise FileNotFoundError(
                 f"{self.path}: holds no {_MEETINGS}; must be the AMI manual annotations, with the "
                 "folders words, segments and corpusResources"
+            )
+        if len(roots) > 1:
+            self.close()
+            raise ValueError(
+                f"{self.path}: holds the annotations {len(roots)} times, in "
+                f"{', '.join(root or '.' for root in roots)}; give the folder of one of them"
             )
         self._root = roots[0]
 
