@@ -4,7 +4,7 @@ import importlib.util
 import pkgutil
 
 from gatedrnn.engine import select
-from gatedrnn.engine.operators import cell_to_text
+from gatedrnn.engine.naming import cell_to_text
 from gatedrnn.engine.plan import DeclarationError, Plan, plan
 from gatedrnn.engine.run import run
 from gatedrnn.engine.select import explain

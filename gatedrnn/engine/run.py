@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.engine import operators, reference
+from gatedrnn.engine import naming, operators, reference
 from gatedrnn.engine.plan import plan
 from gatedrnn.engine.select import REFERENCE
 from gatedrnn.engine.types import Result
@@ -75,8 +75,8 @@ def run(
     torch.Size([5, 2, 4])
     """
     text = getattr(cell, "_text", None)
-    if not torch.compiler.is_compiling() and not operators.knows(text, cell):
-        text = operators.cell_to_text(cell)
+    if not torch.compiler.is_compiling() and not naming.knows(text, cell):
+        text = naming.cell_to_text(cell)
     if x.dim() != 3 or x.shape[2] != cell.input_size:
         raise ValueError(
             f"{cell.label}: the input must be (frames, batch, {cell.input_size}), "

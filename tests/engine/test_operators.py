@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gatedrnn import engine
 from gatedrnn.cells import LSTMP, RAN, BetaLSTM
-from gatedrnn.engine import operators, select
+from gatedrnn.engine import naming, select
 from gatedrnn.engine.cpu import build
 from gatedrnn.nnet import HighwayLSTM, ResidualLSTM
 
@@ -75,7 +75,7 @@ def test_opcheck():
     params = [torch.rand(s, requires_grad=True) for s in engine.plan(cell).parameters.values()]
     x = torch.rand(4, 2, 3, requires_grad=True)
     state = [torch.rand(2, w) for w in cell.states().values()]
-    text = operators.cell_to_text(cell)
+    text = naming.cell_to_text(cell)
     arguments = ("cpu", text, False, "c", x, torch.tensor([4, 2]), params, state, [], [], False)
     torch.library.opcheck(torch.ops.gatedrnn.infer.default, (*arguments, None))
     torch.library.opcheck(torch.ops.gatedrnn.train.default, (*arguments, None))
@@ -92,11 +92,11 @@ def test_second_derivative_is_refused():
 
 def test_text_of_a_cell():
     cell = BetaLSTM(input_size=3, hidden_size=4, prior_shape=(1.0, 2.0, 0.5, 0.25, 4.0))
-    text = operators.cell_to_text(cell)
-    operators._CELLS.pop(text)
-    assert operators.cell_from_text(text) == cell
+    text = naming.cell_to_text(cell)
+    naming._CELLS.pop(text)
+    assert naming.cell_from_text(text) == cell
     with pytest.raises(ValueError, match="cannot be imported"):
-        operators.cell_from_text('["gatedrnn.cells:NoSuchCell", {}]')
+        naming.cell_from_text('["gatedrnn.cells:NoSuchCell", {}]')
 
 
 def test_operators_that_cannot_be_printed():
