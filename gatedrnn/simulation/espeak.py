@@ -139,6 +139,8 @@ def _library() -> Iterator[tuple[ctypes.CDLL, int]]:
         )
         if rate <= 0:
             raise RuntimeError(f"espeak-ng did not start from {loader.get_data_path()}")
+        # It seeds its noise from the clock.
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         yield library, rate
     finally:
         library.espeak_Terminate()

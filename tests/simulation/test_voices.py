@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -66,9 +68,10 @@ def test_word_times_rise_and_lie_within(espeak, split):
 
 
 def test_speech_depends_on_its_arguments_alone(espeak):
-    voice = draw_voice(np.random.default_rng(6), "train", "M")
+    voice = Voice("F", "en-us", "f3", 50, 50, 170, 1.0, 0.0)  # a noisy one
     first = speak(voice, tokenize(TEXT)).samples
     speak(draw_voice(np.random.default_rng(7), "train", "F"), tokenize("yeah ."))
+    time.sleep(1.1)  # espeak-ng seeds its noise from the clock's seconds
     again = speak(voice, tokenize(TEXT)).samples
     assert np.array_equal(first, again)
 
@@ -97,3 +100,9 @@ def test_every_voice_exists(espeak):
             assert np.abs(speak(voice, tokenize("hmm .")).samples).max() > 0.05
     for accent in ACCENTS:
         speak(Voice("F", accent, "f1", 50, 50, 170, 1.0, 0.0), tokenize("yeah ."))
+
+
+def test_unreadable_data_is_one_clear_error(espeak, monkeypatch, tmp_path):
+    monkeypatch.setattr(espeak, "get_data_path", lambda: str(tmp_path))
+    with pytest.raises(RuntimeError, match="did not start"):
+        speak(Voice("F", "en-us", "f1", 50, 50, 170, 1.0, 0.0), tokenize("yeah ."))
