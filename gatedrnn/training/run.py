@@ -85,7 +85,7 @@ def train_ctc(
         Of the command line: a YAML file, and what to override in it.
     prepare : callable
         Prepares the corpus, on the first process; name of a set -> its list of utterances. There
-        must be ``"train"`` and ``"valid"``; all others are tested.
+        must be ``"train"`` and ``"dev"``; all others are tested.
     read : callable
         Makes the dataset of a list, given the list, the name of the set and the YAML's values.
 
@@ -103,11 +103,11 @@ def train_ctc(
             hparams = load_hyperpyyaml(file, overrides)
         sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
         lists = run_on_main(prepare, args=[hparams])
-        missing = {"train", "valid"} - set(lists)
+        missing = {"train", "dev"} - set(lists)
         if missing:
             raise ValueError(f"the preparation gave no set {' and no set '.join(sorted(missing))}")
         sets = {name: read(path, name, hparams) for name, path in lists.items()}
-        return fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("valid"), sets)
+        return fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("dev"), sets)
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
@@ -146,7 +146,7 @@ def fit_and_test(
     folder.mkdir(parents=True, exist_ok=True)
     run_on_main(_make_tokens, args=[hparams, train, folder / "tokens.json"])
     tokens = tokenization.load(folder / "tokens.json")
-    _report_unknown(tokens, {"train": train, "valid": valid, **tests})
+    _report_unknown(tokens, {"train": train, "dev": valid, **tests})
     modules = {"model": hparams["model"](len(tokens)), "normalize": hparams["normalize"]}
     brain = CTCBrain(
         tokens=tokens,
@@ -170,7 +170,7 @@ def fit_and_test(
     }
     figures = {
         name: brain.test(name, loader, folder)
-        for name, loader in {"valid": valid_loader, **loaders}.items()
+        for name, loader in {"dev": valid_loader, **loaders}.items()
     }
     if if_main_process():
         results = {
