@@ -3,7 +3,7 @@
 ========================================  =========================================================
 module                                    what is in it
 ========================================  =========================================================
-:mod:`~gatedrnn.engine.triton.layout`     buffers and products of a step, as both directions see them
+:mod:`~gatedrnn.engine.triton.layout`     buffers and products of a step, in both directions
 :mod:`~gatedrnn.engine.triton.printing`   scalar programs as Triton code; functions it calls
 :mod:`~gatedrnn.engine.triton.kernels`    what all kernels share
 :mod:`~gatedrnn.engine.triton.stepwise`   the step path's kernels
