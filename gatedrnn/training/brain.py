@@ -9,14 +9,12 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio.batch import PaddedBatch
-from speechbrain.dataio.dataloader import SaveableDataLoader
-from speechbrain.utils.checkpoints import average_checkpoints
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.best import BestCheckpoints, is_of_training
 from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
+from gatedrnn.training.loaders import SharedLoaders
 from gatedrnn.training.log import TrainingLog, new_epoch
 from gatedrnn.training.ranks import gather, rank_and_world, sum_over_ranks
 
@@ -45,7 +43,7 @@ class Objective:
     weight: float
 
 
-class GuardedBrain(sb.Brain):
+class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
     """SpeechBrain's Brain with the holes mended that every recipe falls into.
 
     - ``compute_objectives`` returns an :class:`Objective`: gradients are those of the sum over all
@@ -111,72 +109,6 @@ class GuardedBrain(sb.Brain):
             {"random": RandomStates(), "log": log, "epochs": self.counter}
         )
 
-    # ---- data -------------------------------------------------------------------------------
-
-    def training_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
-        """Loader whose batches are made anew in every epoch, of this rank's share of each.
-
-        Arguments
-        ---------
-        dataset : Dataset
-            The training utterances.
-        durations : list of float
-            Their durations, in seconds.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
-        options = self.hparams
-        self.training_set = dataset
-        self.train_sampler = EpochBatchSampler(
-            durations,
-            options.max_batch_seconds,
-            max_size=getattr(options, "max_batch_size", None),
-            spread=getattr(options, "bucket_spread", 0.1),
-            ascending_epochs=getattr(options, "ascending_epochs", 0),
-            seed=self.seed,
-            rank=self.ranks[0],
-            world=self.ranks[1],
-        )
-        loader = self._loader(dataset, self.train_sampler)
-        self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
-        return loader
-
-    def evaluation_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
-        """Loader of this rank's share of the batches of a validation or test set.
-
-        Arguments
-        ---------
-        dataset : Dataset
-            The utterances.
-        durations : list of float
-            Their durations, in seconds.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
-        sampler = EvaluationBatchSampler(
-            durations,
-            self.hparams.max_batch_seconds,
-            max_size=getattr(self.hparams, "max_batch_size", None),
-            rank=self.ranks[0],
-            world=self.ranks[1],
-        )
-        return self._loader(dataset, sampler)
-
-    def _loader(self, dataset: Any, sampler: Any) -> SaveableDataLoader:
-        return SaveableDataLoader(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=PaddedBatch,
-            num_workers=getattr(self.hparams, "num_workers", 0),
-            # A loader without a generator of its own draws from the global one whenever it is
-            # iterated, and a resumed training would then go on with other random numbers.
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-
     # ---- training ---------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
@@ -190,7 +122,7 @@ class GuardedBrain(sb.Brain):
         if world > 1:
             # SpeechBrain seeds all ranks alike: their augmentations and dropout must differ.
             torch.manual_seed(self.seed + 7919 * rank)
-        self.checkpointer.recover_if_possible(ckpt_predicate=_is_of_training)
+        self.checkpointer.recover_if_possible(ckpt_predicate=is_of_training)
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
         """Begins the sums of a stage.
@@ -391,77 +323,6 @@ class GuardedBrain(sb.Brain):
         total, weight = (math.fsum(values) for values in zip(*sums, strict=True))
         return total / max(weight, 1.0), sorted(results, key=lambda r: r["id"])
 
-    def keep_best(self, meta: Mapping[str, float]) -> None:
-        """Saves an end-of-epoch checkpoint; keeps it, and the best ones.
-
-        Arguments
-        ---------
-        meta : Mapping
-            Figures of the validation.
-        """
-        saved = self.checkpointer.save_checkpoint(dict(meta))
-        best = self.best_checkpoints()
-        kept = {c.path for c in best} | ({saved.path} if saved else set())
-        self.checkpointer.keep_only(lambda c: c.path in kept)
-
-    def best_checkpoints(self) -> list[Any]:
-        """The checkpoints to average, the best first.
-
-        Returns
-        -------
-        list of Checkpoint
-        """
-        return self.checkpointer.find_checkpoints(
-            min_key=self.criterion,
-            ckpt_predicate=_is_of_training,
-            max_num_checkpoints=max(1, getattr(self.hparams, "average_checkpoints", 1)),
-        )
-
-    def average_best(self, valid_loader: Any, name: str = "model") -> None:
-        """Averages the best checkpoints, and keeps the result beside them with its own figures.
-
-        Evaluation takes whichever has the lowest validation figure.
-
-        Arguments
-        ---------
-        valid_loader : DataLoader
-            The validation utterances.
-        name : str
-            Name of the recoverable to average.
-        """
-        best = self.best_checkpoints()
-        if self.test_only or len(best) < 2:
-            return
-        self.checkpointer.recoverables[name].load_state_dict(average_checkpoints(best, name))
-        figures = self.validate(valid_loader)
-        self.checkpointer.save_checkpoint(
-            {**figures, "averaged": [c.path.name for c in best]}, name="averaged"
-        )
-        if if_main_process():
-            logger.info(
-                f"Mean of the {len(best)} best checkpoints: valid {self.criterion} "
-                f"{figures[self.criterion]:.4g}; the best one alone: "
-                f"{best[0].meta[self.criterion]:.4g}"
-            )
-
-    def validate(self, loader: Any) -> dict[str, float]:
-        """Figures of a validation set with the present weights.
-
-        Arguments
-        ---------
-        loader : DataLoader
-            From :meth:`evaluation_loader`.
-
-        Returns
-        -------
-        dict
-        """
-        self.on_stage_start(Stage.VALID)
-        self.modules.eval()
-        for batch in loader:
-            self.evaluate_batch(batch, Stage.VALID)
-        return self.validation_figures()
-
     def validation_figures(self) -> dict[str, float]:
         """Figures of the validation that has just run: at least the criterion.
 
@@ -471,8 +332,3 @@ class GuardedBrain(sb.Brain):
         """
         loss, _ = self.gathered()
         return {"loss": loss}
-
-
-def _is_of_training(checkpoint: Any) -> bool:
-    """Whether training can go on from a checkpoint: not from an average of several."""
-    return "averaged" not in checkpoint.meta

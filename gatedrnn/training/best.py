@@ -1,0 +1,106 @@
+"""The best checkpoints of a training, and their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import speechbrain as sb
+from speechbrain.utils.checkpoints import average_checkpoints
+from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
+
+
+class BestCheckpoints:
+    """The part of a Brain that keeps, finds and averages its best checkpoints.
+
+    It needs ``checkpointer``, ``criterion`` and ``validation_figures``.
+    """
+
+    def keep_best(self, meta: Mapping[str, float]) -> None:
+        """Saves an end-of-epoch checkpoint; keeps it, and the best ones.
+
+        Arguments
+        ---------
+        meta : Mapping
+            Figures of the validation.
+        """
+        saved = self.checkpointer.save_checkpoint(dict(meta))
+        best = self.best_checkpoints()
+        kept = {c.path for c in best} | ({saved.path} if saved else set())
+        self.checkpointer.keep_only(lambda c: c.path in kept)
+
+    def best_checkpoints(self) -> list[Any]:
+        """The checkpoints to average, the best first.
+
+        Returns
+        -------
+        list of Checkpoint
+        """
+        return self.checkpointer.find_checkpoints(
+            min_key=self.criterion,
+            ckpt_predicate=is_of_training,
+            max_num_checkpoints=max(1, getattr(self.hparams, "average_checkpoints", 1)),
+        )
+
+    def average_best(self, valid_loader: Any, name: str = "model") -> None:
+        """Averages the best checkpoints, and keeps the result beside them with its own figures.
+
+        Evaluation takes whichever has the lowest validation figure.
+
+        Arguments
+        ---------
+        valid_loader : DataLoader
+            The validation utterances.
+        name : str
+            Name of the recoverable to average.
+        """
+        best = self.best_checkpoints()
+        if self.test_only or len(best) < 2:
+            return
+        self.checkpointer.recoverables[name].load_state_dict(average_checkpoints(best, name))
+        figures = self.validate(valid_loader)
+        self.checkpointer.save_checkpoint(
+            {**figures, "averaged": [c.path.name for c in best]}, name="averaged"
+        )
+        if if_main_process():
+            logger.info(
+                f"Mean of the {len(best)} best checkpoints: valid {self.criterion} "
+                f"{figures[self.criterion]:.4g}; the best one alone: "
+                f"{best[0].meta[self.criterion]:.4g}"
+            )
+
+    def validate(self, loader: Any) -> dict[str, float]:
+        """Figures of a validation set with the present weights.
+
+        Arguments
+        ---------
+        loader : DataLoader
+            From :meth:`evaluation_loader`.
+
+        Returns
+        -------
+        dict
+        """
+        self.on_stage_start(sb.Stage.VALID)
+        self.modules.eval()
+        for batch in loader:
+            self.evaluate_batch(batch, sb.Stage.VALID)
+        return self.validation_figures()
+
+
+def is_of_training(checkpoint: Any) -> bool:
+    """Whether training can go on from a checkpoint: not from an average of several.
+
+    Arguments
+    ---------
+    checkpoint : Checkpoint
+        The checkpoint.
+
+    Returns
+    -------
+    bool
+    """
+    return "averaged" not in checkpoint.meta
