@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from speechbrain.nnet.RNN import LSTM
 from torch import nn
 
 from gatedrnn import nnet
@@ -117,6 +118,75 @@ class ConvSubsampling(nn.Module):
         return self.projection(hidden.transpose(1, 2).flatten(2)), counts
 
 
+class StockLSTM(LSTM):
+    """SpeechBrain's LSTM where a stack of ours would stand, to be compared with.
+
+    Arguments
+    ---------
+    input_size : int
+        Width of the input.
+    hidden_size : int
+        Width of a layer and direction.
+    num_layers : int
+        Depth.
+    bidirectional : bool
+        Whether a second stack reads from the end.
+    dropout : float
+        Between layers.
+
+    Example
+    -------
+    >>> output, _ = StockLSTM(3, 4, 2)(torch.rand(2, 22, 3), lengths=torch.tensor([1.0, 13 / 22]))
+    >>> bool(output[1, 12].any()), bool(output[1, 13].any())
+    (True, False)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            hidden_size,
+            input_size=input_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+        )
+        self.bidirectional = bidirectional
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+
+    def forward(
+        self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Runs the stack.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (batch, frames, input_size).
+        hx : tuple or None
+            State to begin with.
+        lengths : torch.Tensor or None
+            Relative lengths.
+
+        Returns
+        -------
+        output, state
+            As of SpeechBrain's.
+        """
+        frames = x.shape[1]
+        if lengths is not None:
+            # SpeechBrain cuts fractions of a frame off, and with them a frame where a length in
+            # frames is not quite whole.
+            lengths = (torch.round(lengths * frames) + 0.25) / frames
+        output, state = super().forward(x, hx, lengths)
+        return nn.functional.pad(output, (0, 0, 0, frames - output.shape[1])), state
+
+
 class CTCModel(nn.Module):
     """Features to log-probabilities of tokens, for connectionist temporal classification.
 
@@ -130,7 +200,8 @@ class CTCModel(nn.Module):
     input_size : int
         Number of features.
     network : str
-        A key that ``gatedrnn list`` prints.
+        A key that ``gatedrnn list`` prints; or ``"stock_lstm"``, SpeechBrain's own, without
+        projection.
     num_layers : int
         Depth of the stack.
     hidden_size : int
@@ -194,16 +265,20 @@ class CTCModel(nn.Module):
             self.subsampling = ConvSubsampling(input_size, channels, hidden_size)
         else:
             raise ValueError(f"subsampling must be stack or conv, not {subsampling!r}")
-        self.encoder = encoder or nnet.build(
-            network,
-            input_size=self.subsampling.output_size,
-            hidden_size=hidden_size,
-            proj_size=proj_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            **(network_options or {}),
-        )
+        sizes = {
+            "input_size": self.subsampling.output_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+        }
+        options = dict(network_options or {})
+        if encoder is not None:
+            self.encoder = encoder
+        elif network == "stock_lstm":
+            self.encoder = StockLSTM(**sizes, **options)
+        else:
+            self.encoder = nnet.build(network, proj_size=proj_size, **sizes, **options)
         if bptt_frames and self.encoder.bidirectional:
             raise ValueError(
                 "bptt_frames truncates gradients from frame to frame: it needs bidirectional: False"

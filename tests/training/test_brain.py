@@ -102,8 +102,9 @@ def test_an_accumulated_group_with_a_bad_batch_is_left_out_whole(tmp_path, monke
         {"bptt_frames": 5, "network": "residual", "num_layers": 2},
         {"tokens": "bpe", "pieces": 7},
         {"norm_type": "global"},
+        {"network": "stock_lstm", "num_layers": 2, "bidirectional": True},
     ],
-    ids=["beta", "truncated", "pieces", "global"],
+    ids=["beta", "truncated", "pieces", "global", "stock"],
 )
 def test_variants_train(tmp_path, changes):
     train(tmp_path, epochs=1, **changes)
