@@ -9,8 +9,9 @@ import torch
 
 from gatedrnn.cells import G2LSTM, LSTMP, RAN, DepthGatedLSTM, HighwayLSTM, ResidualLSTM, SlimLSTM
 from gatedrnn.cells.declaration import Cell, Stage
+from gatedrnn.engine import naming
 from gatedrnn.engine.triton import dispatch
-from tests.engine_triton.compare import compare
+from tests.engine_triton.compare import compare, draw
 
 SIZES = {"input_size": 3, "hidden_size": 5}
 #: One exchange; a projection; two pointwise stages; states that others read; no exchange at all.
@@ -118,3 +119,17 @@ def test_float16(path, kind, monkeypatch):
     monkeypatch.setenv(dispatch.VARIABLE, path)
     options = {"frames": 3, "lengths": (2, 3, 1), "keep": ("c",)}
     compare(STRUCTURES[kind], dtype=torch.float16, tolerance=1e-2, **options)
+
+
+@pytest.mark.parametrize("dtype", (torch.float16, torch.float32))
+def test_operators_say_what_they_return(dtype):
+    cell = STRUCTURES["residual"]
+    given = draw(cell, 2, 3, dtype, "cpu")
+    params, x, state, below = ([*g.values()] if isinstance(g, dict) else g for g in given)
+    text = naming.cell_to_text(cell)
+    arguments = ("triton", text, False, "c", x, None, params, state, below, [], False, None)
+    for operator in (torch.ops.gatedrnn.infer, torch.ops.gatedrnn.train):
+        with torch.no_grad():
+            torch.library.opcheck(
+                operator, arguments, test_utils=("test_schema", "test_faketensor")
+            )
