@@ -21,8 +21,12 @@ def link(z_d, c_own, c_prev, c_below, w_cd, w_ld, b_d=0.0):
         Cell of this layer at the previous frame, (batch, K).
     c_below : torch.Tensor
         Cell of the layer below at this frame, (batch, K).
-    w_cd, w_ld, b_d : torch.Tensor
-        Diagonal weights and bias, (K,).
+    w_cd : torch.Tensor
+        Diagonal weight on the previous cell, (K,).
+    w_ld : torch.Tensor
+        Diagonal weight on the cell below, (K,).
+    b_d : torch.Tensor or float
+        Bias, (K,); 0 where there is none.
 
     Returns
     -------
