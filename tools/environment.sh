@@ -1,6 +1,7 @@
 # Sourced by the scripts beside it: makes the virtual environment .venv and installs the package.
 #
-# usage: . tools/environment.sh EXTRA...   (from the repository root)
+# usage, from the repository root:  extras=EXTRA,EXTRA; . tools/environment.sh
+# (a variable, since a script that is sourced without arguments sees those of its caller)
 
 set -eu
 
@@ -13,7 +14,6 @@ if [ ! -x .venv/bin/python ]; then
     echo "tools: making the virtual environment .venv"
     "$python" -m venv .venv
 fi
-extras=$(IFS=,; echo "$*")
 # pip takes minutes the first time (PyTorch) and seconds when everything is there already.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
 PATH=$PWD/.venv/bin:$PATH
