@@ -85,7 +85,7 @@ def expression(instruction: Instruction, names: dict[str, str], draw: int = 0) -
         return f"-{names[args[0]]}"
     if op == "not":
         return f"~{names[args[0]]}"
-    whole = [_vector(a, names) for a in args]
+    whole = [vector(a, names) for a in args]
     if op == "where":
         return f"{whole[0]} ? {whole[1]} : {whole[2]}"
     if op == "gamma":
@@ -103,7 +103,8 @@ def _number(operand: Operand, names: dict[str, str]) -> str:
     return names[operand] if isinstance(operand, str) else _literal(operand)
 
 
-def _vector(operand: Operand, names: dict[str, str]) -> str:
+def vector(operand: Operand, names: dict[str, str]) -> str:
+    """An operand as a C++ vector."""
     return names[operand] if isinstance(operand, str) else f"all({_literal(operand)})"
 
 
@@ -240,7 +241,7 @@ class _Segment:
     def _values(self, names: dict[str, str]) -> None:
         layout = self.layout
         for name, operand in self.program.outputs.items():
-            value = _vector(operand, names)
+            value = vector(operand, names)
             if layout.sequence(name) >= 0:
                 self._write(f"j.out({layout.sequence(name)}) + {_AT}", value)
             if name in layout.states:
@@ -254,13 +255,13 @@ class _Segment:
         layout = self.layout
         outputs = dict(self.program.outputs)
         for total in self.segment.totals:
-            value = _vector(outputs.pop(grad(total), 0.0), names)
+            value = vector(outputs.pop(grad(total), 0.0), names)
             number = layout.totals.index(total)
             self._write(f"j.dz + row * j.lddz + j.dzoff[{number}] + u0", value)
         for number, state in enumerate(layout.states):
             self._carry(number, state, outputs.pop(grad(previous(state)), None), names)
         for name, operand in outputs.items():
-            value = _vector(operand, names)
+            value = vector(operand, names)
             if name.startswith("value:"):
                 inner = layout.inner.index(name.removeprefix("value:"))
                 self._write(f"j.again[{inner}] + row * w + u0", value)
@@ -297,5 +298,5 @@ class _Segment:
             pointer = self._pointer(where, constant=False)
             self.invalid.append(f"{pointer}[u] += {through};")
             return
-        value = _vector(0.0 if operand is None else operand, names)
+        value = vector(0.0 if operand is None else operand, names)
         self._write(where, value, None if add and through == "0" else through, add)

@@ -15,8 +15,7 @@ import torch
 
 from gatedrnn.cells.declaration import Cell
 from gatedrnn.engine.cpu import build
-from gatedrnn.engine.cpu.printer import _vector as vector
-from gatedrnn.engine.cpu.printer import expression
+from gatedrnn.engine.cpu.printer import expression, vector
 from gatedrnn.engine.ir import CONDITIONS
 from gatedrnn.engine.plan import plan as make_plan
 from gatedrnn.engine.segments import VECTOR
