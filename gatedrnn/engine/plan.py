@@ -7,7 +7,6 @@ weights into another, and says where each named weight lies.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -212,8 +211,3 @@ def _pack(shapes: Mapping[str, tuple[int, ...]], source_of: Mapping[str, str]):
         slots[name] = Slot(parameter, start, start + shape[0], shape)
         parameters[parameter] = (start + shape[0], *shape[1:])
     return slots, parameters, matrices
-
-
-def count_parameters(cell: Cell) -> int:
-    """Number of weights in a plan's packed parameters (that is, of the cell)."""
-    return sum(math.prod(shape) for shape in plan(cell).parameters.values())

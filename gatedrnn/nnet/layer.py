@@ -171,14 +171,13 @@ class RecurrentLayer(nn.Module):
         return self._auxiliary
 
     def _sum_auxiliary(self, result: engine.Result, lengths: torch.Tensor | None) -> torch.Tensor:
-        loss = self.cell.auxiliary_loss(result.kept)
-        if lengths is not None:
-            frames = torch.arange(loss.shape[0], device=loss.device).unsqueeze(1)
-            # The padding holds zeros, where the loss may be infinite: select, do not multiply.
-            valid = (frames < lengths.to(loss.device)).unsqueeze(2)
-            values = {n: torch.where(valid, v, torch.ones_like(v)) for n, v in result.kept.items()}
-            loss = torch.where(valid, self.cell.auxiliary_loss(values), 0.0)
-        return loss.sum()
+        if lengths is None:
+            return self.cell.auxiliary_loss(result.kept).sum()
+        frames = torch.arange(result.output.shape[0], device=lengths.device).unsqueeze(1)
+        # The padding holds zeros, where the loss may be infinite: select, do not multiply.
+        valid = (frames < lengths).unsqueeze(2)
+        values = {n: torch.where(valid, v, torch.ones_like(v)) for n, v in result.kept.items()}
+        return torch.where(valid, self.cell.auxiliary_loss(values), 0.0).sum()
 
     def _noise(self, device: torch.device) -> torch.Generator | None:
         """A generator of its own for each forward, direction and data-parallel rank."""
