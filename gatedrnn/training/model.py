@@ -11,6 +11,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.nnet import RecurrentStack, frame_counts
+from gatedrnn.training.starts import start_from
 
 
 class FrameStacking(nn.Module):
@@ -223,6 +224,8 @@ class CTCModel(nn.Module):
         Frames that are stacked into one.
     channels : int
         Channels of the convolutions.
+    start : Mapping or None
+        Starting values of weights of the stack: see :func:`~gatedrnn.training.starts.start_from`.
     bptt_frames : int
         Truncated back-propagation through time: gradients go back at most to the last multiple of
         so many (stacked) frames, the state goes on; 0 for the whole utterance.
@@ -257,6 +260,7 @@ class CTCModel(nn.Module):
         factor: int = 3,
         channels: int = 32,
         bptt_frames: int = 0,
+        start: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         if subsampling == "stack":
@@ -279,6 +283,8 @@ class CTCModel(nn.Module):
             self.encoder = StockLSTM(**sizes, **options)
         else:
             self.encoder = nnet.build(network, proj_size=proj_size, **sizes, **options)
+        if start and isinstance(self.encoder, RecurrentStack):
+            start_from(self.encoder, start)
         if bptt_frames and self.encoder.bidirectional:
             raise ValueError(
                 "bptt_frames truncates gradients from frame to frame: it needs bidirectional: False"
