@@ -56,6 +56,7 @@ def source(layout: Layout, real: str) -> str:
         [
             f"typedef {real} R;",
             _part("runtime.h"),
+            *([_part("draws.h")] if layout.step.draws or layout.samples else []),
             _part("product.h"),
             layout.tables(),
             "struct Job; struct Local;",
@@ -126,7 +127,9 @@ class _Segment:
         for one in self.program.inputs:
             names[one.name] = f"x{len(names)}"
             self.body.append(f"V {names[one.name]} = {self._load(one.name, one.kind)};")
-        draws = 0
+        # Numbered through the step: two draws of one number would be one draw.
+        before = (s.forward.body for s in self.step.segments[: self.index])
+        draws = sum(one.op == "gamma" for body in before for one in body)
         for number, one in enumerate(self.program.body):
             kind = "auto" if one.op in CONDITIONS else "V"
             self.body.append(f"{kind} y{number} = {expression(one, names, draws)};")
@@ -197,7 +200,11 @@ class _Segment:
         if kind == SAVED:
             return self._read(f"j.in({layout.sequence(name)}) + {_AT}")
         if kind == GAMMA_GRAD:
-            return self._read(self._sequence("GAMMA", name))
+            draw = next(d for d in self.step.draws if d.gradient == name)
+            both = (
+                self._read(f"j.in({layout.sequence(n)}) + {_AT}") for n in (draw.shape, draw.draw)
+            )
+            return f"gamma_grad_({', '.join(both)})"
         if kind == GRADIENT:
             return self._incoming(name.removeprefix("grad:"))
         raise AssertionError(kind)

@@ -165,11 +165,6 @@ def backward(
     step = call.step
     code = printed(step, True, call.x.dtype)
     layout = code.layout
-    # Frames past a sequence's length hold zeros, of which no draw can be: any shape will do.
-    draws = [
-        torch._standard_gamma_grad(stored[d.shape].clamp_min(1e-30), stored[d.draw])
-        for d in step.draws
-    ]
     dx = torch.empty_like(call.x)
     if not any(p.source == "x" for s in step.segments for p in s.products):
         dx.zero_()
@@ -180,7 +175,6 @@ def backward(
     pointers = _inputs(layout, call) | {
         "H": [stored["h"]],
         "SEQ": [stored[n] for n in step.sequences],
-        "GAMMA": draws,
         "D_H": [gradients["h"]],
         "D_KEEP": [gradients[n] for n in step.keep],
         "D_FINAL": [finals[n] for n in layout.states],

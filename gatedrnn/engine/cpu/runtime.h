@@ -1,4 +1,4 @@
-// Vectors, elementary functions, random draws and the barrier of a printed recurrence.
+// Vectors, elementary functions and the barrier of a printed recurrence.
 // Printed before it: `typedef float R;` or `typedef double R;`.
 #include <math.h>
 #include <omp.h>
@@ -128,65 +128,6 @@ INLINE V sqrt_(V a) {
   return a;
 }
 INLINE V softplus_(V z) { return maximum_(z, all(0)) + log1p_(exp_(-abs_(z))); }
-
-// ---- random draws ----------------------------------------------------------------------------
-// Philox 4x32-10 (Salmon et al. 2011): random bits are a function of their place, not of who asks.
-struct Stream {
-  uint32_t place[4], key[2], bits[4];
-  int left;
-  void refill() {
-    uint32_t c[4] = {place[0], place[1], place[2], place[3]}, k0 = key[0], k1 = key[1];
-    for (int i = 0; i < 10; i++) {
-      uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
-      uint32_t n0 = (uint32_t)(b >> 32) ^ c[1] ^ k0, n2 = (uint32_t)(a >> 32) ^ c[3] ^ k1;
-      c[1] = (uint32_t)b, c[3] = (uint32_t)a, c[0] = n0, c[2] = n2;
-      k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-    }
-    memcpy(bits, c, sizeof bits);
-    place[3]++, left = 4;
-  }
-  double uniform() {  // strictly inside (0, 1)
-    if (left < 1) refill();
-    return (bits[--left] + 0.5) * (1.0 / 4294967296.0);
-  }
-};
-
-// Gamma(a, 1) by Marsaglia and Tsang 2000; below a = 1 from Gamma(a + 1) * U^(1/a).
-static double gamma_draw(double a, Stream& s) {
-  double boost = 1.0;
-  if (!(a > 0)) return NAN;
-  if (a < 1) boost = pow(s.uniform(), 1 / a), a += 1;
-  double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
-  for (;;) {
-    double u = s.uniform(), w = s.uniform();
-    double x = sqrt(-2 * log(u)) * cos(6.283185307179586 * w);
-    double v = 1 + c * x;
-    if (v <= 0) continue;
-    v = v * v * v;
-    double q = s.uniform(), x2 = x * x;
-    if (q < 1 - 0.0331 * x2 * x2 || log(q) < 0.5 * x2 + d * (1 - v + log(v))) {
-      R value = (R)(boost * d * v);
-      // As PyTorch: never exactly zero.
-      return value > 0 ? value : (sizeof(R) == 4 ? 1.17549435e-38 : 2.2250738585072014e-308);
-    }
-  }
-}
-static __attribute__((noinline)) V gamma_(V a, uint64_t seed, long frame, long row, long unit,
-                                          int which, long count) {
-  V y = {};
-  for (long i = 0; i < count; i++) {
-    Stream s = {{(uint32_t)frame, (uint32_t)row, (uint32_t)(unit + i), (uint32_t)which << 24},
-                {(uint32_t)seed, (uint32_t)(seed >> 32)}, {}, 0};
-    y[i] = (R)gamma_draw(a[i], s);
-  }
-  return y;
-}
-INLINE V gamma_(V a, uint64_t seed, long t, long b, long u, int which, Full) {
-  return gamma_(a, seed, t, b, u, which, (long)VL);
-}
-INLINE V gamma_(V a, uint64_t seed, long t, long b, long u, int which, Part k) {
-  return gamma_(a, seed, t, b, u, which, k.n);
-}
 
 // ---- threads -----------------------------------------------------------------------------------
 struct Barrier {

@@ -35,7 +35,7 @@ class Layout:
         inputs = {i.name: i.kind for seg in step.segments for i in seg.forward.inputs}
         self.below = tuple(cell.below())
         self.noise = tuple(cell.noise(step.plan.training))
-        self.draws = tuple(d.gradient for d in step.draws)
+        self.samples = any("gamma" in s.forward.operations() for s in step.segments)
         self.earlier = tuple(n for n, kind in inputs.items() if kind == EARLIER)
         self.products = [(i, p) for i, seg in enumerate(step.segments) for p in seg.products]
         sources = dict.fromkeys(p.source for _, p in self.products)
@@ -64,7 +64,6 @@ class Layout:
         }
         if self.backward:
             groups |= {
-                "GAMMA": self.draws,
                 "D_H": ("h",),
                 "D_KEEP": step.keep,
                 "D_FINAL": self.states,
