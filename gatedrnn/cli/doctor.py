@@ -10,6 +10,7 @@ import torch
 
 from gatedrnn.cells import CELLS, Cell
 from gatedrnn.engine import explain
+from gatedrnn.engine.cpu import build
 
 NAME = "doctor"
 HELP = "print versions and devices, and the runner each recurrence takes here and why"
@@ -61,7 +62,7 @@ def versions() -> list[str]:
 
 
 def devices() -> list[str]:
-    """A line for each device torch can use.
+    """A line for each device torch can use, and one for the compiler of the CPU's cells.
 
     Returns
     -------
@@ -72,8 +73,10 @@ def devices() -> list[str]:
     >>> devices()[0].startswith("cpu ")
     True
     """
+    threads = f"{torch.get_num_threads()} threads"
     lines = [
-        f"cpu          {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+        f"cpu          {threads}, {torch.backends.cpu.get_cpu_capability()}",
+        f"compiler     {build.describe()}",
     ]
     for index in range(torch.cuda.device_count()):
         lines.append(f"cuda:{index}       {torch.cuda.get_device_name(index)}")

@@ -1,4 +1,8 @@
-"""Compiles printed sources and keeps the result on disk."""
+"""Compiles printed sources and keeps the result on disk.
+
+Environment variables: ``CXX`` names the compiler, ``GATEDRNN_CACHE`` the folder of compiled cells,
+``GATEDRNN_CPU_ISA`` the instructions they are made of (see :data:`INSTRUCTIONS`).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,18 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno")
+FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-fopenmp", "-fno-math-errno")
 FLAGS += ("-fno-trapping-math", "-ffp-contract=fast", "-w")
+#: Environment variable that chooses the instructions cells are compiled to.
+VARIABLE = "GATEDRNN_CPU_ISA"
+#: What it may say -> the compiler's flags. ``native`` is the default: all that the processor has;
+#: ``plain`` is what every processor of the family has, SSE2 or NEON.
+INSTRUCTIONS = {
+    "native": ("-march=native",),
+    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"),
+    "avx2": ("-mavx2", "-mfma"),
+    "plain": (),
+}
 
 
 class CompilerError(RuntimeError):
@@ -33,16 +47,81 @@ def compiler() -> str | None:
 
 
 @lru_cache
+def _features() -> str:
+    """What the processor says of itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x for x in lines if x.startswith(("flags", "Features"))), "")
+
+
+def instructions() -> str:
+    """The instructions cells are compiled to: what $GATEDRNN_CPU_ISA says, or ``"native"``.
+
+    Returns
+    -------
+    str
+        A key of :data:`INSTRUCTIONS`.
+
+    Raises
+    ------
+    CompilerError
+        If there are no such instructions, or this processor has not got them.
+
+    Example
+    -------
+    >>> instructions() in INSTRUCTIONS
+    True
+    """
+    chosen = os.environ.get(VARIABLE) or "native"
+    if chosen not in INSTRUCTIONS:
+        raise CompilerError(f"{VARIABLE} must be one of {', '.join(INSTRUCTIONS)}, not {chosen!r}")
+    have = _features().split()
+    needed = [flag.removeprefix("-m") for flag in INSTRUCTIONS[chosen] if chosen != "native"]
+    lacking = [name for name in needed if name not in have]
+    if lacking:
+        raise CompilerError(
+            f"{VARIABLE}={chosen} asks for instructions this processor has not got: "
+            f"{', '.join(lacking)}"
+        )
+    return chosen
+
+
+def describe() -> str:
+    """The compiler and the instructions it makes, or why cells are not compiled here.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> len(describe()) > 0
+    True
+    """
+    reason = obstacle()
+    if reason is not None:
+        return f"none: {reason}"
+    chosen = instructions()
+    found = chosen
+    if chosen == "native":
+        have = set(_features().split())
+        sets = ("avx512", "avx2")
+        named = (n for n in sets if {f.removeprefix("-m") for f in INSTRUCTIONS[n]} <= have)
+        found = f"native ({next(named, platform.machine())})"
+    return f"{compiler()}, instructions {found}, {VARIABLE} chooses; kept in {cache_folder()}"
+
+
+def _flags() -> tuple[str, ...]:
+    return (*FLAGS, *INSTRUCTIONS[instructions()])
+
+
+@lru_cache
 def _machine(command: str) -> str:
     """What a compiled file depends on beside its source and its flags."""
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
-    features = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        features = next((x for x in lines if x.startswith(("flags", "Features"))), "")
-    except OSError:
-        features = platform.processor()
-    return "\n".join((command, version.stdout, platform.machine(), features))
+    return "\n".join((command, version.stdout, platform.machine(), _features()))
 
 
 @lru_cache
@@ -128,7 +207,7 @@ def _load(source: str) -> ctypes.CDLL:
     command = compiler()
     if command is None:
         raise CompilerError("no C++ compiler (c++, g++ or clang++) is on the path, nor is CXX set")
-    key = "\n".join((source, _machine(command), *FLAGS))
+    key = "\n".join((source, _machine(command), *_flags()))
     name = hashlib.sha256(key.encode()).hexdigest()[:32] + ".so"
     ready = cache_folder() / name
     if ready.is_file():
@@ -156,7 +235,7 @@ def _compile(command: str, source: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as folder:
         text, built = Path(folder, "cell.cpp"), Path(folder, path.name)
         text.write_text(source, encoding="utf-8")
-        arguments = [command, *FLAGS, str(text), "-o", str(built)]
+        arguments = [command, *_flags(), str(text), "-o", str(built)]
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompilerError(f"{' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
