@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("script", "extras", "command"),
     [
-        ("demo", ".", "python recipes/Tones/ASR/train.py recipes/Tones/ASR/hparams/ctc.yaml"),
+        ("demo", ".[demo,plots]", "python recipes/AMI/demo.py"),
         ("test", ".[test]", "python -m pytest"),
         ("bench", ".[plots]", "gatedrnn bench"),
     ],
@@ -35,3 +35,9 @@ def test_installs_and_hands_arguments_on(tmp_path, script, extras, command):
     assert calls[0].endswith(f"--editable {extras}")
     assert calls[-1].startswith(command)
     assert calls[-1].endswith("--one=1 two words")
+
+
+@pytest.mark.parametrize("script", ["demo", "test", "bench", "environment.sh"])
+def test_is_bash(script):
+    done = subprocess.run(["bash", "-n", ROOT / "tools" / script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

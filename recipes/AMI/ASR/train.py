@@ -24,20 +24,22 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
     Arguments
     ---------
     hparams : Mapping
-        ``prepared_folder``.
+        ``prepared_folder``, and optionally ``more_tests``: name -> another prepared folder.
 
     Returns
     -------
     dict
-        Name of the set -> CSV file.
+        Name of the set -> CSV file: train, dev, eval, and eval-NAME of each further folder.
 
     Raises
     ------
     FileNotFoundError
-        If one of the three is missing.
+        If one of them is missing.
     """
     folder = Path(hparams["prepared_folder"])
     sets = {name: folder / f"{name}.csv" for name in ("train", "dev", "eval")}
+    for name, other in (hparams.get("more_tests") or {}).items():
+        sets[f"eval-{name}"] = Path(other) / "eval.csv"
     for path in sets.values():
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; run recipes/AMI/ami_prepare.py first")
