@@ -4,62 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torchaudio.functional import forced_align
 
+from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word, log_add
+
 #: The token that stands for nothing.
 BLANK = 0
-
-
-class Tokens(Protocol):
-    """What turns tokens into text, such as :class:`gatedrnn.training.tokens.Characters`."""
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens."""
-
-    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """Words with the first of their tokens and the one after the last."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One way to read an utterance.
-
-    Arguments
-    ---------
-    tokens : tuple of int
-        What was read, without blanks.
-    score : float
-        Log-probability, summed over the alignments that the search has kept.
-    """
-
-    tokens: tuple[int, ...]
-    score: float
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word with its time.
-
-    Arguments
-    ---------
-    word : str
-        The word.
-    start : float
-        Begin, in seconds.
-    end : float
-        End, in seconds.
-    confidence : float
-        Mean probability of its tokens in the frames in which they stand.
-    """
-
-    word: str
-    start: float
-    end: float
-    confidence: float
 
 
 def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
@@ -149,11 +101,11 @@ def _search(scores: torch.Tensor, beam_size: int, min_log_prob: float) -> list[H
         blank = float(row[BLANK])
         grown: dict[tuple[int, ...], tuple[float, float]] = {}
         for prefix, (in_blank, in_token) in beams.items():
-            both = _add(in_blank, in_token)
+            both = log_add(in_blank, in_token)
             last = prefix[-1] if prefix else None
             old_blank, old_token = grown.get(prefix, (nothing, nothing))
             stay = nothing if last is None else in_token + float(row[last])
-            grown[prefix] = (_add(old_blank, both + blank), _add(old_token, stay))
+            grown[prefix] = (log_add(old_blank, both + blank), log_add(old_token, stay))
             for token, score in tokens:
                 # The same token again is another one only after a blank.
                 came = in_blank if token == last else both
@@ -161,49 +113,10 @@ def _search(scores: torch.Tensor, beam_size: int, min_log_prob: float) -> list[H
                     continue
                 longer = (*prefix, token)
                 old_blank, old_token = grown.get(longer, (nothing, nothing))
-                grown[longer] = (old_blank, _add(old_token, came + score))
-        ranked = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))
+                grown[longer] = (old_blank, log_add(old_token, came + score))
+        ranked = sorted(grown.items(), key=lambda item: (-log_add(*item[1]), item[0]))
         beams = dict(ranked[:beam_size])
-    return [Hypothesis(prefix, _add(*ends)) for prefix, ends in beams.items()]
-
-
-def _add(a: float, b: float) -> float:
-    """log(exp(a) + exp(b))."""
-    high, low = (a, b) if a >= b else (b, a)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
-def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesis]:
-    """Readings of different text: those that differ in spaces only are added up.
-
-    Arguments
-    ---------
-    hypotheses : sequence of Hypothesis
-        Readings, the best first.
-    tokens : Tokens
-        What spells words.
-
-    Returns
-    -------
-    list of Hypothesis
-        The best first, each with the tokens of its likeliest spelling.
-
-    Example
-    -------
-    >>> from gatedrnn.training.tokens import Characters
-    >>> found = [Hypothesis((2,), -1.0), Hypothesis((), -1.2), Hypothesis((1, 2), -1.5)]
-    >>> for h in distinct(found, Characters(["<blank>", " ", "A"])):
-    ...     print(h.tokens, round(h.score, 3))
-    (2,) -0.526
-    () -1.2
-    """
-    merged: dict[str, Hypothesis] = {}
-    for hypothesis in hypotheses:
-        text = tokens.decode(hypothesis.tokens)
-        best = merged.get(text, hypothesis)
-        score = hypothesis.score if best is hypothesis else _add(best.score, hypothesis.score)
-        merged[text] = Hypothesis(best.tokens, score)
-    return sorted(merged.values(), key=lambda h: -h.score)
+    return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in beams.items()]
 
 
 def word_times(
@@ -245,10 +158,10 @@ def word_times(
     found = list(hypothesis.tokens)
     if not found:
         return []
-    repeated = sum(a == b for a, b in zip(found, found[1:], strict=False))
-    if len(log_probs) < len(found) + repeated:
+    needed = frames_needed(found)
+    if len(log_probs) < needed:
         raise ValueError(
-            f"{len(found)} tokens, {repeated} of them repeated, do not fit into "
+            f"{len(found)} tokens, {needed - len(found)} of them repeated, do not fit into "
             f"{len(log_probs)} frames"
         )
     path, scores = forced_align(
@@ -272,6 +185,26 @@ def word_times(
     return words
 
 
+def frames_needed(tokens: Sequence[int]) -> int:
+    """How many frames an alignment of some tokens has at least.
+
+    Arguments
+    ---------
+    tokens : sequence of int
+        Without blanks.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> frames_needed([3, 3, 1])  # between the same two tokens must be a blank
+    4
+    """
+    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+
+
 def _spans(path: list[int]) -> list[tuple[int, int]]:
     """First frame, and frame after the last, of each token of an alignment."""
     spans: list[tuple[int, int]] = []
@@ -284,50 +217,3 @@ def _spans(path: list[int]) -> list[tuple[int, int]]:
                 spans.append((frame, frame + 1))
         before = token
     return spans
-
-
-def n_best_record(
-    utterance: str,
-    reference: str,
-    hypotheses: Sequence[Hypothesis],
-    words: Sequence[Word],
-    tokens: Tokens,
-) -> dict[str, Any]:
-    """One line of an n-best file, as plain data.
-
-    Arguments
-    ---------
-    utterance : str
-        Its name.
-    reference : str
-        What was said.
-    hypotheses : sequence of Hypothesis
-        Readings, the best first.
-    words : sequence of Word
-        Word times of the best one.
-    tokens : Tokens
-        What spells words.
-
-    Returns
-    -------
-    dict
-        ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
-        "confidence"}]}``: times in seconds from the beginning of the utterance.
-    """
-    return {
-        "id": utterance,
-        "ref": reference,
-        "hyps": [
-            {"text": tokens.decode(h.tokens), "score": round(h.score, 4), "tokens": len(h.tokens)}
-            for h in hypotheses
-        ],
-        "words": [
-            {
-                "word": w.word,
-                "start": round(w.start, 3),
-                "end": round(w.end, 3),
-                "confidence": round(w.confidence, 4),
-            }
-            for w in words
-        ],
-    }

@@ -1,7 +1,22 @@
 """Modules built around recurrences, in the place of SpeechBrain's of the same name."""
 
+from gatedrnn.lobes.acoustic_model import CTCModel
+from gatedrnn.lobes.attention_model import AttentionModel
 from gatedrnn.lobes.attentional_decoder import AttentionalRNNDecoder
 from gatedrnn.lobes.encoders import CRDNN, ESPnetVGG, LengthsToRecurrence
 from gatedrnn.lobes.language_model import RNNLM
+from gatedrnn.lobes.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.lobes.transducer_model import TransducerModel
 
-__all__ = ["CRDNN", "RNNLM", "AttentionalRNNDecoder", "ESPnetVGG", "LengthsToRecurrence"]
+__all__ = [
+    "CRDNN",
+    "RNNLM",
+    "AttentionModel",
+    "AttentionalRNNDecoder",
+    "CTCModel",
+    "ConvSubsampling",
+    "ESPnetVGG",
+    "FrameStacking",
+    "LengthsToRecurrence",
+    "TransducerModel",
+]

@@ -1,14 +1,24 @@
 """Training: what every recipe shares, so that its own script stays thin."""
 
-from gatedrnn.training.asr import CTCBrain
+from gatedrnn.lobes import (
+    AttentionModel,
+    ConvSubsampling,
+    CTCModel,
+    FrameStacking,
+    TransducerModel,
+)
+from gatedrnn.training.asr import RecogniserBrain
 from gatedrnn.training.brain import GuardedBrain, NonFiniteLossError, Objective
 from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
+from gatedrnn.training.ctc import CTCBrain
+from gatedrnn.training.heads import AttentionBrain, TransducerBrain
 from gatedrnn.training.log import TrainingLog
-from gatedrnn.training.model import ConvSubsampling, CTCModel, FrameStacking
-from gatedrnn.training.run import fit_and_test, train_ctc
+from gatedrnn.training.run import fit_and_test, train_asr, train_ctc
 from gatedrnn.training.schedule import WarmupDecay
 
 __all__ = [
+    "AttentionBrain",
+    "AttentionModel",
     "CTCBrain",
     "CTCModel",
     "ConvSubsampling",
@@ -17,9 +27,13 @@ __all__ = [
     "NonFiniteLossError",
     "Objective",
     "RandomStates",
+    "RecogniserBrain",
     "SafeCheckpointer",
     "TrainingLog",
+    "TransducerBrain",
+    "TransducerModel",
     "WarmupDecay",
     "fit_and_test",
+    "train_asr",
     "train_ctc",
 ]

@@ -1,8 +1,9 @@
-"""The Brain of all speech recognition recipes: connectionist temporal classification."""
+"""What the Brains of all speech recognition recipes share, whatever their head."""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.metric_stats import ErrorRateStats
 
 from gatedrnn.decoding import ctc
+from gatedrnn.decoding.hypotheses import Hypothesis, Word, distinct, n_best_record
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.log import replace_text
-from gatedrnn.training.tokens import BLANK
 
 logger = get_logger(__name__)
 
 Stage = sb.Stage
 
 
-class CTCBrain(GuardedBrain):
-    """Log-mel features, :class:`~gatedrnn.training.model.CTCModel`, and the word error rate.
+class RecogniserBrain(GuardedBrain):
+    """Features, augmentation, searches, and the word error rate; a subclass for each head.
+
+    A subclass has the losses and the searches; its model's outputs begin with those of
+    :class:`~gatedrnn.lobes.CTCModel`.
 
     Arguments
     ---------
@@ -47,26 +51,78 @@ class CTCBrain(GuardedBrain):
         super().__init__(hparams=hparams, **kwargs)
         self.tokens = tokens
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
-        self._hopeless: dict[str, None] = {}
 
-    # ---- one batch --------------------------------------------------------------------------
+    # ---- what heads differ in ---------------------------------------------------------------
 
-    def compute_forward(
-        self, batch: Any, stage: Stage
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Scores of the tokens in every frame.
+    @abstractmethod
+    def compute_losses(
+        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> torch.Tensor:
+        """Loss of each utterance.
+
+        Arguments
+        ---------
+        outputs : tuple
+            Of the model.
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+        sizes : torch.Tensor
+            Tokens of each, (batch,).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch,).
+        """
+
+    @abstractmethod
+    def search(self, outputs: tuple[Any, ...], beam_size: int) -> list[list[Hypothesis]]:
+        """Readings of each utterance.
+
+        Arguments
+        ---------
+        outputs : tuple
+            Of the model.
+        beam_size : int
+            Width of the beam; 1 for the greedy search, which gives one reading.
+
+        Returns
+        -------
+        list of list of Hypothesis
+            The best reading first.
+        """
+
+    def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
+        """What the model takes besides features and lengths.
 
         Arguments
         ---------
         batch : PaddedBatch
-            With ``sig``.
+            The utterances.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+        """
+        return ()
+
+    # ---- one batch --------------------------------------------------------------------------
+
+    def compute_forward(self, batch: Any, stage: Stage) -> tuple[Any, ...]:
+        """Runs the model on the features of a batch.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            With ``sig`` and ``tokens``.
         stage : Stage
             Training, validation or test.
 
         Returns
         -------
-        log_probs, counts, auxiliary
-            As of :class:`~gatedrnn.training.model.CTCModel`.
+        tuple
+            Log-probabilities of the tokens in every frame (or ``None``), frames of each utterance,
+            a further loss term (or ``None``), and what else a head computes.
         """
         batch = batch.to(self.device)
         signal, lengths = batch.sig
@@ -76,13 +132,10 @@ class CTCBrain(GuardedBrain):
         lengths = self._feature_lengths(lengths, samples, features.shape[1])
         features = self.modules.normalize(features, lengths, epoch=self.epoch)
         features, lengths = self._augment("fea_augment", features, lengths, stage)
-        return self.network("model", stage)(features, lengths)
+        return self.network("model", stage)(features, lengths, *self.inputs(batch))
 
     def compute_objectives(
-        self,
-        predictions: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
-        batch: Any,
-        stage: Stage,
+        self, predictions: tuple[Any, ...], batch: Any, stage: Stage
     ) -> Objective:
         """The loss; outside training also what was recognised.
 
@@ -100,28 +153,34 @@ class CTCBrain(GuardedBrain):
         Objective
             Sum over the utterances, and their number of tokens.
         """
-        log_probs, counts, auxiliary = predictions
         targets, lengths = batch.tokens
         sizes = torch.round(lengths * targets.shape[1]).long()
-        losses = torch.nn.functional.ctc_loss(
-            log_probs.transpose(0, 1),
-            targets,
-            counts,
-            sizes,
-            blank=BLANK,
-            reduction="none",
-            # An utterance with too few frames for its tokens has no alignment: it is left out.
-            zero_infinity=True,
-        )
-        total = losses.sum()
+        total = self.compute_losses(predictions, targets, sizes).sum()
         if stage == Stage.TRAIN:
-            if self.epoch == 1:
-                self._note_hopeless(batch.id, targets, sizes, counts)
+            self.on_losses(predictions, batch.id, targets, sizes)
+            auxiliary = predictions[2]
             if auxiliary is not None:
                 total = total + auxiliary
         else:
-            self.results += self._recognise(log_probs, counts, batch, stage)
+            self.results += self._recognise(predictions, batch, stage)
         return Objective(total, float(sizes.sum()))
+
+    def on_losses(
+        self, outputs: tuple[Any, ...], ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> None:
+        """Called with every training batch.
+
+        Arguments
+        ---------
+        outputs : tuple
+            Of the model.
+        ids : list of str
+            Names of the utterances.
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+        sizes : torch.Tensor
+            Tokens of each, (batch,).
+        """
 
     def _feature_lengths(self, lengths: torch.Tensor, samples: int, frames: int) -> torch.Tensor:
         """Relative lengths in frames, exactly.
@@ -148,42 +207,42 @@ class CTCBrain(GuardedBrain):
             )
         return changed, lengths
 
-    def _note_hopeless(
-        self, ids: list[str], targets: torch.Tensor, sizes: torch.Tensor, counts: torch.Tensor
-    ) -> None:
-        """Notes utterances that have fewer frames than their transcript needs."""
-        inside = torch.arange(targets.shape[1], device=targets.device) < sizes.unsqueeze(1)
-        repeated = ((targets[:, 1:] == targets[:, :-1]) & inside[:, 1:]).sum(1)
-        short = (counts < sizes + repeated).tolist()
-        self._hopeless |= {name: None for name, bad in zip(ids, short, strict=True) if bad}
-
     def _recognise(
-        self, log_probs: torch.Tensor, counts: torch.Tensor, batch: Any, stage: Stage
+        self, outputs: tuple[Any, ...], batch: Any, stage: Stage
     ) -> list[dict[str, Any]]:
         """What the searches find, as plain data that ranks can send each other."""
-        found = ctc.greedy(log_probs, counts)
+        lists = self.search(outputs, 1)
         results = [
-            {"id": name, "ref": list(words), "greedy": self.tokens.decode(best.tokens).split()}
-            for name, words, best in zip(batch.id, batch.words, found, strict=True)
+            {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
+            for name, words, found in zip(batch.id, batch.words, lists, strict=True)
         ]
-        beam_size = getattr(self.hparams, "beam_size", 1)
         if stage != Stage.TEST:
             return results
-        lists = [[best] for best in found]
+        beam_size = getattr(self.hparams, "beam_size", 1)
         if beam_size > 1:
-            searched = ctc.prefix_beam_search(log_probs, counts, beam_size)
             n_best = getattr(self.hparams, "n_best", None)
-            lists = [ctc.distinct(found, self.tokens)[:n_best] for found in searched]
-        seconds = self.hparams.hop_seconds * self.network("model", stage).factor
+            lists = [
+                distinct(found, self.tokens)[:n_best] for found in self.search(outputs, beam_size)
+            ]
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
-            frames = log_probs[i, : int(counts[i])]
-            words = ctc.word_times(frames, hypotheses[0], self.tokens, seconds)
+            words = self._word_times(outputs, i, hypotheses[0])
             reference = " ".join(result["ref"])
-            result["n_best"] = ctc.n_best_record(
+            result["n_best"] = n_best_record(
                 result["id"], reference, hypotheses, words, self.tokens
             )
             result["beam"] = self.tokens.decode(hypotheses[0].tokens).split()
         return results
+
+    def _word_times(
+        self, outputs: tuple[Any, ...], utterance: int, hypothesis: Hypothesis
+    ) -> list[Word]:
+        """Word times by connectionist temporal classification, where it has an alignment."""
+        log_probs, counts = outputs[:2]
+        if log_probs is None or int(counts[utterance]) < ctc.frames_needed(hypothesis.tokens):
+            return []
+        frames = log_probs[utterance, : int(counts[utterance])]
+        seconds = self.hparams.hop_seconds * self.network("model", Stage.TEST).factor
+        return ctc.word_times(frames, hypothesis, self.tokens, seconds)
 
     # ---- a stage ----------------------------------------------------------------------------
 
@@ -206,14 +265,6 @@ class CTCBrain(GuardedBrain):
                 "gradient norm": norms[len(norms) // 2] if norms else 0.0,
                 "skipped steps": self.log.running["skipped"],
             }
-            if self._hopeless and epoch == 1:
-                names = list(self._hopeless)
-                logger.warning(
-                    f"{len(names)} training utterance(s) have fewer frames than their transcript "
-                    f"has tokens and cannot be learned from: {', '.join(names[:8])}"
-                    f"{' ...' if len(names) > 8 else ''}"
-                )
-                self._hopeless.clear()
         elif stage == Stage.VALID:
             figures = self.validation_figures()
             if hasattr(self.counter, "update_metric"):

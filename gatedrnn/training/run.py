@@ -18,9 +18,10 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 
 from gatedrnn.training import tokens as tokenization
-from gatedrnn.training.asr import CTCBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.heads import HEADS, head_name, make_model
 from gatedrnn.training.log import TrainingLog, replace_text
+from gatedrnn.training.pretrained import load_encoder
 
 logger = get_logger(__name__)
 
@@ -72,7 +73,7 @@ class Tokenised(torch.utils.data.Dataset):
             self.speech.set_epoch(epoch)
 
 
-def train_ctc(
+def train_asr(
     arguments: Sequence[str],
     prepare: Callable[[Mapping[str, Any]], Mapping[str, Path]],
     read: Callable[[Path, str, Mapping[str, Any]], Speech],
@@ -113,6 +114,10 @@ def train_ctc(
             torch.distributed.destroy_process_group()
 
 
+#: Its name of the time when there was no other head.
+train_ctc = train_asr
+
+
 def fit_and_test(
     hparams: Mapping[str, Any],
     run_opts: Any,
@@ -125,9 +130,10 @@ def fit_and_test(
     Arguments
     ---------
     hparams : Mapping
-        Of the YAML: ``output_folder``, ``seed``, ``tokens`` (and ``pieces``), ``model`` (called
-        with the size of the vocabulary), ``normalize``, ``opt_class``, ``epoch_counter``, and what
-        :class:`~gatedrnn.training.asr.CTCBrain` takes.
+        Of the YAML: ``output_folder``, ``seed``, ``tokens`` (and ``pieces``), what
+        :func:`~gatedrnn.training.heads.make_model` takes, ``normalize``, ``opt_class``,
+        ``epoch_counter``, what :class:`~gatedrnn.training.asr.RecogniserBrain` takes, and
+        optionally ``pretrained_encoder``, for :func:`~gatedrnn.training.pretrained.load_encoder`.
     run_opts : Mapping or RunOptions
         SpeechBrain's options of the command line.
     train : Speech
@@ -147,14 +153,19 @@ def fit_and_test(
     run_on_main(_make_tokens, args=[hparams, train, folder / "tokens.json"])
     tokens = tokenization.load(folder / "tokens.json")
     _report_unknown(tokens, {"train": train, "dev": valid, **tests})
-    modules = {"model": hparams["model"](len(tokens)), "normalize": hparams["normalize"]}
-    brain = CTCBrain(
+    model = make_model(hparams, len(tokens))
+    pretrained = hparams.get("pretrained_encoder")
+    if pretrained is not None:
+        # A checkpoint of this training, if there is one, takes its place when training begins.
+        load_encoder(getattr(model, "acoustic", model), pretrained)
+    modules = {"model": model, "normalize": hparams["normalize"]}
+    brain = HEADS[head_name(hparams)].brain(
         tokens=tokens,
         hparams=hparams,
         modules=modules,
         opt_class=hparams["opt_class"],
         run_opts=run_opts,
-        checkpointer=SafeCheckpointer(folder / "save", {"model": modules["model"]}),
+        checkpointer=SafeCheckpointer(folder / "save", {"model": model}),
         log=TrainingLog(folder),
     )
     valid_loader = brain.evaluation_loader(Tokenised(valid, tokens), valid.durations)
@@ -175,12 +186,13 @@ def fit_and_test(
     if if_main_process():
         results = {
             "seed": hparams["seed"],
-            "parameters": sum(p.numel() for p in modules["model"].parameters()),
+            "head": head_name(hparams),
+            "parameters": sum(p.numel() for p in model.parameters()),
             "epochs": epochs or brain.counter.current,
             "vocabulary": len(tokens),
-            "model": str(modules["model"].encoder.layer(0).cell)
-            if hasattr(modules["model"].encoder, "layer")
-            else type(modules["model"].encoder).__name__,
+            "model": str(model.encoder.layer(0).cell)
+            if hasattr(model.encoder, "layer")
+            else type(model.encoder).__name__,
             "sets": figures,
         }
         replace_text(folder / "results.json", json.dumps(results, indent=2) + "\n")

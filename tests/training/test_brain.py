@@ -134,7 +134,7 @@ def test_training_stops_early(tmp_path):
 
 def test_an_utterance_too_short_for_its_transcript_is_named(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("gatedrnn.training.asr.logger.warning", said.append)
+    monkeypatch.setattr("gatedrnn.training.ctc.logger.warning", said.append)
     train(tmp_path, epochs=1, factor=20)
     assert "have fewer frames than their transcript" in said[0]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gatedrnn import nnet
+from gatedrnn.lobes.starts import start_from
 from gatedrnn.training import CTCModel
-from gatedrnn.training.starts import start_from
 
 
 def test_model_starts_from_given_values():

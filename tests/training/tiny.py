@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,20 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
-from gatedrnn.training import CTCModel, TrainingLog, WarmupDecay, run
-from gatedrnn.training.asr import CTCBrain
+from gatedrnn.training import (
+    AttentionModel,
+    CTCModel,
+    TrainingLog,
+    TransducerModel,
+    WarmupDecay,
+    heads,
+    run,
+)
+from gatedrnn.training.asr import RecogniserBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
+
+#: Of the decoder or the prediction network.
+TINY_HEAD = {"network": "highway", "hidden_size": 24, "proj_size": 16, "embedding_size": 12}
 
 
 class Tones:
@@ -72,6 +83,9 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
         "epoch_counter": EpochCounterWithStopper(
             options["epochs"], options["patience"], 0, direction="min"
         ),
+        # The heads' blocks of a YAML.
+        "attention": {"head": partial(AttentionModel, **TINY_HEAD, attention_size=16)},
+        "transducer": {"head": partial(TransducerModel, **TINY_HEAD, joint_size=24)},
         "model": partial(
             CTCModel, input_size=20,
             **{k: options[k] for k in (
@@ -110,10 +124,10 @@ class Fatal(SafeCheckpointer):
         return os.environ.get("KILL_IN_SAVE") == f"{Fatal.saves}.{name}"
 
 
-class Watched(CTCBrain):
+class Watched(RecogniserBrain):
     """Notes losses, and does on demand what must not happen."""
 
-    instance: Watched
+    instance: RecogniserBrain
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,12 +151,19 @@ class Watched(CTCBrain):
         return objective
 
 
+#: Name of a head -> its Brain, watched.
+WATCHED = {
+    name: replace(head, brain=type("Watched", (Watched, head.brain), {}))
+    for name, head in heads.HEADS.items()
+}
+
+
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
     learned = changes.pop("valid_is_train", False)
     counts = {"train": 10, "valid": 5, "test": 3}
     counts |= {k: changes.pop(k) for k in list(changes) if k in counts}
-    run.CTCBrain, run.SafeCheckpointer = Watched, Fatal
+    run.HEADS, run.SafeCheckpointer = WATCHED, Fatal
     made = hparams(folder, **changes)
     return run.fit_and_test(
         made,

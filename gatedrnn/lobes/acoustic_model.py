@@ -3,120 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from speechbrain.nnet.RNN import LSTM
 from torch import nn
 
 from gatedrnn import nnet
+from gatedrnn.lobes.starts import start_from
+from gatedrnn.lobes.subsampling import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
-from gatedrnn.training.starts import start_from
-
-
-class FrameStacking(nn.Module):
-    """Makes one frame out of several neighbours, by putting them side by side.
-
-    Arguments
-    ---------
-    input_size : int
-        Number of features.
-    factor : int
-        Frames that become one.
-
-    Example
-    -------
-    >>> features, counts = FrameStacking(80, 3)(torch.rand(2, 10, 80), torch.tensor([10, 4]))
-    >>> features.shape, counts
-    (torch.Size([2, 4, 240]), tensor([4, 2]))
-    """
-
-    def __init__(self, input_size: int, factor: int = 3) -> None:
-        super().__init__()
-        if factor < 1:
-            raise ValueError(f"factor must be at least 1, not {factor}")
-        self.factor = factor
-        self.output_size = input_size * factor
-
-    def forward(
-        self, features: torch.Tensor, counts: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Stacks frames; the last ones are filled up with zeros.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features), zero past an utterance's end.
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, ceil(time / factor), features * factor).
-        counts : torch.Tensor
-            (batch,).
-        """
-        short = -features.shape[1] % self.factor
-        features = nn.functional.pad(features, (0, 0, 0, short))
-        return features.unflatten(1, (-1, self.factor)).flatten(2), _part(counts, self.factor)
-
-
-class ConvSubsampling(nn.Module):
-    """Convolutions of stride two over time and frequency: one frame out of four.
-
-    Arguments
-    ---------
-    input_size : int
-        Number of features.
-    channels : int
-        Channels of the convolutions.
-    output_size : int
-        Width of the output.
-
-    Example
-    -------
-    >>> module = ConvSubsampling(80, channels=8, output_size=64)
-    >>> features, counts = module(torch.rand(2, 10, 80), torch.tensor([10, 4]))
-    >>> features.shape, counts
-    (torch.Size([2, 3, 64]), tensor([3, 1]))
-    """
-
-    factor = 4
-
-    def __init__(self, input_size: int, channels: int = 32, output_size: int = 256) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(1, channels, 3, stride=2, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-        self.projection = nn.Linear(channels * -(-input_size // 4), output_size)
-        self.output_size = output_size
-
-    def forward(
-        self, features: torch.Tensor, counts: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Takes (batch, time, features) and counts to (batch, time / 4, output_size) and counts.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features), zero past an utterance's end.
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, ceil(time / 4), output_size).
-        counts : torch.Tensor
-            (batch,).
-        """
-        hidden = features.unsqueeze(1)
-        for convolution in (self.first, self.second):
-            hidden = torch.relu(convolution(hidden))
-            counts = _part(counts, 2)
-            # The bias would turn padding into something that the next layer sees.
-            hidden = hidden * _valid(counts, hidden.shape[2])[:, None, :, None]
-        return self.projection(hidden.transpose(1, 2).flatten(2)), counts
 
 
 class StockLSTM(LSTM):
@@ -188,6 +84,24 @@ class StockLSTM(LSTM):
         return nn.functional.pad(output, (0, 0, 0, frames - output.shape[1])), state
 
 
+class Encoded(NamedTuple):
+    """What the recurrent stack makes of a batch.
+
+    Arguments
+    ---------
+    output : torch.Tensor
+        (batch, frames, width).
+    counts : torch.Tensor
+        Frames of each utterance, (batch,).
+    auxiliary : torch.Tensor or None
+        The stack's own loss term, summed over the valid frames.
+    """
+
+    output: torch.Tensor
+    counts: torch.Tensor
+    auxiliary: torch.Tensor | None
+
+
 class CTCModel(nn.Module):
     """Features to log-probabilities of tokens, for connectionist temporal classification.
 
@@ -225,7 +139,7 @@ class CTCModel(nn.Module):
     channels : int
         Channels of the convolutions.
     start : Mapping or None
-        Starting values of weights of the stack: see :func:`~gatedrnn.training.starts.start_from`.
+        Starting values of weights of the stack: see :func:`~gatedrnn.lobes.starts.start_from`.
     bptt_frames : int
         Truncated back-propagation through time: gradients go back at most to the last multiple of
         so many (stacked) frames, the state goes on; 0 for the whole utterance.
@@ -319,17 +233,48 @@ class CTCModel(nn.Module):
         auxiliary : torch.Tensor or None
             The stack's own loss term, summed over the valid frames.
         """
+        encoded, counts, auxiliary = self.encode(features, lengths)
+        return self.score(encoded), counts, auxiliary
+
+    def encode(self, features: torch.Tensor, lengths: torch.Tensor) -> Encoded:
+        """Runs everything but the output layer, for heads that look at the stack's output.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features).
+        lengths : torch.Tensor
+            Relative lengths in (0, 1], (batch,).
+
+        Returns
+        -------
+        Encoded
+        """
         batch, time = features.shape[:2]
         counts = frame_counts(lengths, time, batch).to(features.device)
-        features = features * _valid(counts, time).unsqueeze(2)
+        features = features * valid_frames(counts, time).unsqueeze(2)
         hidden, counts = self.subsampling(features, counts)
         if self.bptt_frames and self.training:
             encoded, auxiliary = self._in_chunks(hidden, counts)
         else:
             encoded, _ = self.encoder(hidden, lengths=counts / hidden.shape[1])
             auxiliary = _auxiliary(self.encoder)
-        logits = self.output(self.dropout(encoded))
-        return logits.float().log_softmax(-1), counts, auxiliary
+        return Encoded(self.dropout(encoded), counts, auxiliary)
+
+    def score(self, encoded: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of the tokens in every frame.
+
+        Arguments
+        ---------
+        encoded : torch.Tensor
+            Of :meth:`encode`.
+
+        Returns
+        -------
+        torch.Tensor
+            Float32, (batch, frames, vocabulary).
+        """
+        return self.output(encoded).float().log_softmax(-1)
 
     def _in_chunks(
         self, hidden: torch.Tensor, counts: torch.Tensor
@@ -372,11 +317,3 @@ def _put(state: Any, going: torch.Tensor, new: Any, batch: int) -> Any:
     new = new.detach()
     base = new.new_zeros(new.shape[0], batch, *new.shape[2:]) if state is None else state
     return base.index_copy(1, going, new)
-
-
-def _part(counts: torch.Tensor, factor: int) -> torch.Tensor:
-    return torch.div(counts + factor - 1, factor, rounding_mode="floor")
-
-
-def _valid(counts: torch.Tensor, frames: int) -> torch.Tensor:
-    return torch.arange(frames, device=counts.device).unsqueeze(0) < counts.unsqueeze(1)
