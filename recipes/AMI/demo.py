@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train = [
         *(str(HERE / "ASR" / "train.py"), str(HERE / "ASR" / "hparams" / "demo.yaml")),
         *(f"--prepared_folder={prepared[DISTANT]}", f"--results_folder={args.results}"),
-        f"--more_tests={{close: {prepared[CLOSE]}}}",
+        f"--more_tests={json.dumps({'close': str(prepared[CLOSE])})}",
         *([] if any(key.startswith("--device") for key in keys) else ["--device=cpu"]),
         *keys,
     ]
@@ -141,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     *("--partition", str(meetings / "partition.json")),
                 ],
             )
-        threads = max(1, _cores() // args.processes)
+        # Matrices this small keep no more threads busy than these.
+        threads = max(1, min(2, _cores() // args.processes))
         steps.run("training and test", [*launch, *train], OMP_NUM_THREADS=str(threads))
     except subprocess.CalledProcessError as error:
         print(f"demo: this failed: {shlex.join(error.cmd)}", file=sys.stderr)
