@@ -39,9 +39,10 @@ def greedy(model: AttentionModel, encoded: torch.Tensor, counts: torch.Tensor) -
     encoded = encoded[:, : int(counts.max())]
     search = S2SRNNGreedySearcher(**_parts(model))
     tokens, _, scores, _ = search(encoded, counts / encoded.shape[1])
+    # The search goes on to the number of frames of the longest utterance.
     return [
-        Hypothesis(_spelled(model, row), float(steps.sum()))
-        for row, steps in zip(tokens, scores, strict=True)
+        Hypothesis(_spelled(model, row[:count]), float(steps.flatten()[:count].sum()))
+        for row, steps, count in zip(tokens, scores, counts.tolist(), strict=True)
     ]
 
 
@@ -80,9 +81,14 @@ def beam_search(
         scorer=_ctc_scorer(model) if model.ctc_weight else None,
     )
     rows, _, scores, _ = search(encoded, counts / encoded.shape[1])
-    return [
+    lists = [
         _distinct(model, tokens, found)
         for tokens, found in zip(rows.tolist(), scores.tolist(), strict=True)
+    ]
+    # An untrained decoder may find no end, or nothing that the frames have room for.
+    return [
+        found or greedy(model, encoded[i : i + 1], counts[i : i + 1])
+        for i, found in enumerate(lists)
     ]
 
 
@@ -130,11 +136,11 @@ def _spelled(model: AttentionModel, row: Sequence[int]) -> tuple[int, ...]:
 def _distinct(
     model: AttentionModel, rows: Sequence[Sequence[int]], scores: Sequence[float]
 ) -> list[Hypothesis]:
-    """The readings that are possible at all, each once, with its best score."""
+    """The readings that are possible at all and have an end, each once, with its best score."""
     best: dict[tuple[int, ...], float] = {}
     for row, score in zip(rows, scores, strict=True):
-        if score > NOTHING / 1e3:
+        if score > NOTHING / 1e3 and model.end in row:
             tokens = _spelled(model, row)
             best[tokens] = max(score, best.get(tokens, score))
     found = [Hypothesis(tokens, score) for tokens, score in best.items()]
-    return sorted(found or [Hypothesis((), NOTHING)], key=lambda h: -h.score)
+    return sorted(found, key=lambda h: -h.score)

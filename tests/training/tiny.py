@@ -35,20 +35,22 @@ from gatedrnn.training.asr import RecogniserBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 
 #: Of the decoder or the prediction network.
-TINY_HEAD = {"network": "highway", "hidden_size": 24, "proj_size": 16, "embedding_size": 12}
+TINY_HEAD = {"network": "highway", "hidden_size": 32, "proj_size": 32, "embedding_size": 12}
 
 
 class Tones:
     """Some made-up utterances, in memory."""
 
-    def __init__(self, name: str, count: int, start: int = 0, max_words: int = 2) -> None:
+    def __init__(
+        self, name: str, count: int, start: int = 0, max_words: int = 2, repeat: int = 1
+    ) -> None:
         made = [
             make_utterance(start + i, speaker=(start + i) % 3, max_words=max_words, snr=30.0)
             for i in range(count)
         ]
         self.items = [
             {"id": f"{name}-{i:02d}", "sig": u.samples, "words": list(u.words)}
-            for i, u in enumerate(made)
+            for i, u in enumerate(made * repeat)
         ]
         self.durations = [len(item["sig"]) / SAMPLE_RATE for item in self.items]
         self.texts = [" ".join(item["words"]) for item in self.items]
@@ -85,7 +87,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
         ),
         # The heads' blocks of a YAML.
         "attention": {"head": partial(AttentionModel, **TINY_HEAD, attention_size=16)},
-        "transducer": {"head": partial(TransducerModel, **TINY_HEAD, joint_size=24)},
+        "transducer": {"head": partial(TransducerModel, **TINY_HEAD, joint_size=48)},
         "model": partial(
             CTCModel, input_size=20,
             **{k: options[k] for k in (
@@ -160,7 +162,8 @@ WATCHED = {
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    learned = changes.pop("valid_is_train", False)
+    learned, tested = changes.pop("valid_is_train", False), changes.pop("test_is_train", False)
+    repeat = changes.pop("repeat", 1)
     counts = {"train": 10, "valid": 5, "test": 3}
     counts |= {k: changes.pop(k) for k in list(changes) if k in counts}
     run.HEADS, run.SafeCheckpointer = WATCHED, Fatal
@@ -168,9 +171,9 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
     return run.fit_and_test(
         made,
         {"device": "cpu", "noprogressbar": True, **(run_opts or {})},
-        Tones("train", counts["train"]),
+        Tones("train", counts["train"], repeat=repeat),
         Tones("valid", counts["valid"], 0 if learned else 100),
-        {"test": Tones("test", counts["test"], 200)},
+        {"test": Tones("test", counts["test"], 0 if tested else 200)},
     )
 
 
