@@ -32,7 +32,7 @@ class RecogniserBrain(GuardedBrain):
 
     Arguments
     ---------
-    tokens : Characters or Pieces
+    tokens : Tokens
         What the output layer spells with.
     modules : Mapping
         ``model`` and ``normalize``.

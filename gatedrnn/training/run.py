@@ -46,7 +46,7 @@ class Tokenised(torch.utils.data.Dataset):
     ---------
     speech : Speech
         The utterances.
-    tokens : Characters or Pieces
+    tokens : Tokens
         What to spell with.
     """
 
@@ -206,7 +206,7 @@ def _make_tokens(hparams: Mapping[str, Any], train: Speech, path: Path) -> None:
         tokenization.save(learned, path)
         return
     found = tokenization.load(path)
-    if (kind == "characters") != (found.kind == "characters"):
+    if found.kind != (kind if kind in tokenization.SYMBOLS else tokenization.Pieces.kind):
         raise ValueError(
             f"{path} holds {found.kind} of an earlier training, but tokens is {kind}: use another "
             "output_folder"

@@ -1,10 +1,11 @@
-"""What the output layer spells with: characters, or pieces of words."""
+"""What the output layer spells with: characters, words, or pieces of words."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,8 +18,153 @@ BLANK = 0
 BLANK_NAME = "<blank>"
 
 
-class Characters:
-    """Spells with the characters of the training transcripts; the space is one of them.
+class Tokens(ABC):
+    """What kinds of tokens have in common: names, the blank first, whose places are the tokens.
+
+    Arguments
+    ---------
+    names : sequence of str
+        The tokens.
+
+    Raises
+    ------
+    ValueError
+        If the first is not the blank.
+    """
+
+    #: How files call them.
+    kind: str
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        if not self.names or self.names[BLANK] != BLANK_NAME:
+            raise ValueError(f"the first token must be {BLANK_NAME}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text; what cannot be spelled is left out.
+
+        Arguments
+        ---------
+        text : str
+            The transcript.
+
+        Returns
+        -------
+        list of int
+        """
+
+    @abstractmethod
+    def unknown(self, texts: Iterable[str]) -> Counter[str]:
+        """What cannot be spelled in some texts, with its number.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+
+        Returns
+        -------
+        Counter
+        """
+
+    @abstractmethod
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        str
+        """
+
+    @abstractmethod
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Words with the tokens that spell them.
+
+        Arguments
+        ---------
+        tokens : sequence of int
+            Without blanks.
+
+        Returns
+        -------
+        list of tuple
+            (word, first token, token after the last), positions in ``tokens``.
+        """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything there is to know, as plain data.
+
+        Returns
+        -------
+        dict
+        """
+        return {"kind": self.kind, "names": self.names}
+
+
+class Symbols(Tokens):
+    """Spells with what the training transcripts are made of.
+
+    Arguments
+    ---------
+    names : sequence of str
+        The tokens, the blank first.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self._index = {name: i for i, name in enumerate(self.names)}
+
+    @staticmethod
+    @abstractmethod
+    def split(text: str) -> Sequence[str]:
+        """What a text is made of.
+
+        Arguments
+        ---------
+        text : str
+            The transcript.
+
+        Returns
+        -------
+        sequence of str
+        """
+
+    @classmethod
+    def learn(cls, texts: Iterable[str]) -> Symbols:
+        """Takes all that some transcripts are made of.
+
+        Arguments
+        ---------
+        texts : iterable of str
+            Transcripts.
+
+        Returns
+        -------
+        Symbols
+        """
+        return cls([BLANK_NAME, *sorted({part for text in texts for part in cls.split(text)})])
+
+    def encode(self, text: str) -> list[int]:
+        """See :meth:`Tokens.encode`."""
+        return [self._index[part] for part in self.split(text) if part in self._index]
+
+    def unknown(self, texts: Iterable[str]) -> Counter[str]:
+        """See :meth:`Tokens.unknown`."""
+        parts = (part for text in texts for part in self.split(text))
+        return Counter(part for part in parts if part not in self._index)
+
+
+class Characters(Symbols):
+    """Spells with characters; the space is one of them.
 
     Arguments
     ---------
@@ -32,95 +178,28 @@ class Characters:
     ['<blank>', ' ', 'G', 'N', 'O']
     >>> tokens.encode("NO GO"), tokens.decode([3, 4, 1, 2, 4])
     ([3, 4, 1, 2, 4], 'NO GO')
+    >>> Characters(["<blank>", " ", "A", "B"]).words([2, 1, 3, 3])
+    [('A', 0, 1), ('BB', 2, 4)]
     """
 
     kind = "characters"
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = list(names)
-        if not self.names or self.names[BLANK] != BLANK_NAME:
-            raise ValueError(f"the first token must be {BLANK_NAME}")
-        self._index = {name: i for i, name in enumerate(self.names)}
+    @staticmethod
+    def split(text: str) -> Sequence[str]:
+        """See :meth:`Symbols.split`."""
+        return " ".join(text.split())
 
     @classmethod
-    def learn(cls, texts: Iterable[str]) -> Characters:
-        """Takes the characters of some transcripts.
-
-        Arguments
-        ---------
-        texts : iterable of str
-            Transcripts.
-
-        Returns
-        -------
-        Characters
-        """
-        found = {" "}.union(*texts)
-        return cls([BLANK_NAME, *sorted(found)])
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def encode(self, text: str) -> list[int]:
-        """Tokens of a text; characters that are not among the tokens are left out.
-
-        Arguments
-        ---------
-        text : str
-            The transcript.
-
-        Returns
-        -------
-        list of int
-        """
-        return [self._index[c] for c in " ".join(text.split()) if c in self._index]
-
-    def unknown(self, texts: Iterable[str]) -> Counter[str]:
-        """Characters of some texts that are not among the tokens, with their number.
-
-        Arguments
-        ---------
-        texts : iterable of str
-            Transcripts.
-
-        Returns
-        -------
-        Counter
-        """
-        return Counter(c for text in texts for c in " ".join(text.split()) if c not in self._index)
+    def learn(cls, texts: Iterable[str]) -> Symbols:
+        """See :meth:`Symbols.learn`; the space is always among them."""
+        return cls([BLANK_NAME, *sorted({" "}.union(*texts))])
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens.
-
-        Arguments
-        ---------
-        tokens : sequence of int
-            Without blanks.
-
-        Returns
-        -------
-        str
-        """
+        """See :meth:`Tokens.decode`."""
         return " ".join("".join(self.names[t] for t in tokens).split())
 
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """Words with the tokens that spell them.
-
-        Arguments
-        ---------
-        tokens : sequence of int
-            Without blanks.
-
-        Returns
-        -------
-        list of tuple
-            (word, first token, token after the last), positions in ``tokens``.
-
-        Example
-        -------
-        >>> Characters(["<blank>", " ", "A", "B"]).words([2, 1, 3, 3])
-        [('A', 0, 1), ('BB', 2, 4)]
-        """
+        """See :meth:`Tokens.words`."""
         words: list[tuple[str, int, int]] = []
         start = None
         for position, token in enumerate([*tokens, self._index.get(" ", BLANK)]):
@@ -133,17 +212,41 @@ class Characters:
                 start = position
         return words
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything there is to know, as plain data.
 
-        Returns
-        -------
-        dict
-        """
-        return {"kind": self.kind, "names": self.names}
+class Words(Symbols):
+    """Spells with whole words, for tasks that have few.
+
+    Arguments
+    ---------
+    names : sequence of str
+        The tokens, the blank first.
+
+    Example
+    -------
+    >>> tokens = Words.learn(["GO ON", "NO"])
+    >>> tokens.names, tokens.encode("NO WAY GO"), tokens.decode([2, 1])
+    (['<blank>', 'GO', 'NO', 'ON'], [2, 1], 'NO GO')
+    >>> tokens.words([2, 1])
+    [('NO', 0, 1), ('GO', 1, 2)]
+    """
+
+    kind = "words"
+
+    @staticmethod
+    def split(text: str) -> Sequence[str]:
+        """See :meth:`Symbols.split`."""
+        return text.split()
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """See :meth:`Tokens.decode`."""
+        return " ".join(self.names[t] for t in tokens)
+
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """See :meth:`Tokens.words`."""
+        return [(self.names[t], i, i + 1) for i, t in enumerate(tokens)]
 
 
-class Pieces:
+class Pieces(Tokens):
     """Spells with SentencePiece's pieces of words.
 
     Arguments
@@ -166,7 +269,7 @@ class Pieces:
         self.model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         pieces = [self._processor.id_to_piece(i) for i in range(len(self._processor))]
-        self.names = [BLANK_NAME, *pieces]
+        super().__init__([BLANK_NAME, *pieces])
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int, model_type: str = "unigram") -> Pieces:
@@ -209,36 +312,13 @@ class Pieces:
             ) from error
         return cls(model.getvalue())
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def encode(self, text: str) -> list[int]:
-        """Tokens of a text; what cannot be spelled is left out.
-
-        Arguments
-        ---------
-        text : str
-            The transcript.
-
-        Returns
-        -------
-        list of int
-        """
+        """See :meth:`Tokens.encode`."""
         unknown = self._processor.unk_id()
         return [i + 1 for i in self._processor.encode(text) if i != unknown]
 
     def unknown(self, texts: Iterable[str]) -> Counter[str]:
-        """Pieces of some texts that cannot be spelled, with their number.
-
-        Arguments
-        ---------
-        texts : iterable of str
-            Transcripts.
-
-        Returns
-        -------
-        Counter
-        """
+        """See :meth:`Tokens.unknown`."""
         unknown, counts = self._processor.unk_id(), Counter()
         for text in texts:
             spelled = self._processor.encode(text, out_type=str)
@@ -247,48 +327,26 @@ class Pieces:
         return counts
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens.
-
-        Arguments
-        ---------
-        tokens : sequence of int
-            Without blanks.
-
-        Returns
-        -------
-        str
-        """
+        """See :meth:`Tokens.decode`."""
         return " ".join("".join(self.names[t] for t in tokens).replace(self.MARK, " ").split())
 
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """Words with the tokens that spell them.
-
-        Arguments
-        ---------
-        tokens : sequence of int
-            Without blanks.
-
-        Returns
-        -------
-        list of tuple
-            (word, first token, token after the last), positions in ``tokens``.
-        """
+        """See :meth:`Tokens.words`."""
         starts = [i for i, t in enumerate(tokens) if i == 0 or self.names[t].startswith(self.MARK)]
         spans = zip(starts, [*starts[1:], len(tokens)], strict=True)
         words = [(self.decode(tokens[a:b]), a, b) for a, b in spans]
         return [word for word in words if word[0]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything there is to know, as plain data.
-
-        Returns
-        -------
-        dict
-        """
+        """See :meth:`Tokens.to_dict`."""
         return {"kind": self.kind, "model": self.model.hex()}
 
 
-def learn(texts: Iterable[str], kind: str, pieces: int = 500) -> Characters | Pieces:
+#: Kinds whose names are all there is to know.
+SYMBOLS: dict[str, type[Symbols]] = {tokens.kind: tokens for tokens in (Characters, Words)}
+
+
+def learn(texts: Iterable[str], kind: str, pieces: int = 500) -> Tokens:
     """Makes the tokens of a training.
 
     Arguments
@@ -296,32 +354,33 @@ def learn(texts: Iterable[str], kind: str, pieces: int = 500) -> Characters | Pi
     texts : iterable of str
         Training transcripts.
     kind : str
-        ``"characters"``, or ``"unigram"`` or ``"bpe"``, the kinds of SentencePiece's pieces.
+        ``"characters"``, ``"words"``, or ``"unigram"`` or ``"bpe"``, the kinds of SentencePiece's
+        pieces.
     pieces : int
         Number of pieces.
 
     Returns
     -------
-    Characters or Pieces
+    Tokens
 
     Raises
     ------
     ValueError
         If there is no such kind.
     """
-    if kind == "characters":
-        return Characters.learn(texts)
+    if kind in SYMBOLS:
+        return SYMBOLS[kind].learn(texts)
     if kind in ("unigram", "bpe"):
         return Pieces.learn(texts, pieces, kind)
-    raise ValueError(f"tokens must be characters, unigram or bpe, not {kind!r}")
+    raise ValueError(f"tokens must be characters, words, unigram or bpe, not {kind!r}")
 
 
-def save(tokens: Characters | Pieces, path: str | Path) -> None:
+def save(tokens: Tokens, path: str | Path) -> None:
     """Writes tokens as JSON.
 
     Arguments
     ---------
-    tokens : Characters or Pieces
+    tokens : Tokens
         The tokens.
     path : str or Path
         File to write.
@@ -331,7 +390,7 @@ def save(tokens: Characters | Pieces, path: str | Path) -> None:
     os.replace(draft, path)
 
 
-def load(path: str | Path) -> Characters | Pieces:
+def load(path: str | Path) -> Tokens:
     """Reads tokens.
 
     Arguments
@@ -341,7 +400,7 @@ def load(path: str | Path) -> Characters | Pieces:
 
     Returns
     -------
-    Characters or Pieces
+    Tokens
 
     Raises
     ------
@@ -357,8 +416,8 @@ def load(path: str | Path) -> Characters | Pieces:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-        if data["kind"] == "characters":
-            return Characters(data["names"])
+        if data["kind"] in SYMBOLS:
+            return SYMBOLS[data["kind"]](data["names"])
         return Pieces(bytes.fromhex(data["model"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.training import train_asr
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
@@ -36,7 +37,7 @@ def recipe(name: str, *arguments: str) -> dict:
     """Runs a recipe's script in this process: starting others takes most of the time."""
     script, *rest = command(name, *arguments)
     namespace = runpy.run_path(script)
-    return namespace["train_ctc"](rest, namespace["prepare"], namespace["read_speech"])
+    return train_asr(rest, namespace["prepare"], namespace["read_speech"])
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,21 @@ def test_the_network_and_the_depth_are_a_key_each(tmp_path, manifests):
     assert (tmp_path / "train_log.txt").read_text() == log
 
 
+@pytest.mark.parametrize("head", ["attention", "transducer"])
+def test_the_head_is_a_key(tmp_path, manifests, head):
+    """Trained with CTC in another folder before; the same list files, on other folders."""
+    chosen = ["--bidirectional=False", "--stack=6", "--beam_size=2", "--head_size=8"]
+    if head == "attention":
+        recipe("Manifest", *manifests, *chosen, f"--output_folder={tmp_path / 'ctc'}")
+        chosen += [f"--pretrained_encoder={tmp_path / 'ctc'}", "--head_network=ran"]
+    folder = tmp_path / head
+    recipe("Manifest", *manifests, *chosen, f"--head={head}", f"--output_folder={folder}")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["head"] == head
+    assert set(results["sets"]) == {"dev", "test"}
+    assert len((folder / "nbest_test.jsonl").read_text().splitlines()) == 3
+
+
 def test_two_processes_by_torchrun(tmp_path, manifests):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     script = command("Manifest", *manifests, f"--output_folder={tmp_path}")
@@ -109,6 +125,7 @@ def test_two_processes_by_torchrun(tmp_path, manifests):
     ("argument", "error", "message"),
     [
         ("--network=gru", ValueError, "there is no recurrence 'gru'; there are: lstmp"),
+        ("--head=rnnt", ValueError, "head must be ctc, attention, transducer, not 'rnnt'"),
         ("--bidirectional", ValueError, "--bidirectional needs a value, such as"),
         ("--test_only", FileNotFoundError, "train first"),
         ("--no_such_key=1", KeyError, "no_such_key"),

@@ -18,7 +18,7 @@ from typing import Any
 
 from gatedrnn.dataio.entries import Policy
 from gatedrnn.dataio.manifest import prepare_manifest
-from gatedrnn.training import train_ctc
+from gatedrnn.training import train_asr
 from gatedrnn.training.data import DISTANT, read_speech
 
 
@@ -50,4 +50,4 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    train_ctc(sys.argv[1:], prepare, read_speech)
+    train_asr(sys.argv[1:], prepare, read_speech)
