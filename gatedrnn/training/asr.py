@@ -17,6 +17,7 @@ from speechbrain.utils.metric_stats import ErrorRateStats
 from gatedrnn.decoding import ctc
 from gatedrnn.decoding.hypotheses import Hypothesis, Word, distinct, n_best_record
 from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.log import replace_text
 
 logger = get_logger(__name__)
@@ -40,7 +41,8 @@ class RecogniserBrain(GuardedBrain):
         Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`: ``compute_features``,
         ``hop_seconds``
         (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
-        ``fea_augment`` (SpeechBrain's ``Augmenter``), ``beam_size`` and ``n_best`` (of the test).
+        ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
+        and without dropout), ``beam_size`` and ``n_best`` (of the test).
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
     """
@@ -51,6 +53,8 @@ class RecogniserBrain(GuardedBrain):
         super().__init__(hparams=hparams, **kwargs)
         self.tokens = tokens
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
+        self._dropout = Dropout(self.modules["model"])
+        self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
 
     # ---- what heads differ in ---------------------------------------------------------------
 
@@ -197,7 +201,7 @@ class RecogniserBrain(GuardedBrain):
         self, name: str, x: torch.Tensor, lengths: torch.Tensor, stage: Stage
     ) -> tuple[torch.Tensor, torch.Tensor]:
         augment = getattr(self.hparams, name, None)
-        if stage != Stage.TRAIN or augment is None:
+        if stage != Stage.TRAIN or augment is None or self.epoch <= self.clean_epochs:
             return x, lengths
         changed, lengths = augment(x, lengths)
         if len(changed) != len(x):
@@ -245,6 +249,20 @@ class RecogniserBrain(GuardedBrain):
         return ctc.word_times(frames, hypothesis, self.tokens, seconds)
 
     # ---- a stage ----------------------------------------------------------------------------
+
+    def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
+        """Begins a stage; the first epochs of a training without dropout, if they are to be clean.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        epoch : int or None
+            Number of the epoch.
+        """
+        super().on_stage_start(stage, epoch)
+        if stage == Stage.TRAIN:
+            self._dropout.switch(epoch > self.clean_epochs)
 
     def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Logs, and keeps the best checkpoints.

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from speechbrain import Stage
 
 from gatedrnn.training import NonFiniteLossError
 from tests.training.tiny import Watched, train
@@ -36,6 +37,28 @@ def test_epochs_have_other_batches(tmp_path):
     epochs = [batches[i * per_epoch : (i + 1) * per_epoch] for i in range(3)]
     assert len({frozenset(map(frozenset, epoch)) for epoch in epochs}) == 3
     assert len({tuple(sorted(sum(epoch, []))) for epoch in epochs}) == 1
+
+
+def test_the_first_epochs_are_clean(tmp_path, monkeypatch):
+    seen = {1: set(), 2: set(), 3: set()}
+    forward = Watched.compute_forward
+
+    def spy(self, batch, stage):
+        if stage == Stage.TRAIN:
+            model = self.modules["model"]
+            calls = []
+            monkeypatch.setattr(self.hparams.fea_augment, "forward", keep(calls))
+            outputs = forward(self, batch, stage)
+            seen[self.epoch].add((model.dropout.p, model.encoder.dropout, len(calls)))
+            return outputs
+        return forward(self, batch, stage)
+
+    def keep(calls):
+        return lambda x, lengths: (calls.append(0) or x, lengths)
+
+    monkeypatch.setattr(Watched, "compute_forward", spy)
+    train(tmp_path, clean_epochs=2, epochs=3, train=4, dropout=0.25, num_layers=2)
+    assert seen == {1: {(0.0, 0.0, 0)}, 2: {(0.0, 0.0, 0)}, 3: {(0.25, 0.25, 1)}}
 
 
 def test_gradients_of_all_groups_are_clipped_together(tmp_path, monkeypatch):

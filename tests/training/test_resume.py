@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import pytest
@@ -69,3 +70,20 @@ def test_the_newest_checkpoint_is_truncated(tmp_path, unbroken):
     (outcome,) = launch(tmp_path, **CASE)
     assert outcome.said.count("Skipping the damaged checkpoint") == 1
     assert_same(outcome, tmp_path, unbroken)
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+def test_killed_with_compiled_networks_and_a_worker(tmp_path):
+    case = {
+        "epochs": 2, "num_layers": 2, "bidirectional": True, "dropout": 0.1, "train": 8,
+        "run_opts": {"ckpt_interval_steps": 2}, "max_batch_size": 2, "num_workers": 1,
+    }  # fmt: skip
+    runner = {"GATEDRNN_RUNNER": "cpu"}
+    (whole,) = launch(tmp_path / "whole", environment=runner, **case)
+    assert whole.code == 0, whole.said
+    killed = launch(tmp_path / "killed", environment=runner | {"KILL_AT": "2.2"}, **case)[0]
+    assert killed.code == -signal.SIGKILL, killed.said
+    (resumed,) = launch(tmp_path / "killed", environment=runner, **case)
+    assert_same(
+        resumed, tmp_path / "killed", (whole, (tmp_path / "whole/train_log.txt").read_text())
+    )
