@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.engine import select
+from gatedrnn.engine import autograd, noise, select
+from gatedrnn.engine.autograd import kept
 from gatedrnn.engine.naming import cell_from_text
 from gatedrnn.engine.plan import plan as make_plan
 from gatedrnn.engine.trace import Step, trace
@@ -77,11 +79,12 @@ def _call(
     planned = make_plan(cell, training)
 
     def named(names, tensors):
-        return {n: t.detach().contiguous() for n, t in zip(names, tensors, strict=True)}
+        # Autograd is not at work here, below it: a tensor that needs gradients is but its numbers.
+        return {n: t.contiguous() for n, t in zip(names, tensors, strict=True)}
 
     return Call(
         step,
-        x.detach().contiguous(),
+        x.contiguous(),
         None if lengths is None else lengths.to(torch.int64).contiguous(),
         named(planned.parameters, params),
         named(cell.states(), state),
@@ -161,6 +164,9 @@ def _shapes(runner, cell, training, keep, gradients, x):
     return found + [x.new_empty((batch, n)) for n in step.plan.cell.states().values()]
 
 
+autograd.register()
+
+
 @torch.library.register_fake("gatedrnn::infer")
 def _infer_fake(runner, cell, training, keep, x, *rest):
     return _shapes(runner, cell, training, keep, False, x)
@@ -176,59 +182,6 @@ def _backward_fake(runner, cell, training, keep, x, lengths, params, state, belo
                    h, sequences, dh, dkept, dstate, want_x):  # fmt: skip
     tensors = (x if want_x else x.new_empty(0), *params, *state, *below)
     return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors]
-
-
-def _setup(ctx, inputs, output):
-    runner, cell, training, keep, x, lengths, params, state, below, noise, reverse, _ = inputs
-    ctx.set_materialize_grads(False)
-    ctx.fixed = (runner, cell, training, keep, reverse)
-    ctx.counts = (len(params), len(state), len(below), len(noise))
-    ctx.has_lengths = lengths is not None
-    sequences = output[: len(output) - len(state)]
-    kept = [] if lengths is None else [lengths]
-    ctx.save_for_backward(x, *kept, *params, *state, *below, *noise, *sequences)
-
-
-def _grad(ctx, grads):
-    runner, cell, training, keep, reverse = ctx.fixed
-    saved = list(ctx.saved_tensors)
-    x = saved.pop(0)
-    lengths = saved.pop(0) if ctx.has_lengths else None
-    groups = []
-    for count in ctx.counts:
-        groups.append(saved[:count])
-        del saved[:count]
-    params, state, below, noise = groups
-    h, sequences = saved[0], saved[1:]
-    kept = len(_kept(keep))
-    finals = list(grads[1 + len(sequences) :])
-    want_x = ctx.needs_input_grad[4]
-    found = torch.ops.gatedrnn.backward(
-        runner, cell, training, keep, x, lengths, params, state, below, noise, reverse, h,
-        sequences, grads[0], list(grads[1 : 1 + kept]), finals, want_x,
-    )  # fmt: skip
-    dx = found[0] if want_x else None
-    found = list(found[1:])
-    groups = []
-    for count in ctx.counts[:3]:
-        groups.append(found[:count])
-        del found[:count]
-    return None, None, None, None, dx, None, *groups, [None] * ctx.counts[3], None, None
-
-
-def _kept(keep: str) -> tuple[str, ...]:
-    return tuple(n for n in dict.fromkeys(_names(keep)) if n != "h")
-
-
-def _refuse(ctx, *grads):
-    raise RuntimeError(
-        "the fused runners of gatedrnn are differentiable once only; for a gradient of a gradient "
-        "run with runner='reference' (or GATEDRNN_RUNNER=reference)"
-    )
-
-
-torch.library.register_autograd("gatedrnn::train", _grad, setup_context=_setup)
-torch.library.register_autograd("gatedrnn::backward", _refuse)
 
 
 @torch.compiler.assume_constant_result
@@ -248,10 +201,21 @@ def facts(text: str, training: bool) -> str:
         Names of the packed parameters, ``|``, names of the step's values, ``|``, ``samples`` if it
         draws any.
     """
+    return _facts(text, training)
+
+
+@lru_cache(maxsize=1024)
+def _facts(text: str, training: bool) -> str:
     cell = cell_from_text(text)
     planned = make_plan(cell, training)
     samples = "samples" if cell.samples(training) else ""
     return "|".join((" ".join(planned.parameters), " ".join(planned.values), samples))
+
+
+@torch.compiler.assume_constant_result
+def reads_padding(runner: str) -> bool:
+    """Whether a runner must be kept from what lies in the input past a sequence's length."""
+    return runner == select.REFERENCE or not select.find(runner).padding
 
 
 @torch.compiler.assume_constant_result
@@ -278,8 +242,9 @@ def run(
     lengths: torch.Tensor | None,
     reverse: bool,
     keep: Sequence[str],
-    generator: torch.Generator | None,
+    generator: noise.Source,
     training: bool,
+    recompute: bool,
 ) -> Result:
     """Runs a cell through a fused runner's operators.
 
@@ -308,10 +273,12 @@ def run(
         Direction in time.
     keep : sequence of str
         Values to return.
-    generator : torch.Generator or None
-        Source of noise.
+    generator : torch.Generator or torch.Tensor or None
+        Source of noise; a tensor is a seed.
     training : bool
         Mode.
+    recompute : bool
+        Run the forward again in the backward instead of storing what it needs.
 
     Returns
     -------
@@ -320,13 +287,11 @@ def run(
     parameters, _, samples = facts(text, training).split("|")
     narrow = x.dtype
     wide = torch.promote_types(narrow, torch.float32)
-    noise = {
-        name: draw((*x.shape[:2], cell.hidden_size), generator=generator, dtype=wide,
-                   device=x.device)
-        for name, draw in cell.noise(training).items()
-    }  # fmt: skip
+    noises = noise.draw(text, cell, training, x, generator)
     seed = None
-    if samples:
+    if samples and isinstance(generator, torch.Tensor):
+        seed = generator
+    elif samples:
         seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=x.device)
     working = narrow if _working(runner) else wide
     weights = [params[n].to(working) for n in parameters.split()]
@@ -336,16 +301,17 @@ def run(
     wants = torch.is_grad_enabled() and any(
         t.requires_grad for t in (x, *weights, *states, *unders)
     )
-    operator = torch.ops.gatedrnn.train if wants else torch.ops.gatedrnn.infer
+    stores = wants and not recompute
+    operator = torch.ops.gatedrnn.train.default if stores else torch.ops.gatedrnn.infer.default
     found = operator(
         runner, text, training, names, x.to(working), lengths, weights, states, unders,
-        list(noise.values()), reverse, seed,
+        noises, reverse, seed,
     )  # fmt: skip
     output = found[0].to(narrow)
-    kept = dict(zip(_kept(names), found[1:], strict=False)) | {"h": output}
+    values = dict(zip(kept(names), found[1:], strict=False)) | {"h": output}
     finals = found[len(found) - len(states) :]
     return Result(
         output=output,
         state={n: f.to(narrow) for n, f in zip(cell.states(), finals, strict=True)},
-        kept={name: kept[name] for name in keep},
+        kept={name: values[name] for name in keep},
     )

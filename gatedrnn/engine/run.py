@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.engine import naming, operators, reference
+from gatedrnn.engine import naming, noise, operators, reference
 from gatedrnn.engine.plan import plan
 from gatedrnn.engine.select import REFERENCE
 from gatedrnn.engine.types import Result
@@ -24,8 +24,9 @@ def run(
     reverse: bool = False,
     training: bool = False,
     keep: Sequence[str] = (),
-    generator: torch.Generator | None = None,
+    generator: noise.Source = None,
     runner: str | None = None,
+    recompute: bool = False,
 ) -> Result:
     """Runs a cell over a batch of sequences.
 
@@ -50,11 +51,15 @@ def run(
         Whether stochastic gates draw noise.
     keep : sequence of str
         Values of the step to return for every frame, e.g. ``("c", "i")``.
-    generator : torch.Generator or None
-        Source of the noise, on x's device.
+    generator : torch.Generator or torch.Tensor or None
+        Source of the noise, on x's device. A tensor is a seed, which torch.compile can trace where
+        it could trace no generator.
     runner : str or None
         Name of a runner, see :mod:`gatedrnn.engine.select`; ``None``: as GATEDRNN_RUNNER says, or
         the best there is.
+    recompute : bool
+        Keep for the backward the layer's input and output only, and run its forward once more
+        there: less memory, more time, the same gradients. The reference ignores it.
 
     Returns
     -------
@@ -113,10 +118,6 @@ def run(
             raise ValueError(
                 f"{cell.label}: the initial state {name} must be {(batch, width)}, not {shape}"
             )
-    if lengths is not None:
-        # Garbage in the padding, even a NaN, must not reach the weights' gradients.
-        past = torch.arange(frames, device=x.device).unsqueeze(1) >= lengths.to(x.device)
-        x = x.masked_fill(past.unsqueeze(2), 0.0)
     arguments = {
         "below": below,
         "lengths": None if lengths is None else lengths.to(x.device),
@@ -125,6 +126,12 @@ def run(
         "generator": generator,
     }
     name = operators.choose(text, x.device.type, x.dtype, training, runner)
+    if lengths is not None and operators.reads_padding(name):
+        # Garbage in the padding, even a NaN, must not reach the weights' gradients.
+        past = torch.arange(frames, device=x.device).unsqueeze(1) >= arguments["lengths"]
+        x = x.masked_fill(past.unsqueeze(2), 0.0)
     if name == REFERENCE:
+        arguments["generator"] = noise.generator_of(generator, x.device)
         return reference.run(plan(cell, training), params, x, state, **arguments)
-    return operators.run(name, text, cell, params, x, state, training=training, **arguments)
+    arguments |= {"training": training, "recompute": recompute}
+    return operators.run(name, text, cell, params, x, state, **arguments)

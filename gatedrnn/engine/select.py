@@ -42,6 +42,8 @@ class Runner:
     types : callable or None
         Where it computes half precisions itself: ``(step, dtype)`` -> dtypes of ``h`` and of the
         sequences that its forward returns. ``None``: it is given float32 in their place.
+    padding : bool
+        Whether it never reads the input past a length; otherwise it is given zeros there.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Runner:
     reason: str
     slow: str = ""
     types: Callable[[Any, torch.dtype], list[torch.dtype]] | None = None
+    padding: bool = False
 
 
 _RUNNERS: dict[str, Runner] = {}

@@ -11,7 +11,8 @@ from gatedrnn.cells.registry import CELLS, find
 from gatedrnn.nnet.classes import make_classes
 from gatedrnn.nnet.layer import RecurrentLayer
 from gatedrnn.nnet.lengths import frame_counts
-from gatedrnn.nnet.stack import RecurrentStack, RecurrentStackCell
+from gatedrnn.nnet.stack import RecurrentStack
+from gatedrnn.nnet.stack_cell import RecurrentStackCell
 from gatedrnn.nnet.streaming import StreamingStack
 
 #: Name -> class, of every stack and every ``*Cell`` twin.

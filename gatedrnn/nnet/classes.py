@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Iterable
 
 from gatedrnn.cells.declaration import Cell
-from gatedrnn.nnet.stack import RecurrentStack, RecurrentStackCell
+from gatedrnn.nnet.stack import RecurrentStack
+from gatedrnn.nnet.stack_cell import RecurrentStackCell
 
 
 def make_classes(cells: Iterable[type[Cell]], module: str) -> dict[str, type[RecurrentStack]]:

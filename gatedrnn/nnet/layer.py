@@ -29,6 +29,8 @@ class RecurrentLayer(nn.Module):
     re_init : bool
         Start each square or rectangular recurrent matrix from a (semi-)orthogonal one, as
         SpeechBrain's recurrent networks do, instead of the paper's distribution.
+    recompute : bool
+        Run the forward once more in the backward, to save memory.
 
     Example
     -------
@@ -38,10 +40,13 @@ class RecurrentLayer(nn.Module):
     torch.Size([10, 2, 4])
     """
 
-    def __init__(self, cell: Cell, reverse: bool = False, re_init: bool = False) -> None:
+    def __init__(
+        self, cell: Cell, reverse: bool = False, re_init: bool = False, recompute: bool = False
+    ) -> None:
         super().__init__()
         self.cell = cell
         self.reverse = reverse
+        self.recompute = recompute
         self._auxiliary: torch.Tensor | None = None
         self._stochastic = bool(cell.noise(True)) or cell.samples(True)
         # torch.compile reads a cell's text, but could not write it.
@@ -162,6 +167,7 @@ class RecurrentLayer(nn.Module):
                 training=training,
                 keep=tuple(dict.fromkeys((*keep, *auxiliary))),
                 generator=self._noise(x.device) if training else None,
+                recompute=self.recompute,
             )
             self._auxiliary = self._sum_auxiliary(result, lengths) if auxiliary else None
         return result
@@ -179,16 +185,19 @@ class RecurrentLayer(nn.Module):
         values = {n: torch.where(valid, v, torch.ones_like(v)) for n, v in result.kept.items()}
         return torch.where(valid, self.cell.auxiliary_loss(values), 0.0).sum()
 
-    def _noise(self, device: torch.device) -> torch.Generator | None:
+    def _noise(self, device: torch.device) -> torch.Generator | torch.Tensor | None:
         """A generator of its own for each forward, direction and data-parallel rank."""
         if not self._stochastic:
             return None
         # The global seed decides; SpeechBrain seeds every rank alike, so the rank goes in too.
-        seed = int(torch.randint(2**62, (), dtype=torch.int64))
+        drawn = torch.randint(2**62, (), dtype=torch.int64)
         rank = 0
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             rank = torch.distributed.get_rank()
-        mixed = (seed + rank * 0x9E3779B97F4A7C15) % 2**63
+        if torch.compiler.is_compiling():
+            # It can trace no generator; the engine takes a seed in its place.
+            return drawn ^ (rank * 0x9E3779B97F4A7C15 % 2**62)
+        mixed = (int(drawn) + rank * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator(device).manual_seed(mixed)
 
     def __getstate__(self) -> dict[str, Any]:

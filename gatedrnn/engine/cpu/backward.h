@@ -51,7 +51,7 @@ static void gather_products(const Job& j, Local& l, int s, int parity, bool afte
 }
 
 static const R* source_row(const Job& j, int source, long t, long b, long row) {
-  if (source == 0) return j.in(P_X) + (t * j.B + b) * j.m;
+  if (source == 0) return j.input(t, b);
   if (source <= NST) return j.previous(source - 1, t, b);
   int i = source - 1 - NST;
   long w = j.source_width(source);

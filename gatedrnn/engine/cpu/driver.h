@@ -25,6 +25,10 @@ struct Job {
   }
   long before(long t) const { return reverse ? t + 1 : t - 1; }
   long frame(long f) const { return reverse ? T - 1 - f : f; }
+  // A row of the input; on padding zeros, since there may be anything, even a NaN.
+  const R* input(long t, long b) const {
+    return valid(t, b) ? in(P_X) + (t * B + b) * m : zeros;
+  }
   const R* initial(int k, long b) const {
     return p[P_INIT + k] ? in(P_INIT + k) + b * width(STATE_SEGMENT[k]) : zeros;
   }

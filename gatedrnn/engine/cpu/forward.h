@@ -30,7 +30,7 @@ static void input_products(Job& j, Local& l, long f0, long f1) {
   for (long i = n * l.id / l.count; i < n * (l.id + 1) / l.count; i++) {
     long r0 = i * rows / n, r1 = (i + 1) * rows / n;
     for (long r = r0; r < r1; r++)
-      row[r - r0] = j.in(P_X) + (j.frame(f0 + r / j.B) * j.B + r % j.B) * j.m;
+      row[r - r0] = j.input(j.frame(f0 + r / j.B), r % j.B);
     pack_rows(row, r1 - r0, j.m, j.packed + r0 * j.m);
   }
   meet(j, l);

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -42,6 +43,30 @@ class Printed:
     @cached_property
     def library(self) -> ctypes.CDLL:
         return build.load(printer.source(self.layout, _REAL[self.dtype]))
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Of each segment."""
+        return tuple(segment.width for segment in self.step.segments)
+
+    @cached_property
+    def places(self) -> dict[str, list[tuple[str, int]]]:
+        """Of matrices and vectors: the packed parameter each lies in, and bytes before it."""
+        plan = self.step.plan
+        size = torch.empty((), dtype=self.dtype).element_size()
+
+        def place(name: str) -> tuple[str, int]:
+            slot = plan.slots[name]
+            return slot.parameter, slot.start * math.prod(slot.shape[1:]) * size
+
+        layout = self.layout
+        groups = {"MATRIX": layout.matrices, "VECTOR": layout.vectors}
+        return {group: [place(n) for n in names] for group, names in groups.items()}
+
+    @cached_property
+    def reads_x(self) -> bool:
+        """Whether any matrix multiplies the input."""
+        return any(p.source == "x" for s in self.step.segments for p in s.products)
 
     @cached_property
     def work(self) -> int:
@@ -109,36 +134,41 @@ def _run(code: Printed, call: Call, pointers: Mapping[str, list], want_x: bool) 
     frames, batch, m = call.x.shape
     layout = code.layout
     small = code.work * frames * batch < SMALL
-    blocks = max(1, max(s.width for s in code.step.segments) // 16)
+    blocks = max(1, max(code.widths) // 16)
     threads = 1 if small else min(torch.get_num_threads(), blocks)
     chunk = max(1, min(frames, CHUNK_ROWS // batch))
-    sizes = [frames, batch, m, chunk, call.reverse, call.seed, threads, want_x, layout.backward]
-    sizes += [segment.width for segment in code.step.segments]
-    numbers = (ctypes.c_long * len(sizes))(*(int(s) for s in sizes))
+    sizes = (frames, batch, m, chunk, call.reverse, call.seed, threads, want_x, layout.backward)
+    sizes += code.widths
+    numbers = (ctypes.c_long * len(sizes))(*sizes)
     workspace = _WORKSPACES.take(code.library.workspace(numbers))
     try:
-        flat: list[int | None] = []
-        for group in layout.pointers:
-            if group == "WORKSPACE":
-                flat.append(workspace.data_ptr())
-            elif group == "KERNELS":
-                flat.append(_kernels(call.x.dtype))
-            else:
-                flat += [None if t is None else t.data_ptr() for t in pointers[group]]
+        own = {"WORKSPACE": [workspace.data_ptr()], "KERNELS": [_kernels(call.x.dtype)]}
+        flat = [a for group in layout.pointers for a in own.get(group) or pointers[group]]
         code.library.run(numbers, (ctypes.c_void_p * len(flat))(*flat))
     finally:
         _WORKSPACES.give(workspace)
 
 
-def _inputs(layout: Layout, call: Call) -> dict[str, list]:
+def _at(tensors: Iterable[torch.Tensor | None]) -> list[int | None]:
+    return [None if t is None else t.data_ptr() for t in tensors]
+
+
+def _within(places: list[tuple[str, int]], params: Mapping[str, torch.Tensor]) -> list[int]:
+    """Addresses of named weights: making a view of each would take longer than a short layer."""
+    starts = {name: p.data_ptr() for name, p in params.items()}
+    return [starts[name] + offset for name, offset in places]
+
+
+def _inputs(code: Printed, call: Call) -> dict[str, list]:
+    places = code.places
     return {
-        "X": [call.x],
-        "LENGTHS": [call.lengths],
-        "MATRIX": [call.weight(n) for n in layout.matrices],
-        "VECTOR": [call.weight(n) for n in layout.vectors],
-        "INIT": [call.state[n] for n in layout.states],
-        "BELOW": [call.below[n] for n in layout.below],
-        "NOISE": [call.noise[n] for n in layout.noise],
+        "X": [call.x.data_ptr()],
+        "LENGTHS": _at([call.lengths]),
+        "MATRIX": _within(places["MATRIX"], call.params),
+        "VECTOR": _within(places["VECTOR"], call.params),
+        "INIT": _at(call.state.values()),
+        "BELOW": _at(call.below.values()),
+        "NOISE": _at(call.noise.values()),
     }
 
 
@@ -149,8 +179,8 @@ def forward(call: Call) -> list[torch.Tensor]:
     widths = call.step.widths
     rows = [call.x.new_empty((frames, batch, widths[n])) for n in ("h", *call.step.sequences)]
     finals = [torch.empty_like(s) for s in call.state.values()]
-    outputs = {"H": rows[:1], "SEQ": rows[1:], "FINAL": finals}
-    _run(code, call, _inputs(code.layout, call) | outputs, False)
+    outputs = {"H": _at(rows[:1]), "SEQ": _at(rows[1:]), "FINAL": _at(finals)}
+    _run(code, call, _inputs(code, call) | outputs, False)
     return rows + finals
 
 
@@ -164,25 +194,24 @@ def backward(
     """Gradients of x, of the packed parameters, of the initial states, of what lies below."""
     step = call.step
     code = printed(step, True, call.x.dtype)
-    layout = code.layout
+    places = code.places
     dx = torch.empty_like(call.x)
-    if not any(p.source == "x" for s in step.segments for p in s.products):
+    if not code.reads_x:
         dx.zero_()
     dparams = {n: torch.empty_like(p) for n, p in call.params.items()}
     dstate = [torch.empty_like(s) for s in call.state.values()]
     dbelow = [torch.zeros_like(s) for s in call.below.values()]
-    view = step.plan.view
-    pointers = _inputs(layout, call) | {
-        "H": [stored["h"]],
-        "SEQ": [stored[n] for n in step.sequences],
-        "D_H": [gradients["h"]],
-        "D_KEEP": [gradients[n] for n in step.keep],
-        "D_FINAL": [finals[n] for n in layout.states],
-        "D_X": [dx],
-        "D_MATRIX": [view(dparams, n) for n in layout.matrices],
-        "D_VECTOR": [view(dparams, n) for n in layout.vectors],
-        "D_INIT": dstate,
-        "D_BELOW": dbelow,
+    pointers = _inputs(code, call) | {
+        "H": _at([stored["h"]]),
+        "SEQ": _at(stored[n] for n in step.sequences),
+        "D_H": _at([gradients["h"]]),
+        "D_KEEP": _at(gradients[n] for n in step.keep),
+        "D_FINAL": _at(finals[n] for n in code.layout.states),
+        "D_X": _at([dx]),
+        "D_MATRIX": _within(places["MATRIX"], dparams),
+        "D_VECTOR": _within(places["VECTOR"], dparams),
+        "D_INIT": _at(dstate),
+        "D_BELOW": _at(dbelow),
     }
     _run(code, call, pointers, want_x)
     return [dx if want_x else call.x.new_empty(0), *dparams.values(), *dstate, *dbelow]
@@ -209,5 +238,6 @@ RUNNERS = (
         forward=forward,
         backward=backward,
         reason="the time loop compiled for this processor",
+        padding=True,
     ),
 )
