@@ -13,7 +13,7 @@ from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
 from gatedrnn.training.ctc import CTCBrain
 from gatedrnn.training.heads import AttentionBrain, TransducerBrain
 from gatedrnn.training.log import TrainingLog
-from gatedrnn.training.run import fit_and_test, train_asr, train_ctc
+from gatedrnn.training.run import fit_and_test, train_asr
 from gatedrnn.training.schedule import WarmupDecay
 
 __all__ = [
@@ -35,5 +35,4 @@ __all__ = [
     "WarmupDecay",
     "fit_and_test",
     "train_asr",
-    "train_ctc",
 ]

@@ -114,10 +114,6 @@ def train_asr(
             torch.distributed.destroy_process_group()
 
 
-#: Its name of the time when there was no other head.
-train_ctc = train_asr
-
-
 def fit_and_test(
     hparams: Mapping[str, Any],
     run_opts: Any,

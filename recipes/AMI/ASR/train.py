@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.training import train_ctc
+from gatedrnn.training import train_asr
 from gatedrnn.training.data import read_speech
 
 
@@ -47,4 +47,4 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    train_ctc(sys.argv[1:], prepare, read_speech)
+    train_asr(sys.argv[1:], prepare, read_speech)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.dataio.an4 import prepare_an4
-from gatedrnn.training import train_ctc
+from gatedrnn.training import train_asr
 from gatedrnn.training.data import DISTANT, read_speech
 
 
@@ -39,4 +39,4 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    train_ctc(sys.argv[1:], prepare, read_speech)
+    train_asr(sys.argv[1:], prepare, read_speech)
