@@ -76,6 +76,7 @@ class RecurrentStack(nn.Module):
         dropout: float = 0.0,
         re_init: bool = True,
         bidirectional: bool = False,
+        *,
         recompute: bool = False,
         **options: Any,
     ) -> None:
