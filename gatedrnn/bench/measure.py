@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -126,6 +127,7 @@ def measure(
     *,
     rounds: int = 7,
     least_seconds: float = 0.0,
+    most_seconds: float = math.inf,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> list[Timing]:
@@ -143,6 +145,8 @@ def measure(
         Rounds that count, after two that do not.
     least_seconds : float
         Short work is repeated until a measurement lasts this long.
+    most_seconds : float
+        No round but the first begins after this long.
     device : str
         Where.
     dtype : torch.dtype
@@ -161,6 +165,7 @@ def measure(
     ['nn.LSTM', 'ran']
     """
     place = torch.device(device)
+    begun = time.perf_counter()
     steps = [make_step(c.build(shape), shape, work, place, dtype) for c in contenders]
     repeats = [1] * len(steps)
     for index, step in enumerate(steps):
@@ -171,7 +176,9 @@ def measure(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number and time.perf_counter() - begun > most_seconds:
+                break
             for kept, step, repeat in zip(times, steps, repeats, strict=True):
                 kept.append(_clock(step, repeat, place))
             gc.collect()

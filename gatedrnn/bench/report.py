@@ -6,13 +6,15 @@ import datetime
 import json
 import os
 import platform
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gatedrnn.bench.measure import Timing
-from gatedrnn.bench.suites import Race
+from gatedrnn.bench.suites import GROWING, SCALING_BASE, Race
 
 #: Settings of the C allocator, which move times by tens of per cent.
 ALLOCATOR = ("LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
@@ -152,3 +154,35 @@ def _draw(path: Path, results: list[tuple[Race, list[Timing]]]) -> None:
         panel.set_title(f"{race.work}, {race.shape}: time / {names[0]}", fontsize=9)
         panel.tick_params(labelsize=8)
     figure.savefig(path, dpi=110)
+
+
+def as_growth(results: Sequence[tuple[Race, Sequence[Timing]]]) -> str:
+    """What the suite ``scaling`` found: time as one size grows, and time for each unit of it.
+
+    Arguments
+    ---------
+    results : sequence of (Race, sequence of Timing)
+        Those of other suites are left out.
+
+    Returns
+    -------
+    str
+        A Markdown table. Where cost is linear, the last column stays at 1.
+    """
+    lines = [
+        "| grows | to | recurrence | ms | time for one, of that at the largest |",
+        "|---|---:|---|---:|---:|",
+    ]
+    for name, values in GROWING.items():
+        shapes = {replace(SCALING_BASE, **{name: v}): v for v in values}
+        found = [(shapes[race.shape], timings) for race, timings in results if race.shape in shapes]
+        if not found:
+            continue
+        top, last = max(found, key=lambda one: one[0])
+        for value, timings in found:
+            for mine, largest in zip(timings, last, strict=True):
+                relative = mine.median / value / (largest.median / top)
+                lines.append(
+                    f"| {name} | {value} | {mine.name} | {mine.median * 1e3:.1f} | {relative:.2f} |"
+                )
+    return "\n".join(lines)

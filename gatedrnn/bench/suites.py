@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gatedrnn.bench.contenders import (
     Contender,
@@ -63,13 +63,20 @@ def distant() -> Iterator[Race]:
 
 
 def plain() -> Iterator[Race]:
-    """Every recurrence without projection, 1 and 10 layers, against ``nn.LSTM``."""
+    """Every recurrence without projection, one layer, against ``nn.LSTM``."""
     own = (*lstm_family(), ours("ran"), *(ours("slim", variant=v) for v in SLIM))
     for shape in PLAIN_SHAPES:
-        for layers in (1, 10):
-            deep = Shape(shape.batch, shape.frames, shape.hidden, layers)
-            for work in ("forward", "train"):
-                yield Race((torch_lstm(), torch_gru(), *own, products("lstmp")), deep, work)
+        for work in ("forward", "train"):
+            yield Race((torch_lstm(), torch_gru(), *own, products("lstmp")), shape, work)
+
+
+def deep() -> Iterator[Race]:
+    """Ten layers without projection, one recurrence of each kind, against ``nn.LSTM``."""
+    slim = (ours("slim", variant=v) for v in ("1", "5", "10"))
+    own = (ours("lstmp"), ours("highway"), ours("residual"), ours("ran"), *slim)
+    for shape in PLAIN_SHAPES:
+        for work in ("forward", "train"):
+            yield Race((torch_lstm(), *own, products("lstmp")), replace(shape, layers=10), work)
 
 
 def beta() -> Iterator[Race]:
@@ -94,23 +101,28 @@ def stream() -> Iterator[Race]:
         yield Race((torch_lstm(), *own), Shape(1, 1, hidden, layers=10), "stream")
 
 
+#: What grows in the suite ``scaling``, one at a time, from this shape.
+GROWING = {
+    "frames": (50, 100, 200, 400, 800),
+    "batch": (1, 4, 8, 16, 32),
+    "hidden": (64, 128, 256, 512),
+    "layers": (1, 2, 5, 10),
+}
+SCALING_BASE = Shape(8, 100, 256, layers=2)
+
+
 def scaling() -> Iterator[Race]:
     """Cost of a residual stack as T, B, K and L grow, one at a time."""
-    base = {"batch": 8, "frames": 100, "hidden": 256, "layers": 2}
-    grid = {
-        "frames": (50, 100, 200, 400, 800),
-        "batch": (1, 4, 8, 16, 32),
-        "hidden": (64, 128, 256, 512),
-        "layers": (1, 2, 5, 10),
-    }
-    for name, values in grid.items():
+    for name, values in GROWING.items():
         for value in values:
-            yield Race((torch_lstm(), ours("residual")), Shape(**base | {name: value}), "train")
+            shape = replace(SCALING_BASE, **{name: value})
+            yield Race((torch_lstm(), ours("residual")), shape, "train")
 
 
 SUITES = {
     "distant": distant,
     "plain": plain,
+    "deep": deep,
     "beta": beta,
     "ligru": against_ligru,
     "stream": stream,

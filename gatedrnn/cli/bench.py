@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from gatedrnn.bench.contenders import Shape, ours, products, torch_lstm, torch_lstm_proj
 from gatedrnn.bench.measure import WORKS, measure
 from gatedrnn.bench.memory import peak_memory
-from gatedrnn.bench.report import as_markdown, conditions, write
+from gatedrnn.bench.report import as_growth, as_markdown, conditions, write
 from gatedrnn.bench.suites import DISTANT, PLAIN_SHAPES, SUITES, Race
 from gatedrnn.cells import find
 
@@ -34,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--work", action="append", choices=WORKS, help="may be repeated")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count, default 7")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf,
+        help="begin no further round of a table after this long; default no limit",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, help="CPU threads; default torch's")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
@@ -64,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             race.work,
             rounds=arguments.rounds,
             least_seconds=0.05,
+            most_seconds=arguments.seconds,
             device=arguments.device,
             dtype=DTYPES[arguments.dtype],
         )
@@ -72,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             write(path, results, settings)
     if results:
         print(as_markdown(results, settings))
+    if "scaling" in suites:
+        print(as_growth(results))
     return 0
 
 
@@ -104,14 +112,23 @@ def _options(recorded: dict) -> dict:
 
 def _memory_table(device: str) -> str:
     """Peak memory of training steps, against torch's LSTM of the same sizes."""
-    lines = ["| training step | nn.LSTM MB | lstmp MB | ratio |", "|---|---:|---:|---:|"]
+    lines = [
+        "| training step | nn.LSTM MB | lstmp MB | ratio | lstmp recompute=True MB | ratio |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for shape in (*PLAIN_SHAPES, DISTANT):
         rival = torch_lstm_proj if shape.proj else torch_lstm
-        theirs, own = peak_memory((rival, _lstmp), shape, device=device).values()
-        lines.append(f"| {shape} | {theirs / 1e6:.0f} | {own / 1e6:.0f} | {own / theirs:.2f} |")
+        contenders = (rival, _lstmp, _lstmp_again)
+        theirs, *own = peak_memory(contenders, shape, device=device).values()
+        cells = [f"{n / 1e6:.0f} | {n / theirs:.2f}" for n in own]
+        lines.append(f"| {shape} | {theirs / 1e6:.0f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _lstmp():
     """At the top level of the module, so that another process can find it."""
     return ours("lstmp")
+
+
+def _lstmp_again():
+    return ours("lstmp", recompute=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from torch import nn
 
 from gatedrnn.bench import measure as measuring
 from gatedrnn.bench.contenders import Contender, Shape, ligru, ours, products, torch_gru, torch_lstm
+from gatedrnn.bench.measure import Timing
 from gatedrnn.bench.memory import peak_memory
-from gatedrnn.bench.suites import SUITES
+from gatedrnn.bench.report import as_growth
+from gatedrnn.bench.suites import SCALING_BASE, SUITES, Race
 from gatedrnn.cells import CELLS
 from gatedrnn.cli.main import main
 
@@ -41,6 +44,39 @@ def test_ratios_are_taken_round_by_round(monkeypatch):
     assert slow.ratio == 1.0
     assert fast.ratio == pytest.approx(0.5 * 1.1)
     assert len(fast.seconds) == 5
+
+
+def test_time_is_bounded(monkeypatch):
+    now = iter(range(10_000))
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: float(next(now)))
+    rival = Contender("rival", lambda s: nn.Identity())
+    assert len(measuring.measure([rival], SMALL, "forward", rounds=5)[0].seconds) == 5
+    few = measuring.measure([rival], SMALL, "forward", rounds=5, most_seconds=10.0)
+    assert 1 < len(few[0].seconds) < 5
+    one = measuring.measure([rival], SMALL, "forward", rounds=5, most_seconds=0.0)
+    assert len(one[0].seconds) == 1, "a table is never empty"
+
+
+def test_growth_is_told_for_each_unit():
+    def timed(shape, seconds):
+        rivals = (Contender("a", None), Contender("b", None))
+        timings = [Timing(c.name, (s,), (1.0,)) for c, s in zip(rivals, seconds, strict=True)]
+        return Race(rivals, shape, "train"), timings
+
+    base = SCALING_BASE
+    table = as_growth(
+        [
+            timed(replace(base, frames=400), (0.4, 0.4)),
+            timed(replace(base, frames=800), (0.8, 1.6)),
+            timed(Shape(3, 3, 3), (1.0, 1.0)),
+        ]
+    )
+    assert table.splitlines()[2:] == [
+        "| frames | 400 | a | 400.0 | 1.00 |",
+        "| frames | 400 | b | 400.0 | 0.50 |",
+        "| frames | 800 | a | 800.0 | 1.00 |",
+        "| frames | 800 | b | 1600.0 | 1.00 |",
+    ]
 
 
 def test_training_work_reaches_every_weight_and_the_input(monkeypatch):
