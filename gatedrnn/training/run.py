@@ -108,7 +108,11 @@ def train_asr(
         if missing:
             raise ValueError(f"the preparation gave no set {' and no set '.join(sorted(missing))}")
         sets = {name: read(path, name, hparams) for name, path in lists.items()}
-        return fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("dev"), sets)
+        figures = fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("dev"), sets)
+        if torch.distributed.is_initialized():
+            # A process that closed its connections while another still used them could abort it.
+            torch.distributed.barrier()
+        return figures
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
