@@ -59,6 +59,9 @@ def worker(rank, folder):
         (2 * output.square().sum()).backward()
     result = {"events": events, "grads": [p.grad for p in net.parameters()]}
     torch.save(result, f"{folder}/{rank}.pt")
+    # Gloo's thread may still be letting go of tensors that Python knows, for which it needs the
+    # interpreter; the end of the process group holds that and waits for the thread.
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
