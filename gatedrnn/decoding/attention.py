@@ -10,8 +10,8 @@ from speechbrain.decoders import S2SRNNBeamSearcher, S2SRNNGreedySearcher
 from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
 from torch import nn
 
-from gatedrnn.decoding.ctc import BLANK
 from gatedrnn.decoding.hypotheses import Hypothesis
+from gatedrnn.lobes.acoustic_model import BLANK
 from gatedrnn.lobes.attention_model import AttentionModel
 
 #: What SpeechBrain's searches take for log(0).

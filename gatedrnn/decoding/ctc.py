@@ -9,9 +9,7 @@ import torch
 from torchaudio.functional import forced_align
 
 from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word, log_add
-
-#: The token that stands for nothing.
-BLANK = 0
+from gatedrnn.lobes.acoustic_model import BLANK
 
 
 def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
@@ -52,12 +50,8 @@ def prefix_beam_search(
 ) -> list[list[Hypothesis]]:
     """Finds the likeliest readings, adding up the alignments of each.
 
-    With beams wide enough it is exact. SpeechBrain has two searches of the kind; why this one is
-    taken: on 100 utterances with the transcripts and the lengths of AN4's dev set (68 frames, 28
-    tokens, noisy scores made by rule; one busy core), with a beam of 16 and tokens below -5 left
-    out, it took 102 ms an utterance, ``CTCPrefixBeamSearcher`` 397 and ``CTCBeamSearcher`` 174;
-    below -8, 238, 1405 and 537. Character error rates were 24.2 %, 24.2 % and 24.7 %, mean
-    log-probabilities of all that is in the lists -21.94, -21.96 and -22.01. It also returns the
+    With beams wide enough it is exact. SpeechBrain's ``CTCPrefixBeamSearcher`` finds the same, as a
+    test shows, but more slowly at the same pruning, and does not return the
     tokens, without which there is no alignment and so no word times.
 
     Arguments

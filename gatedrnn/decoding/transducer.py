@@ -12,7 +12,8 @@ from speechbrain.decoders.transducer import TransducerBeamSearcher as StockSearc
 from torch import nn
 
 from gatedrnn.decoding.hypotheses import Hypothesis
-from gatedrnn.lobes.transducer_model import BLANK, TransducerModel, transducer_losses
+from gatedrnn.lobes.acoustic_model import BLANK
+from gatedrnn.lobes.transducer_model import TransducerModel, transducer_losses
 from gatedrnn.nnet.stack import Hidden
 
 #: So many times the width of the beam may readings be continued within a frame.

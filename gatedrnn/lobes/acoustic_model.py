@@ -14,6 +14,9 @@ from gatedrnn.lobes.starts import start_from
 from gatedrnn.lobes.subsampling import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
 
+#: The token that stands for nothing, or in a transducer for: no more tokens in this frame.
+BLANK = 0
+
 
 class StockLSTM(LSTM):
     """SpeechBrain's LSTM where a stack of ours would stand, to be compared with.

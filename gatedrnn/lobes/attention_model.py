@@ -52,6 +52,8 @@ class AttentionModel(HeadModel):
         Part of connectionist temporal classification in the loss, in [0, 1).
     label_smoothing : float
         Part of the probability that the decoder should spread over all tokens.
+    network_options : Mapping or None
+        Further options of the recurrence.
 
     Example
     -------
@@ -103,33 +105,10 @@ class AttentionModel(HeadModel):
         )
         self.output = nn.Linear(self.decoder.hidden_size, vocabulary + 2)
 
-    def forward(
-        self, features: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
-    ) -> HeadOutput:
-        """Scores the next token after each beginning of the transcripts.
-
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features).
-        lengths : torch.Tensor
-            Relative lengths in (0, 1], (batch,).
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-
-        Returns
-        -------
-        HeadOutput
-            With logits (batch, tokens + 1, vocabulary + 2).
-        """
-        encoded, counts, auxiliary = self.acoustic.encode(features, lengths)
-        logits = self.spell(encoded, counts, targets)
-        return HeadOutput(self.ctc_log_probs(encoded), counts, auxiliary, encoded, logits)
-
-    def spell(
+    def score(
         self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
-        """Runs the decoder over transcripts.
+        """Runs the decoder over transcripts: the next token after each beginning of them.
 
         Arguments
         ---------

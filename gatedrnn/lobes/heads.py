@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -73,6 +74,49 @@ class HeadModel(nn.Module):
     def factor(self) -> int:
         """Feature frames that become one frame of the stack."""
         return self.acoustic.factor
+
+    def forward(
+        self, features: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
+    ) -> HeadOutput:
+        """Scores the tokens of transcripts, each after those before it.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features).
+        lengths : torch.Tensor
+            Relative lengths in (0, 1], (batch,).
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+
+        Returns
+        -------
+        HeadOutput
+        """
+        encoded, counts, auxiliary = self.acoustic.encode(features, lengths)
+        logits = self.score(encoded, counts, targets)
+        return HeadOutput(self.ctc_log_probs(encoded), counts, auxiliary, encoded, logits)
+
+    @abstractmethod
+    def score(
+        self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """The head's scores of the tokens of transcripts.
+
+        Arguments
+        ---------
+        encoded : torch.Tensor
+            Output of the stack, (batch, frames, width).
+        counts : torch.Tensor
+            Frames of each utterance, (batch,).
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+
+        Returns
+        -------
+        torch.Tensor
+            Float32.
+        """
 
     def ctc_log_probs(self, encoded: torch.Tensor) -> torch.Tensor | None:
         """Scores of connectionist temporal classification, if it has a part in the loss.

@@ -11,11 +11,8 @@ from torch import nn
 from torchaudio.functional import rnnt_loss
 
 from gatedrnn import nnet
-from gatedrnn.lobes.acoustic_model import CTCModel
+from gatedrnn.lobes.acoustic_model import BLANK, CTCModel
 from gatedrnn.lobes.heads import HeadModel, HeadOutput, shifted
-
-#: The token that stands for: no more tokens in this frame.
-BLANK = 0
 
 
 class TransducerModel(HeadModel):
@@ -90,28 +87,26 @@ class TransducerModel(HeadModel):
         self.joint = Transducer_joint(joint="sum", nonlinearity=nn.Tanh)
         self.output = nn.Linear(joint_size, vocabulary)
 
-    def forward(
-        self, features: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
-    ) -> HeadOutput:
+    def score(
+        self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
         """Scores the next token in every frame, after each beginning of the transcripts.
 
         Arguments
         ---------
-        features : torch.Tensor
-            (batch, time, features).
-        lengths : torch.Tensor
-            Relative lengths in (0, 1], (batch,).
+        encoded : torch.Tensor
+            Output of the stack, (batch, frames, width).
+        counts : torch.Tensor
+            Frames of each utterance, (batch,); not needed.
         targets : torch.Tensor
             Transcripts, (batch, tokens).
 
         Returns
         -------
-        HeadOutput
-            With logits (batch, frames, tokens + 1, vocabulary).
+        torch.Tensor
+            Float32, (batch, frames, tokens + 1, vocabulary).
         """
-        encoded, counts, auxiliary = self.acoustic.encode(features, lengths)
-        logits = self.meet(self.from_acoustic(encoded), targets)
-        return HeadOutput(self.ctc_log_probs(encoded), counts, auxiliary, encoded, logits)
+        return self.meet(self.from_acoustic(encoded), targets)
 
     def meet(self, transcribed: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Joins what was heard with what was read.

@@ -42,7 +42,7 @@ class RecurrentStack(nn.Module):
         Run a second stack of weights from the last valid frame to the first.
     recompute : bool
         Keep for the backward each layer's input and output only, and run its forward once more
-        there: much less memory in training, about a third more time, the same gradients (the noise
+        there: less memory in deep stacks, more time, the same gradients (the noise
         of stochastic gates is the same again).
     **options
         The recurrence's options; also ``proj_size`` (N, ``None`` or 0 for none) and ``init_range``.

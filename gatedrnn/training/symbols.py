@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-#: Token of connectionist temporal classification that stands for nothing.
-BLANK = 0
+from gatedrnn.lobes.acoustic_model import BLANK
+
 BLANK_NAME = "<blank>"
 
 

@@ -188,7 +188,7 @@ def test_attention_searches(kind):
             sizes = torch.tensor([len(hypothesis.tokens)])
             with torch.no_grad():
                 states = encoded[i : i + 1, :count]
-                logits = model.spell(states, counts[i : i + 1], targets)[0].log_softmax(-1)
+                logits = model.score(states, counts[i : i + 1], targets)[0].log_softmax(-1)
                 steps = [*hypothesis.tokens, model.end]
                 spelled = sum(float(logits[n, token]) for n, token in enumerate(steps))
                 aligned = -float(

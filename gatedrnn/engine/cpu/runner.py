@@ -166,9 +166,9 @@ def _inputs(code: Printed, call: Call) -> dict[str, list]:
         "LENGTHS": _at([call.lengths]),
         "MATRIX": _within(places["MATRIX"], call.params),
         "VECTOR": _within(places["VECTOR"], call.params),
-        "INIT": _at(call.state.values()),
-        "BELOW": _at(call.below.values()),
-        "NOISE": _at(call.noise.values()),
+        "INIT": _at(call.state[n] for n in code.layout.states),
+        "BELOW": _at(call.below[n] for n in code.layout.below),
+        "NOISE": _at(call.noise[n] for n in code.layout.noise),
     }
 
 
