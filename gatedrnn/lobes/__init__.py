@@ -4,6 +4,7 @@ from gatedrnn.lobes.acoustic_model import CTCModel
 from gatedrnn.lobes.attention_model import AttentionModel
 from gatedrnn.lobes.attentional_decoder import AttentionalRNNDecoder
 from gatedrnn.lobes.encoders import CRDNN, ESPnetVGG, LengthsToRecurrence
+from gatedrnn.lobes.features import LogMel
 from gatedrnn.lobes.language_model import RNNLM
 from gatedrnn.lobes.subsampling import ConvSubsampling, FrameStacking
 from gatedrnn.lobes.transducer_model import TransducerModel
@@ -18,5 +19,6 @@ __all__ = [
     "ESPnetVGG",
     "FrameStacking",
     "LengthsToRecurrence",
+    "LogMel",
     "TransducerModel",
 ]

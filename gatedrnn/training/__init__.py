@@ -11,26 +11,25 @@ from gatedrnn.training.asr import RecogniserBrain
 from gatedrnn.training.brain import GuardedBrain, NonFiniteLossError, Objective
 from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
 from gatedrnn.training.ctc import CTCBrain
-from gatedrnn.training.heads import AttentionBrain, TransducerBrain
+from gatedrnn.training.heads import HeadBrain
 from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.run import fit_and_test, train_asr
 from gatedrnn.training.schedule import WarmupDecay
 
 __all__ = [
-    "AttentionBrain",
     "AttentionModel",
     "CTCBrain",
     "CTCModel",
     "ConvSubsampling",
     "FrameStacking",
     "GuardedBrain",
+    "HeadBrain",
     "NonFiniteLossError",
     "Objective",
     "RandomStates",
     "RecogniserBrain",
     "SafeCheckpointer",
     "TrainingLog",
-    "TransducerBrain",
     "TransducerModel",
     "WarmupDecay",
     "fit_and_test",

@@ -14,8 +14,9 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.metric_stats import ErrorRateStats
 
-from gatedrnn.decoding import ctc
-from gatedrnn.decoding.hypotheses import Hypothesis, Word, distinct, n_best_record
+from gatedrnn.decoding.hypotheses import distinct, n_best_record
+from gatedrnn.decoding.search import Scores, search, word_times
+from gatedrnn.lobes.features import feature_lengths
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.log import replace_text
@@ -28,8 +29,8 @@ Stage = sb.Stage
 class RecogniserBrain(GuardedBrain):
     """Features, augmentation, searches, and the word error rate; a subclass for each head.
 
-    A subclass has the losses and the searches; its model's outputs begin with those of
-    :class:`~gatedrnn.lobes.CTCModel`.
+    A subclass has the losses; its model's outputs begin with those of
+    :class:`~gatedrnn.lobes.CTCModel`, and what a head looks at comes fourth.
 
     Arguments
     ---------
@@ -79,23 +80,6 @@ class RecogniserBrain(GuardedBrain):
             (batch,).
         """
 
-    @abstractmethod
-    def search(self, outputs: tuple[Any, ...], beam_size: int) -> list[list[Hypothesis]]:
-        """Readings of each utterance.
-
-        Arguments
-        ---------
-        outputs : tuple
-            Of the model.
-        beam_size : int
-            Width of the beam; 1 for the greedy search, which gives one reading.
-
-        Returns
-        -------
-        list of list of Hypothesis
-            The best reading first.
-        """
-
     def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
         """What the model takes besides features and lengths.
 
@@ -133,7 +117,8 @@ class RecogniserBrain(GuardedBrain):
         signal, lengths = self._augment("wav_augment", signal, lengths, stage)
         samples = signal.shape[1]
         features = self.hparams.compute_features(signal)
-        lengths = self._feature_lengths(lengths, samples, features.shape[1])
+        hop = round(self.hparams.hop_seconds * self.hparams.sample_rate)
+        lengths = feature_lengths(lengths, samples, features.shape[1], hop)
         features = self.modules.normalize(features, lengths, epoch=self.epoch)
         features, lengths = self._augment("fea_augment", features, lengths, stage)
         return self.network("model", stage)(features, lengths, *self.inputs(batch))
@@ -186,17 +171,6 @@ class RecogniserBrain(GuardedBrain):
             Tokens of each, (batch,).
         """
 
-    def _feature_lengths(self, lengths: torch.Tensor, samples: int, frames: int) -> torch.Tensor:
-        """Relative lengths in frames, exactly.
-
-        There is one frame more than hops between frames: relative lengths in samples, taken for
-        those in frames, are off by a frame in some batches and not in others, and an utterance's
-        loss would depend on its company.
-        """
-        hop = round(self.hparams.hop_seconds * self.hparams.sample_rate)
-        counts = torch.div(torch.round(lengths * samples), hop, rounding_mode="floor") + 1
-        return counts.clamp(max=frames) / frames
-
     def _augment(
         self, name: str, x: torch.Tensor, lengths: torch.Tensor, stage: Stage
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -215,7 +189,9 @@ class RecogniserBrain(GuardedBrain):
         self, outputs: tuple[Any, ...], batch: Any, stage: Stage
     ) -> list[dict[str, Any]]:
         """What the searches find, as plain data that ranks can send each other."""
-        lists = self.search(outputs, 1)
+        model = self.network("model", Stage.TEST)
+        scores = Scores(*outputs[:2], outputs[3] if len(outputs) > 3 else None)
+        lists = search(model, scores)
         results = [
             {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
             for name, words, found in zip(batch.id, batch.words, lists, strict=True)
@@ -226,27 +202,17 @@ class RecogniserBrain(GuardedBrain):
         if beam_size > 1:
             n_best = getattr(self.hparams, "n_best", None)
             lists = [
-                distinct(found, self.tokens)[:n_best] for found in self.search(outputs, beam_size)
+                distinct(found, self.tokens)[:n_best] for found in search(model, scores, beam_size)
             ]
+        seconds = self.hparams.hop_seconds * model.factor
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
-            words = self._word_times(outputs, i, hypotheses[0])
+            words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
             reference = " ".join(result["ref"])
             result["n_best"] = n_best_record(
                 result["id"], reference, hypotheses, words, self.tokens
             )
             result["beam"] = self.tokens.decode(hypotheses[0].tokens).split()
         return results
-
-    def _word_times(
-        self, outputs: tuple[Any, ...], utterance: int, hypothesis: Hypothesis
-    ) -> list[Word]:
-        """Word times by connectionist temporal classification, where it has an alignment."""
-        log_probs, counts = outputs[:2]
-        if log_probs is None or int(counts[utterance]) < ctc.frames_needed(hypothesis.tokens):
-            return []
-        frames = log_probs[utterance, : int(counts[utterance])]
-        seconds = self.hparams.hop_seconds * self.network("model", Stage.TEST).factor
-        return ctc.word_times(frames, hypothesis, self.tokens, seconds)
 
     # ---- a stage ----------------------------------------------------------------------------
 

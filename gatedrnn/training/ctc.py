@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.decoding import ctc
-from gatedrnn.decoding.hypotheses import Hypothesis
 from gatedrnn.training.asr import RecogniserBrain, Stage
 from gatedrnn.training.tokens import BLANK
 
@@ -34,13 +32,6 @@ class CTCBrain(RecogniserBrain):
         """See :meth:`~gatedrnn.training.asr.RecogniserBrain.compute_losses`."""
         log_probs, counts, _ = outputs
         return ctc_losses(log_probs, counts, targets, sizes)
-
-    def search(self, outputs: tuple[Any, ...], beam_size: int) -> list[list[Hypothesis]]:
-        """See :meth:`~gatedrnn.training.asr.RecogniserBrain.search`."""
-        log_probs, counts, _ = outputs
-        if beam_size > 1:
-            return ctc.prefix_beam_search(log_probs, counts, beam_size)
-        return [[best] for best in ctc.greedy(log_probs, counts)]
 
     def on_losses(
         self, outputs: tuple[Any, ...], ids: list[str], targets: torch.Tensor, sizes: torch.Tensor

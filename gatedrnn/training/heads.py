@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-from gatedrnn.decoding import attention, transducer
-from gatedrnn.decoding.hypotheses import Hypothesis
 from gatedrnn.lobes import AttentionModel, CTCModel, TransducerModel
 from gatedrnn.training.asr import RecogniserBrain, Stage
 from gatedrnn.training.ctc import CTCBrain, ctc_losses
@@ -23,9 +21,6 @@ class HeadBrain(RecogniserBrain):
     **kwargs : Any
         Those of :class:`~gatedrnn.training.asr.RecogniserBrain`.
     """
-
-    #: The module of the searches.
-    searches: Any
 
     def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
         """See :meth:`~gatedrnn.training.asr.RecogniserBrain.inputs`."""
@@ -41,26 +36,6 @@ class HeadBrain(RecogniserBrain):
             return losses
         aligned = ctc_losses(outputs.log_probs, outputs.counts, targets, sizes)
         return (1.0 - model.ctc_weight) * losses + model.ctc_weight * aligned
-
-    @torch.no_grad()
-    def search(self, outputs: tuple[Any, ...], beam_size: int) -> list[list[Hypothesis]]:
-        """See :meth:`~gatedrnn.training.asr.RecogniserBrain.search`."""
-        model = self.network("model", Stage.TEST)
-        if beam_size > 1:
-            return self.searches.beam_search(model, outputs.encoded, outputs.counts, beam_size)
-        return [[best] for best in self.searches.greedy(model, outputs.encoded, outputs.counts)]
-
-
-class AttentionBrain(HeadBrain):
-    """Trains an :class:`~gatedrnn.lobes.AttentionModel`."""
-
-    searches = attention
-
-
-class TransducerBrain(HeadBrain):
-    """Trains a :class:`~gatedrnn.lobes.TransducerModel`."""
-
-    searches = transducer
 
 
 @dataclass(frozen=True)
@@ -82,8 +57,8 @@ class Head:
 
 HEADS = {
     "ctc": Head(CTCBrain),
-    "attention": Head(AttentionBrain, AttentionModel),
-    "transducer": Head(TransducerBrain, TransducerModel),
+    "attention": Head(HeadBrain, AttentionModel),
+    "transducer": Head(HeadBrain, TransducerModel),
 }
 
 

@@ -15,12 +15,12 @@ import torch
 import torch._dynamo
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.freq_domain import SpectrogramDrop
-from speechbrain.lobes.features import Fbank
 from speechbrain.processing.features import InputNormalization
 from speechbrain.utils.distributed import ddp_init_group
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
+from gatedrnn.lobes import LogMel
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
 from gatedrnn.training import (
     AttentionModel,
@@ -75,7 +75,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
     seed_everything(options["seed"])
     drops = [SpectrogramDrop(2, 5, 1, 2, dim=1), SpectrogramDrop(2, 5, 1, 2, dim=2)]
     return options | {
-        "compute_features": Fbank(n_mels=20, n_fft=400),
+        "compute_features": LogMel(n_mels=20),
         "hop_seconds": 0.01,
         "sample_rate": SAMPLE_RATE,
         "normalize": InputNormalization(norm_type=options["norm_type"]),

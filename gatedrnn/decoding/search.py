@@ -1,0 +1,127 @@
+"""One way to search, whatever the head: what training tests with and what transcribes later."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from gatedrnn.decoding import attention, ctc, transducer
+from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word
+from gatedrnn.lobes.acoustic_model import CTCModel
+from gatedrnn.lobes.attention_model import AttentionModel
+from gatedrnn.lobes.transducer_model import TransducerModel
+
+#: Model -> the module of its searches.
+_HEADS = {AttentionModel: attention, TransducerModel: transducer}
+
+
+class Scores(NamedTuple):
+    """What a search looks at.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor or None
+        Of connectionist temporal classification, (batch, frames, tokens); ``None`` if the model was
+        trained without it.
+    counts : torch.Tensor
+        Frames of each utterance, (batch,).
+    encoded : torch.Tensor or None
+        What a head looks at, (batch, frames, width); ``None`` without a head.
+    """
+
+    log_probs: torch.Tensor | None
+    counts: torch.Tensor
+    encoded: torch.Tensor | None = None
+
+
+def score(model: nn.Module, features: torch.Tensor, lengths: torch.Tensor) -> Scores:
+    """Runs a model as far as it goes without knowing what was said.
+
+    Arguments
+    ---------
+    model : CTCModel, AttentionModel or TransducerModel
+        The model.
+    features : torch.Tensor
+        (batch, time, features).
+    lengths : torch.Tensor
+        Relative lengths in (0, 1], (batch,).
+
+    Returns
+    -------
+    Scores
+
+    Example
+    -------
+    >>> model = CTCModel(9, input_size=6, num_layers=1, hidden_size=8, proj_size=4)
+    >>> score(model, torch.rand(2, 30, 6), torch.tensor([1.0, 0.5])).counts
+    tensor([10,  5])
+    """
+    if isinstance(model, CTCModel):
+        return Scores(*model(features, lengths)[:2])
+    encoded, counts, _ = model.acoustic.encode(features, lengths)
+    return Scores(model.ctc_log_probs(encoded), counts, encoded)
+
+
+def search(model: nn.Module, scores: Scores, beam_size: int = 1) -> list[list[Hypothesis]]:
+    """Readings of each utterance.
+
+    Arguments
+    ---------
+    model : CTCModel, AttentionModel or TransducerModel
+        The model.
+    scores : Scores
+        Of :func:`score`.
+    beam_size : int
+        Width of the beam; 1 for the greedy search, which gives one reading.
+
+    Returns
+    -------
+    list of list of Hypothesis
+        The best reading first.
+
+    Example
+    -------
+    >>> model = CTCModel(9, input_size=6, num_layers=1, hidden_size=8, proj_size=4)
+    >>> found = search(model, score(model, torch.rand(1, 30, 6), torch.ones(1)), beam_size=4)
+    >>> len(found), len(found[0])
+    (1, 4)
+    """
+    if isinstance(model, CTCModel):
+        if beam_size > 1:
+            return ctc.prefix_beam_search(scores.log_probs, scores.counts, beam_size)
+        return [[best] for best in ctc.greedy(scores.log_probs, scores.counts)]
+    searches = next(module for kind, module in _HEADS.items() if isinstance(model, kind))
+    if beam_size > 1:
+        return searches.beam_search(model, scores.encoded, scores.counts, beam_size)
+    return [[best] for best in searches.greedy(model, scores.encoded, scores.counts)]
+
+
+def word_times(
+    scores: Scores, utterance: int, hypothesis: Hypothesis, tokens: Tokens, seconds: float
+) -> list[Word]:
+    """When each word of a reading was said, where connectionist temporal classification aligns it.
+
+    Arguments
+    ---------
+    scores : Scores
+        Of a batch.
+    utterance : int
+        Its place in the batch.
+    hypothesis : Hypothesis
+        The reading.
+    tokens : Tokens
+        What spells words.
+    seconds : float
+        Duration of a frame.
+
+    Returns
+    -------
+    list of Word
+        Empty if there is no alignment.
+    """
+    count = int(scores.counts[utterance])
+    if scores.log_probs is None or count < ctc.frames_needed(hypothesis.tokens):
+        return []
+    return ctc.word_times(scores.log_probs[utterance, :count], hypothesis, tokens, seconds)

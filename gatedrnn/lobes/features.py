@@ -1,0 +1,159 @@
+"""Log-mel features, described by plain numbers so that a trained model can be taken elsewhere."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from speechbrain.processing.features import STFT, Filterbank, spectral_magnitude
+from torch import nn
+
+
+class LogMel(nn.Module):
+    """Log-mel energies, number for number those of SpeechBrain's ``Fbank``.
+
+    Frame t is centred at sample t * hop; before the signal and after it are zeros.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Samples per second.
+    n_mels : int
+        Number of mel bands.
+    hop_seconds : float
+        Between frames.
+    window_seconds : float
+        Length of a frame.
+    dynamic_range : float
+        Energies lower than the utterance's highest one by more than so many dB are raised to that
+        floor, as SpeechBrain does with 80; 0 for no floor, as a model that streams needs it,
+        because the highest one is not known before the end.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
+    Example
+    -------
+    >>> from speechbrain.lobes.features import Fbank
+    >>> signal = torch.rand(2, 1234)
+    >>> torch.equal(LogMel(16000, 80)(signal), Fbank(n_mels=80)(signal))
+    True
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_mels: int = 80,
+        hop_seconds: float = 0.01,
+        window_seconds: float = 0.025,
+        dynamic_range: float = 80.0,
+    ) -> None:
+        super().__init__()
+        self.options = {
+            "sample_rate": sample_rate,
+            "n_mels": n_mels,
+            "hop_seconds": hop_seconds,
+            "window_seconds": window_seconds,
+            "dynamic_range": dynamic_range,
+        }
+        for name, value in self.options.items():
+            if not (value > 0 or (name == "dynamic_range" and value == 0)):
+                raise ValueError(f"{name} of the features must be above 0, not {value}")
+        window = round(sample_rate * window_seconds)
+        #: Samples between frames.
+        self.hop = round(sample_rate * hop_seconds)
+        #: Samples on either side of a frame's centre.
+        self.half = window // 2
+        if self.hop < 1 or window < 2:
+            raise ValueError(
+                f"hop_seconds {hop_seconds} and window_seconds {window_seconds} are too short for "
+                f"{sample_rate} samples a second"
+            )
+        self.compute_STFT = STFT(
+            sample_rate=sample_rate,
+            n_fft=window,
+            win_length=1000 * window_seconds,
+            hop_length=1000 * hop_seconds,
+        )
+        self.compute_fbanks = Filterbank(
+            n_mels=n_mels,
+            f_max=sample_rate // 2,
+            n_fft=window,
+            sample_rate=sample_rate,
+            top_db=dynamic_range or math.inf,
+        )
+
+    def forward(self, signal: torch.Tensor) -> torch.Tensor:
+        """Computes features, in float32.
+
+        Arguments
+        ---------
+        signal : torch.Tensor
+            (batch, samples).
+
+        Returns
+        -------
+        torch.Tensor
+            dB, (batch, samples // hop + 1, n_mels).
+        """
+        with torch.autocast(signal.device.type, enabled=False):
+            return self.energies(self.compute_STFT(signal.float()))
+
+    def energies(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Log-mel energies of a spectrum.
+
+        Arguments
+        ---------
+        spectrum : torch.Tensor
+            Real and imaginary parts, (batch, frames, frequencies, 2).
+
+        Returns
+        -------
+        torch.Tensor
+            dB, (batch, frames, n_mels).
+        """
+        return self.compute_fbanks(spectral_magnitude(spectrum))
+
+    def describe(self) -> dict[str, Any]:
+        """The arguments that make the same features again.
+
+        Returns
+        -------
+        dict
+        """
+        return dict(self.options)
+
+
+def feature_lengths(lengths: torch.Tensor, samples: int, frames: int, hop: int) -> torch.Tensor:
+    """Relative lengths in frames, exactly.
+
+    There is one frame more than hops between frames: relative lengths in samples, taken for those
+    in frames, are off by a frame in some batches and not in others, and what is computed of an
+    utterance would depend on its company.
+
+    Arguments
+    ---------
+    lengths : torch.Tensor
+        Relative lengths in samples, (batch,).
+    samples : int
+        Of the longest utterance.
+    frames : int
+        Of the longest utterance.
+    hop : int
+        Samples between frames.
+
+    Returns
+    -------
+    torch.Tensor
+        Relative lengths in frames, (batch,).
+
+    Example
+    -------
+    >>> feature_lengths(torch.tensor([1.0, 0.5]), 1600, 11, 160) * 11
+    tensor([11.,  6.])
+    """
+    counts = torch.div(torch.round(lengths * samples), hop, rounding_mode="floor") + 1
+    return counts.clamp(max=frames) / frames
