@@ -83,5 +83,12 @@ _NXT = (
     Fault("segment-overlap", "noted", "two segments of one speaker overlap: both are kept"),
 )
 
+_LINES = (
+    Fault("bytes-not-utf8", "mended", "bytes that are not UTF-8: each became U+FFFD"),
+    Fault("byte-order-mark", "mended", "the file begins with a byte order mark: removed"),
+    Fault("line-empty", "skipped", "lines without a word"),
+    Fault("line-long", "noted", "lines of more than 100,000 characters: kept whole"),
+)
+
 #: Kind -> fault.
-FAULTS = {fault.kind: fault for fault in (*_AUDIO, *_TEXT, *_NXT)}
+FAULTS = {fault.kind: fault for fault in (*_AUDIO, *_TEXT, *_NXT, *_LINES)}
