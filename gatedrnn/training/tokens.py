@@ -83,6 +83,28 @@ class Pieces(Tokens):
             ) from error
         return cls(model.getvalue())
 
+    @property
+    def unknown_token(self) -> int:
+        """The token of what cannot be spelled; :meth:`encode` leaves it out."""
+        return self._processor.unk_id() + 1
+
+    def spell(self, text: str) -> list[tuple[int, str]]:
+        """Tokens of a text with what each stands for, also what cannot be spelled.
+
+        Arguments
+        ---------
+        text : str
+            The text.
+
+        Returns
+        -------
+        list of tuple
+            (token, the part of the text).
+        """
+        numbers = self._processor.encode(text)
+        parts = self._processor.encode(text, out_type=str)
+        return [(i + 1, part) for i, part in zip(numbers, parts, strict=True)]
+
     def encode(self, text: str) -> list[int]:
         """See :meth:`Tokens.encode`."""
         unknown = self._processor.unk_id()
@@ -90,12 +112,8 @@ class Pieces(Tokens):
 
     def unknown(self, texts: Iterable[str]) -> Counter[str]:
         """See :meth:`Tokens.unknown`."""
-        unknown, counts = self._processor.unk_id(), Counter()
-        for text in texts:
-            spelled = self._processor.encode(text, out_type=str)
-            numbers = self._processor.encode(text)
-            counts.update(p for p, i in zip(spelled, numbers, strict=True) if i == unknown)
-        return counts
+        spelled = (pair for text in texts for pair in self.spell(text))
+        return Counter(part for token, part in spelled if token == self.unknown_token)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """See :meth:`Tokens.decode`."""
