@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import bench, doctor, listing
+from gatedrnn.cli import bench, doctor, export, listing
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
-COMMANDS = (listing, doctor, bench)
+COMMANDS = (listing, doctor, bench, export)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         print(f"gatedrnn {arguments.command}: error: {error}", file=sys.stderr)
         return 2
 

@@ -80,25 +80,75 @@ def prefix_beam_search(
     (1,) 0.64
     () 0.36
     """
-    if beam_size < 1:
-        raise ValueError(f"beam_size must be at least 1, not {beam_size}")
-    return [
-        _search(scores[:count].double().cpu(), beam_size, min_log_prob)[:n_best]
-        for scores, count in zip(log_probs, counts.tolist(), strict=True)
-    ]
+    found = []
+    for scores, count in zip(log_probs, counts.tolist(), strict=True):
+        beam = PrefixBeam(beam_size, min_log_prob)
+        beam.advance(scores[:count])
+        found.append(beam.hypotheses()[:n_best])
+    return found
 
 
-def _search(scores: torch.Tensor, beam_size: int, min_log_prob: float) -> list[Hypothesis]:
-    nothing = -math.inf
-    # Prefix -> log-probability of the alignments that end in a blank, and in its last token.
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, nothing)}
-    tried = scores > min_log_prob
-    tried.scatter_(1, scores.argmax(1, keepdim=True), True)
-    for row, mask in zip(scores, tried, strict=True):
-        tokens = [(t, float(row[t])) for t in mask.nonzero().squeeze(1).tolist() if t != BLANK]
+class PrefixBeam:
+    """The prefix beam search of one utterance, frames at a time.
+
+    Arguments
+    ---------
+    beam_size : int
+        Readings that are kept from frame to frame.
+    min_log_prob : float
+        Tokens less likely than this in a frame are not tried there (the best one always is).
+
+    Raises
+    ------
+    ValueError
+        If the beam is not at least 1 wide.
+
+    Example
+    -------
+    >>> beam = PrefixBeam(16)
+    >>> for frame in torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log():
+    ...     beam.advance(frame.unsqueeze(0))
+    >>> beam.hypotheses()[0].tokens
+    (1,)
+    """
+
+    def __init__(self, beam_size: int, min_log_prob: float = -8.0) -> None:
+        if beam_size < 1:
+            raise ValueError(f"beam_size must be at least 1, not {beam_size}")
+        self.beam_size, self.min_log_prob = beam_size, min_log_prob
+        # Prefix -> log-probability of the alignments that end in a blank, and in its last token.
+        self._beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """The readings of the frames so far.
+
+        Returns
+        -------
+        list of Hypothesis
+            The best first.
+        """
+        return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in self._beams.items()]
+
+    def advance(self, log_probs: torch.Tensor) -> None:
+        """Reads further frames.
+
+        Arguments
+        ---------
+        log_probs : torch.Tensor
+            (frames, tokens).
+        """
+        scores = log_probs.double().cpu()
+        tried = scores > self.min_log_prob
+        tried.scatter_(1, scores.argmax(1, keepdim=True), True)
+        for row, mask in zip(scores, tried, strict=True):
+            self._step(row, mask.nonzero().squeeze(1).tolist())
+
+    def _step(self, row: torch.Tensor, tried: list[int]) -> None:
+        nothing = -math.inf
+        tokens = [(t, float(row[t])) for t in tried if t != BLANK]
         blank = float(row[BLANK])
         grown: dict[tuple[int, ...], tuple[float, float]] = {}
-        for prefix, (in_blank, in_token) in beams.items():
+        for prefix, (in_blank, in_token) in self._beams.items():
             both = log_add(in_blank, in_token)
             last = prefix[-1] if prefix else None
             old_blank, old_token = grown.get(prefix, (nothing, nothing))
@@ -113,8 +163,7 @@ def _search(scores: torch.Tensor, beam_size: int, min_log_prob: float) -> list[H
                 old_blank, old_token = grown.get(longer, (nothing, nothing))
                 grown[longer] = (old_blank, log_add(old_token, came + score))
         ranked = sorted(grown.items(), key=lambda item: (-log_add(*item[1]), item[0]))
-        beams = dict(ranked[:beam_size])
-    return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in beams.items()]
+        self._beams = dict(ranked[: self.beam_size])
 
 
 def word_times(

@@ -173,7 +173,7 @@ def greedy(model: TransducerModel, encoded: torch.Tensor, counts: torch.Tensor) 
         One per utterance; its score is its log-probability over all alignments.
     """
     states, ends = model.from_acoustic(encoded), counts.tolist()
-    search = _searcher(model, 1)
+    search = greedy_searcher(model)
     tokens: list[list[int]] = [[] for _ in ends]
     # SpeechBrain's search knows no lengths: it is led from one utterance's end to the next, and
     # those that have ended take no further part.
@@ -188,7 +188,7 @@ def greedy(model: TransducerModel, encoded: torch.Tensor, counts: torch.Tensor) 
         carried = search._get_sentence_to_update(stay, *carried)
         going, start = [going[i] for i in stay], end
     return [
-        Hypothesis(tuple(found), _log_prob(model, states[i, :end], found))
+        Hypothesis(tuple(found), log_prob(model, states[i, :end], found))
         for i, (found, end) in enumerate(zip(tokens, ends, strict=True))
     ]
 
@@ -224,9 +224,24 @@ def beam_search(
     for states, count in zip(model.from_acoustic(encoded), counts.tolist(), strict=True):
         _, _, (found,), _ = search(states[None, :count])
         distinct = dict.fromkeys(map(tuple, found))
-        scored = [Hypothesis(t, _log_prob(model, states[:count], t)) for t in distinct]
+        scored = [Hypothesis(t, log_prob(model, states[:count], t)) for t in distinct]
         lists.append(sorted(scored, key=lambda h: -h.score))
     return lists
+
+
+def greedy_searcher(model: TransducerModel) -> TransducerBeamSearcher:
+    """SpeechBrain's greedy search with a model; its state can be carried from frame to frame.
+
+    Arguments
+    ---------
+    model : TransducerModel
+        The model.
+
+    Returns
+    -------
+    TransducerBeamSearcher
+    """
+    return _searcher(model, 1)
 
 
 def _searcher(model: TransducerModel, beam_size: int) -> TransducerBeamSearcher:
@@ -242,8 +257,22 @@ def _searcher(model: TransducerModel, beam_size: int) -> TransducerBeamSearcher:
     )
 
 
-def _log_prob(model: TransducerModel, states: torch.Tensor, tokens: Sequence[int]) -> float:
-    """Of one reading, over all alignments."""
+def log_prob(model: TransducerModel, states: torch.Tensor, tokens: Sequence[int]) -> float:
+    """Log-probability of a reading, over all alignments.
+
+    Arguments
+    ---------
+    model : TransducerModel
+        The model.
+    states : torch.Tensor
+        The acoustic model's part of the joint network, (frames, joint_size).
+    tokens : sequence of int
+        The reading.
+
+    Returns
+    -------
+    float
+    """
     targets = torch.tensor([tokens], dtype=torch.long, device=states.device)
     logits = model.meet(states.unsqueeze(0), targets)
     sizes = [torch.tensor([n], device=states.device) for n in (len(states), len(tokens))]

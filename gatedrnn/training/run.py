@@ -19,6 +19,7 @@ from speechbrain.utils.run_opts import RunOptions
 
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.describe import write_description
 from gatedrnn.training.heads import HEADS, head_name, make_model
 from gatedrnn.training.log import TrainingLog, replace_text
 from gatedrnn.training.pretrained import load_encoder
@@ -154,6 +155,7 @@ def fit_and_test(
     tokens = tokenization.load(folder / "tokens.json")
     _report_unknown(tokens, {"train": train, "dev": valid, **tests})
     model = make_model(hparams, len(tokens))
+    run_on_main(write_description, args=[hparams, len(tokens), folder])
     pretrained = hparams.get("pretrained_encoder")
     if pretrained is not None:
         # A checkpoint of this training, if there is one, takes its place when training begins.

@@ -1,0 +1,50 @@
+"""``gatedrnn export``: a training's folder becomes a bundle."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+NAME = "export"
+HELP = "make a bundle of a training's output folder: plain data that any machine can load"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``gatedrnn export``."""
+    parser.add_argument("results", metavar="RESULTS_FOLDER", help="output_folder of the training")
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="also write encoder.onnx, and step.onnx if the network can stream; needs the extra "
+        "onnx",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exports, and says what came out.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        Of the command line.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    # Imported here, so that other subcommands do not wait for what training needs.
+    from gatedrnn.inference.export import export
+
+    config = export(
+        arguments.results, arguments.bundle, overwrite=arguments.overwrite, onnx=arguments.onnx
+    )
+    spec = config.model
+    size = sum(entry.bytes for entry in config.files.values())
+    print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
+    for name, figures in (config.training.get("sets") or {}).items():
+        print(f"  {name}: WER {figures['WER']:.2f} % in the training's own test")
+    print(f"  gatedrnn transcribe {arguments.bundle} FILE_OR_FOLDER_OR_MANIFEST...")
+    return 0

@@ -1,0 +1,116 @@
+"""From a training's folder to a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from speechbrain.processing.features import InputNormalization
+
+from gatedrnn.inference.bundle import write_bundle
+from gatedrnn.inference.card import model_card
+from gatedrnn.inference.config import BundleConfig
+from gatedrnn.inference.stock import HYPERPARAMS
+from gatedrnn.lobes.specification import RecogniserSpec
+from gatedrnn.training import tokens as tokenization
+from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.describe import FILE as DESCRIPTION
+
+#: What the best checkpoint is the best by, as in the training's own test.
+CRITERION = "WER"
+
+
+def export(
+    results: str | Path, bundle: str | Path, overwrite: bool = False, onnx: bool = False
+) -> BundleConfig:
+    """Makes a bundle of what a training has left in its output folder.
+
+    It takes the checkpoint with which the training's own test was done: that of the lowest
+    validation error rate, the average of several if that is better.
+
+    Arguments
+    ---------
+    results : str or Path
+        Output folder of a training.
+    bundle : str or Path
+        Folder to write.
+    overwrite : bool
+        Whether a bundle that is there already may be replaced.
+    onnx : bool
+        Whether to write the acoustic model as ONNX, too: ``encoder.onnx``, and ``step.onnx`` if the
+        network is unidirectional.
+
+    Returns
+    -------
+    BundleConfig
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not a training's, or there is no checkpoint in it.
+    FileExistsError
+        If there is something in the bundle's folder that may not be replaced.
+    ValueError
+        If the training's model is not described by plain data.
+    """
+    results = Path(results)
+    description = _read(results / DESCRIPTION, results)
+    if "problem" in description:
+        raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
+    beam_size = description.pop("beam_size", 1)
+    spec = RecogniserSpec.from_dict(description)
+    tokens = tokenization.load(results / "tokens.json")
+    model = spec.build()
+    normalize = InputNormalization(norm_type=spec.normalisation)
+    checkpointer = SafeCheckpointer(results / "save", {"model": model, "normalize": normalize})
+    checkpoint = checkpointer.recover_if_possible(min_key=CRITERION)
+    if checkpoint is None:
+        raise FileNotFoundError(
+            f"{results / 'save'} has no undamaged checkpoint with a validation {CRITERION}"
+        )
+    statistics = None
+    if spec.normalisation == "global":
+        statistics = normalize.glob_mean, normalize.glob_std
+    training = _training(results, checkpoint.meta)
+    config = BundleConfig(spec, beam_size, training=training)
+    more = {
+        "README.md": model_card(Path(bundle).name, config, _parameters(model)),
+        "hyperparams.yaml": HYPERPARAMS.format(
+            name=Path(bundle).name, sample_rate=spec.build_features().options["sample_rate"]
+        ),
+    }
+    if spec.head != "ctc":
+        del more["hyperparams.yaml"]
+    return write_bundle(bundle, config, tokens, model, statistics, more, overwrite)
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _training(results: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the training's own files say about it."""
+    training: dict[str, Any] = {"validation_wer": float(meta[CRITERION])}
+    path = results / "results.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        training |= {key: found[key] for key in ("seed", "epochs", "sets") if key in found}
+    return training
+
+
+def _read(path: Path, results: Path) -> dict[str, Any]:
+    if not results.is_dir():
+        raise FileNotFoundError(f"{results}: no such folder of a training")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{results} has no {path.name}: either it is not the output folder of a training, or "
+            "an older version trained it; then the command of that training with --test_only "
+            "writes the file"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error

@@ -1,0 +1,154 @@
+"""``model.safetensors``: read only after its header has been held against the model."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+#: Names of the statistics of the features among the weights.
+MEAN, STD = "normalize.mean", "normalize.std"
+#: Before the names of the model's own weights.
+MODEL = "model."
+
+#: No honest header comes near it: 100 bytes or so for each weight.
+LARGEST_HEADER = 1 << 26
+_BYTES = {"F32": 4}
+
+
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes out of a header, without reading weights.
+
+    Arguments
+    ---------
+    path : str or Path
+        A safetensors file.
+
+    Returns
+    -------
+    dict
+        Name -> shape.
+
+    Raises
+    ------
+    ValueError
+        If the file is something else, another kind of number than float32 is in it, or its header
+        does not fit its size.
+
+    Example
+    -------
+    >>> from safetensors.torch import save_file
+    >>> path = getfixture("tmp_path") / "model.safetensors"
+    >>> save_file({"model.bias": torch.zeros(3)}, path)
+    >>> read_shapes(path)
+    {'model.bias': (3,)}
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(8)
+        if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise ValueError(
+                f"{path} is a pickle, which could run code when read, and no safetensors file"
+            )
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if 8 + length > size or length > LARGEST_HEADER:
+            raise ValueError(
+                f"{path} is no safetensors file: its header claims {length} bytes, the file has "
+                f"{size}"
+            )
+        text = file.read(length)
+    try:
+        header = json.loads(text.decode("utf-8"))
+        header.pop("__metadata__", None)
+        shapes = {name: _shape(name, entry) for name, entry in header.items()}
+        stretches = sorted(tuple(entry["data_offsets"]) for entry in header.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: its header is broken: {error}") from error
+    end = 0
+    for start, after in stretches:
+        if start != end or after < start:
+            raise ValueError(f"{path}: its header is broken: weights overlap or leave holes")
+        end = after
+    if 8 + length + end != size:
+        raise ValueError(f"{path}: its header claims {8 + length + end} bytes, the file has {size}")
+    return shapes
+
+
+def _shape(name: str, entry: Mapping[str, Any]) -> tuple[int, ...]:
+    shape, (start, after) = tuple(entry["shape"]), entry["data_offsets"]
+    if entry["dtype"] not in _BYTES:
+        raise ValueError(f"{name} is {entry['dtype']}, and must be F32")
+    if not all(isinstance(n, int) and n >= 0 for n in (*shape, start, after)):
+        raise ValueError(f"{name} has a shape or place that is no number")
+    if after - start != math.prod(shape) * _BYTES[entry["dtype"]]:
+        raise ValueError(f"{name} of shape {shape} does not have {after - start} bytes")
+    return shape
+
+
+def check_shapes(
+    found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], path: str | Path
+) -> None:
+    """Compares what a file has with what a model needs.
+
+    Arguments
+    ---------
+    found : Mapping
+        Name -> shape, of the file.
+    wanted : Mapping
+        Name -> shape, of the model.
+    path : str or Path
+        The file, for the message.
+
+    Raises
+    ------
+    ValueError
+        If they differ; it names the first differences.
+    """
+    problems = [f"it lacks {name}" for name in wanted if name not in found]
+    problems += [f"it has {name}, which the model has not" for name in found if name not in wanted]
+    problems += [
+        f"its {name} is {found[name]}, in the model {shape}"
+        for name, shape in wanted.items()
+        if name in found and found[name] != shape
+    ]
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(
+            f"{path} does not fit the model of config.json: {'; '.join(problems[:3])}{more}"
+        )
+
+
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Reads the weights of a file whose header was found right.
+
+    Arguments
+    ---------
+    path : str or Path
+        A safetensors file.
+
+    Returns
+    -------
+    dict
+        Name -> tensor, on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the file is broken, or holds what is no number.
+    """
+    try:
+        weights = load_file(path, device="cpu")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{path}: {name} holds values that are not finite")
+    return weights

@@ -1,0 +1,101 @@
+"""What a training leaves behind for those who use its model: a description without any code."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gatedrnn.lobes import CTCModel, LogMel
+from gatedrnn.lobes.specification import HEAD_MODELS, RecogniserSpec
+from gatedrnn.training.heads import head_name
+from gatedrnn.training.log import replace_text
+
+#: Name of the file in a training's output folder.
+FILE = "model.json"
+#: Arguments of the acoustic model that only matter before training.
+_BEGINNINGS = ("start",)
+
+
+def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
+    """The model of a YAML as plain data.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        The YAML's values.
+    vocabulary : int
+        Number of tokens, with the blank.
+
+    Returns
+    -------
+    RecogniserSpec
+
+    Raises
+    ------
+    ValueError
+        If the model or its features are not made by this package alone, so that plain data cannot
+        describe them.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> from speechbrain.processing.features import InputNormalization
+    >>> parts = {"compute_features": LogMel(), "normalize": InputNormalization()}
+    >>> spec = describe({"model": partial(CTCModel, num_layers=3), **parts}, 30)
+    >>> spec.acoustic, spec.normalisation
+    ({'num_layers': 3}, 'global')
+    """
+    head = head_name(hparams)
+    acoustic = _arguments(hparams["model"], CTCModel, "model")
+    if acoustic.get("encoder") is not None:
+        raise ValueError("its encoder is a module of your own")
+    block = hparams.get(head) or {}
+    options = {}
+    if HEAD_MODELS[head] is not None and "head" in block:
+        options = _arguments(block["head"], HEAD_MODELS[head], f"{head}: head")
+    features = hparams["compute_features"]
+    if not isinstance(features, LogMel):
+        raise ValueError(
+            f"compute_features is a {type(features).__name__}; use gatedrnn.lobes.LogMel"
+        )
+    left_out = ("encoder", *_BEGINNINGS)
+    return RecogniserSpec(
+        vocabulary=vocabulary,
+        acoustic={name: value for name, value in acoustic.items() if name not in left_out},
+        head=head,
+        head_options=options,
+        features=features.describe(),
+        normalisation=getattr(hparams["normalize"], "norm_type", "none"),
+    )
+
+
+def write_description(hparams: Mapping[str, Any], vocabulary: int, folder: Path) -> None:
+    """Writes ``model.json``, or says why it cannot be.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        The YAML's values.
+    vocabulary : int
+        Number of tokens, with the blank.
+    folder : Path
+        The output folder.
+    """
+    try:
+        data: dict[str, Any] = describe(hparams, vocabulary).to_dict()
+        data["beam_size"] = int(hparams.get("beam_size", 1))
+    except ValueError as error:
+        data = {"problem": str(error)}
+    replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
+
+
+def _arguments(made: Any, wanted: type, place: str) -> dict[str, Any]:
+    """What a ``!name:`` of a YAML gives to a class of ours."""
+    if made is wanted:
+        return {}
+    if not isinstance(made, functools.partial) or made.func is not wanted or made.args:
+        raise ValueError(f"{place} is not a {wanted.__name__} of this package")
+    return dict(made.keywords)
