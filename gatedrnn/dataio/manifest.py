@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,9 @@ def prepare_manifest(
     )
 
 
-def read_manifest(path: str | Path, report: Report) -> Iterator[Entry]:
+def read_manifest(
+    path: str | Path, report: Report, required: Sequence[str] = REQUIRED
+) -> Iterator[Entry]:
     """Reads a manifest.
 
     Arguments
@@ -97,6 +99,9 @@ def read_manifest(path: str | Path, report: Report) -> Iterator[Entry]:
         A ``.csv``, ``.tsv`` or ``.jsonl`` file.
     report : Report
         Told about rows that are skipped or mended.
+    required : sequence of str
+        What a row cannot do without; ``("audio",)`` where nobody knows what is said, so that the
+        text may be empty.
 
     Returns
     -------
@@ -120,7 +125,7 @@ def read_manifest(path: str | Path, report: Report) -> Iterator[Entry]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such manifest")
     if path.suffix in _DELIMITERS:
-        rows = _table_rows(path, report)
+        rows = _table_rows(path, report, required)
     elif path.suffix in _JSON_LINES:
         rows = _json_rows(path, report)
     else:
@@ -128,17 +133,21 @@ def read_manifest(path: str | Path, report: Report) -> Iterator[Entry]:
             f"{path}: a manifest must be a .csv or .tsv with a first line of column names, or a "
             ".jsonl with an object per line"
         )
-    return _entries(path, rows, report)
+    return _entries(path, rows, report, required)
 
 
 def _entries(
-    path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: Report
+    path: Path,
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    report: Report,
+    required: Sequence[str],
 ) -> Iterator[Entry]:
     """Makes entries of rows."""
     for number, row in rows:
         place = f"{path}, line {number}"
-        if row.get("audio") in (None, "") or row.get("text") is None:
-            lost = [name for name in REQUIRED if row.get(name) in (None, "")]
+        text = row.get("text")
+        if row.get("audio") in (None, "") or (text is None and "text" in required):
+            lost = [name for name in required if row.get(name) in (None, "")]
             report.add("column-missing", place, f"no {' and no '.join(lost)}")
             continue
         try:
@@ -156,7 +165,7 @@ def _entries(
         # Joining keeps a path that is absolute.
         audio = path.parent / str(row["audio"])
         name = str(row.get("id") or "") or _name(audio, start)
-        yield Entry(name, audio, str(row["text"]), speaker, start, stop, channel)
+        yield Entry(name, audio, "" if text is None else str(text), speaker, start, stop, channel)
 
 
 def _times(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -181,10 +190,12 @@ def _name(audio: Path, start: float | None) -> str:
     return name if start is None else f"{name}-{round(start * 1000):07d}"
 
 
-def _table_rows(path: Path, report: Report) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _table_rows(
+    path: Path, report: Report, required: Sequence[str]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Rows of a table; a column that is missing is named once, and leaves no rows."""
     rows = csv.DictReader(io.StringIO(_text(path)), delimiter=_DELIMITERS[path.suffix])
-    lost = [name for name in REQUIRED if name not in (rows.fieldnames or ())]
+    lost = [name for name in required if name not in (rows.fieldnames or ())]
     if lost:
         have = ", ".join(rows.fieldnames or ()) or "nothing"
         detail = f"no column {' and no column '.join(lost)}; the first line has {have}"
