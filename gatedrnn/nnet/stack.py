@@ -44,6 +44,9 @@ class RecurrentStack(nn.Module):
         Keep for the backward each layer's input and output only, and run its forward once more
         there: less memory in deep stacks, more time, the same gradients (the noise
         of stochastic gates is the same again).
+    locked_dropout : bool
+        Whether ``dropout`` draws one mask for all frames of a call (variational dropout) instead
+        of one for each frame.
     **options
         The recurrence's options; also ``proj_size`` (N, ``None`` or 0 for none) and ``init_range``.
 
@@ -78,6 +81,7 @@ class RecurrentStack(nn.Module):
         bidirectional: bool = False,
         *,
         recompute: bool = False,
+        locked_dropout: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -96,6 +100,7 @@ class RecurrentStack(nn.Module):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout
+        self.locked_dropout = locked_dropout
         self.bidirectional = bidirectional
         self.num_directions = 2 if bidirectional else 1
         self.layers = nn.ModuleList()
@@ -241,7 +246,7 @@ class RecurrentStack(nn.Module):
             kept.append([{n: r[n].transpose(0, 1) for n in keep} for r in current])
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
             if index + 1 < self.num_layers:
-                x = nn.functional.dropout(x, self.dropout, self.training)
+                x = self._drop(x)
         return x.transpose(0, 1), self._join_hidden(finals), kept
 
     def auxiliary_loss(self) -> torch.Tensor | None:
@@ -287,6 +292,12 @@ class RecurrentStack(nn.Module):
                 f"not {tuple(x.shape)}"
             )
         return x.transpose(0, 1)
+
+    def _drop(self, x: torch.Tensor) -> torch.Tensor:
+        """Dropout on what a layer hands up, frames first."""
+        if not self.locked_dropout:
+            return nn.functional.dropout(x, self.dropout, self.training)
+        return x * nn.functional.dropout(torch.ones_like(x[:1]), self.dropout, self.training)
 
     def _links_above(self, index: int) -> tuple[str, ...]:
         """Values of this layer that the next one reads."""
