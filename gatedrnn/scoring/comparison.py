@@ -1,0 +1,275 @@
+"""Two systems on the same utterances: is one better, or is it chance?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest, norm
+
+from gatedrnn.scoring.alignment import Step
+from gatedrnn.scoring.bootstrap import Interval, blocks, bounds, draw
+from gatedrnn.scoring.counts import Counts, total
+from gatedrnn.scoring.measures import WER, Options, Score
+
+#: Correct words, of both systems at once, that part two segments of the matched-pairs test.
+GOOD_WORDS = 2
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What resampling says of a difference.
+
+    Arguments
+    ---------
+    interval : Interval
+        95 % interval of the second system's rate less the first one's, in points.
+    better, worse : float
+        Share of the resamples in which the second system makes fewer, or more, errors.
+    """
+
+    interval: Interval
+    better: float
+    worse: float
+
+
+@dataclass(frozen=True)
+class MatchedPairs:
+    """NIST's matched-pairs test of sentence segments (Gillick and Cox, ICASSP 1989).
+
+    Arguments
+    ---------
+    segments : int
+        Stretches with errors, between which both systems have two words or more right.
+    mean : float
+        Errors of the first system less those of the second one, per segment.
+    z : float
+        The mean in standard errors.
+    p : float
+        Probability of a difference this large, either way, if there were none.
+    """
+
+    segments: int
+    mean: float
+    z: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Signs:
+    """The sign test over speakers.
+
+    Arguments
+    ---------
+    better, worse, equal : int
+        Speakers for whom the second system makes fewer, more, or as many errors.
+    p : float
+        Probability of signs as uneven, if there were no difference; equal ones are left out.
+    """
+
+    better: int
+    worse: int
+    equal: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The word error rates of two systems, side by side.
+
+    Arguments
+    ---------
+    utterances : int
+        That both were scored on.
+    first, second : Counts
+        Of the systems, on these utterances.
+    by_utterance, by_speaker : Drawn or None
+        Resampled differences.
+    matched_pairs : MatchedPairs or None
+        None if there are no two segments.
+    signs : Signs or None
+        None if speakers are unknown.
+    """
+
+    utterances: int
+    first: Counts
+    second: Counts
+    by_utterance: Drawn | None
+    by_speaker: Drawn | None
+    matched_pairs: MatchedPairs | None
+    signs: Signs | None
+
+
+def compare(first: Score, second: Score, options: Options | None = None) -> Comparison:
+    """Compares two systems by their word error rates.
+
+    Arguments
+    ---------
+    first : Score
+        Of a system.
+    second : Score
+        Of one that should be better, on the same reference.
+    options : Options or None
+        Resamples and seed; None for the defaults.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If they have no utterance in common.
+
+    Example
+    -------
+    >>> from gatedrnn.scoring.measures import score
+    >>> from gatedrnn.scoring.transcript import Transcript, Transcripts
+    >>> def system(*texts):
+    ...     items = (Transcript(f"u{i}", tuple(t.split())) for i, t in enumerate(texts))
+    ...     return Transcripts("t", "trn", tuple(items))
+    >>> said = system("GO ON", "NO", "YES SIR", "STOP IT")
+    >>> bad, good = system("GO", "NO", "YES", "TOP IT"), system("GO ON", "NO", "YES", "STOP IT")
+    >>> found = compare(score(said, bad), score(said, good))
+    >>> found.first.errors, found.second.errors, found.by_utterance.worse
+    (3, 1, 0.0)
+    """
+    options = options or Options()
+    sides = [{p.reference.id: i for i, p in enumerate(s.pairing.pairs)} for s in (first, second)]
+    common = [name for name in sides[0] if name in sides[1]]
+    if not common:
+        raise ValueError("the two systems have no scored utterance in common")
+    places = [[side[name] for name in common] for side in sides]
+    each = [
+        [s.measures[WER].each[i] for i in where]
+        for s, where in zip((first, second), places, strict=True)
+    ]
+    steps = [
+        [s.alignments[i] for i in where] for s, where in zip((first, second), places, strict=True)
+    ]
+    speakers = [first.pairing.pairs[i].reference.speaker for i in places[0]]
+    known = all(speakers)
+    values = np.array(
+        [[a.errors, b.errors, a.tokens] for a, b in zip(*each, strict=True)], dtype=np.int64
+    )
+    return Comparison(
+        len(common),
+        total(each[0]),
+        total(each[1]),
+        _drawn(values, options),
+        _drawn(blocks(values, speakers), options) if known else None,
+        matched_pairs(list(itertools.starmap(segments, zip(*steps, strict=True)))),
+        _signs(blocks(values, speakers)) if known else None,
+    )
+
+
+def _drawn(values: np.ndarray, options: Options) -> Drawn | None:
+    """Resampled difference; both systems on the same draws."""
+    if len(values) < 2:
+        return None
+    sums = draw(values, options.resamples, options.seed)
+    sums = sums[sums[:, 2] > 0]
+    if not len(sums):
+        return None
+    difference = sums[:, 1] - sums[:, 0]
+    interval = Interval(*bounds(100 * difference / sums[:, 2], len(values)), len(values))
+    return Drawn(interval, float((difference < 0).mean()), float((difference > 0).mean()))
+
+
+def _signs(values: np.ndarray) -> Signs:
+    """Speakers for whom the second system is better or worse."""
+    difference = values[:, 1] - values[:, 0]
+    better, worse = int((difference < 0).sum()), int((difference > 0).sum())
+    p = binomtest(better, better + worse).pvalue if better + worse else 1.0
+    return Signs(better, worse, len(difference) - better - worse, float(p))
+
+
+def segments(first: Sequence[Step], second: Sequence[Step]) -> list[tuple[int, int]]:
+    """Errors of both systems in each segment of an utterance.
+
+    A segment is a stretch with errors; two words or more that both systems have right, with
+    nothing inserted between them, part segments. Errors in different segments may be taken as
+    independent, which those within an utterance are not.
+
+    Arguments
+    ---------
+    first : sequence of Step
+        Alignment of a system.
+    second : sequence of Step
+        Of another, with the same reference.
+
+    Returns
+    -------
+    list of (int, int)
+
+    Example
+    -------
+    >>> first = [("A", "X"), ("B", "B"), ("C", "C"), ("D", "D"), (None, "E")]
+    >>> second = [("A", "A"), ("B", "B"), ("C", "C"), ("D", None)]
+    >>> segments(first, second)
+    [(1, 0), (1, 1)]
+    """
+    found = []
+    errors = (0, 0)
+    for good, run in itertools.groupby(_events(first, second), key=lambda e: e == (0, 0)):
+        events = list(run)
+        if good and len(events) >= GOOD_WORDS:
+            found.append(errors)
+            errors = (0, 0)
+        errors = (errors[0] + sum(a for a, _ in events), errors[1] + sum(b for _, b in events))
+    return [pair for pair in (*found, errors) if pair != (0, 0)]
+
+
+def _events(first: Sequence[Step], second: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    """Errors of both systems at each word of the reference, and before and after it."""
+    for a, b in zip(_cells(first), _cells(second), strict=True):
+        if a[0] or b[0]:
+            yield a[0], b[0]
+        if a[1] is not None:
+            yield a[1], b[1]
+
+
+def _cells(steps: Sequence[Step]) -> Iterator[tuple[int, int | None]]:
+    """For each word of the reference: insertions before it, and whether it is wrong."""
+    inserted = 0
+    for said, heard in steps:
+        if said is None:
+            inserted += 1
+        else:
+            yield inserted, int(said != heard)
+            inserted = 0
+    yield inserted, None
+
+
+def matched_pairs(utterances: Sequence[Sequence[tuple[int, int]]]) -> MatchedPairs | None:
+    """The test on segments of all utterances.
+
+    Arguments
+    ---------
+    utterances : sequence of sequence of (int, int)
+        Errors of both systems in each segment of each utterance.
+
+    Returns
+    -------
+    MatchedPairs or None
+        None if there are no two segments.
+
+    Example
+    -------
+    >>> found = matched_pairs([[(1, 0), (2, 1)], [(1, 1), (0, 1), (1, 0)]])
+    >>> found.segments, round(found.z, 2)
+    (5, 1.0)
+    """
+    pairs = [pair for found in utterances for pair in found]
+    if len(pairs) < 2:
+        return None
+    difference = np.array([a - b for a, b in pairs], dtype=np.float64)
+    mean, deviation = float(difference.mean()), float(difference.std(ddof=1))
+    if deviation:
+        z = mean / (deviation / math.sqrt(len(pairs)))
+    else:  # the same everywhere
+        z = math.copysign(math.inf, mean) if mean else 0.0
+    return MatchedPairs(len(pairs), mean, z, float(2 * norm.sf(abs(z))))
