@@ -28,6 +28,10 @@ class IncrementalSearch(Protocol):
             What a head looks at, (frames, width).
         """
 
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Tokens of the best reading so far."""
+
     def hypotheses(self) -> list[Hypothesis]:
         """The readings of the frames so far, the best first."""
 
@@ -57,9 +61,14 @@ class GreedyCTC:
                 self._tokens.append(token)
             self._last = token
 
+    @property
+    def best(self) -> tuple[int, ...]:
+        """See :class:`IncrementalSearch`."""
+        return tuple(self._tokens)
+
     def hypotheses(self) -> list[Hypothesis]:
         """See :class:`IncrementalSearch`."""
-        return [Hypothesis(tuple(self._tokens), self._score)]
+        return [Hypothesis(self.best, self._score)]
 
 
 class BeamCTC(PrefixBeam):
@@ -74,6 +83,11 @@ class BeamCTC(PrefixBeam):
     def advance(self, log_probs: torch.Tensor, encoded: torch.Tensor | None = None) -> None:
         """See :class:`IncrementalSearch`."""
         super().advance(log_probs)
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """See :class:`IncrementalSearch`."""
+        return self.hypotheses()[0].tokens
 
 
 class GreedyTransducer:
@@ -103,14 +117,18 @@ class GreedyTransducer:
         self._tokens += found
         self._states.append(states)
 
+    @property
+    def best(self) -> tuple[int, ...]:
+        """See :class:`IncrementalSearch`."""
+        return tuple(self._tokens)
+
     def hypotheses(self) -> list[Hypothesis]:
         """See :class:`IncrementalSearch`; the score is that of all alignments."""
         if not self._states:
             return [Hypothesis((), 0.0)]
         return [
             Hypothesis(
-                tuple(self._tokens),
-                transducer.log_prob(self.model, torch.cat(self._states), self._tokens),
+                self.best, transducer.log_prob(self.model, torch.cat(self._states), self._tokens)
             )
         ]
 

@@ -148,7 +148,7 @@ class Recogniser:
         with torch.inference_mode():
             found = search(self.model, scores, beam_size)
         for place, (i, hypotheses) in enumerate(zip(there, found, strict=True)):
-            readings[i] = self._reading(scores, place, hypotheses, n_best)
+            readings[i] = self.reading(scores, place, hypotheses, n_best)
         return readings
 
     @torch.inference_mode()
@@ -167,9 +167,26 @@ class Recogniser:
         features, lengths = self.frontend([signal.to(self.device) for signal in signals])
         return score(self.model, features, lengths)
 
-    def _reading(
+    def reading(
         self, scores: Scores, place: int, hypotheses: list[Hypothesis], n_best: int
     ) -> Reading:
+        """What the searches have found of an utterance.
+
+        Arguments
+        ---------
+        scores : Scores
+            Of the batch.
+        place : int
+            The utterance's place in it.
+        hypotheses : list of Hypothesis
+            Of the search, the best first.
+        n_best : int
+            How many readings to give at most.
+
+        Returns
+        -------
+        Reading
+        """
         best = distinct(hypotheses, self.tokens)
         words = word_times(scores, place, best[0], self.tokens, self.seconds_per_frame)
         confidence = sum(word.confidence for word in words) / len(words) if words else None
