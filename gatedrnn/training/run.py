@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import speechbrain as sb
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
-from speechbrain.utils.run_opts import RunOptions
 
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
@@ -23,6 +17,7 @@ from gatedrnn.training.describe import write_description
 from gatedrnn.training.heads import HEADS, head_name, make_model
 from gatedrnn.training.log import TrainingLog, replace_text
 from gatedrnn.training.pretrained import load_encoder
+from gatedrnn.training.session import run_recipe
 
 logger = get_logger(__name__)
 
@@ -96,27 +91,16 @@ def train_asr(
     dict
         Figures of every test set.
     """
-    hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
-    _refuse_empty(overrides)
-    run_opts = _choose_backend(run_opts)
-    ddp_init_group(run_opts)
-    try:
-        with open(hparams_file, encoding="utf-8") as file:
-            hparams = load_hyperpyyaml(file, overrides)
-        sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+
+    def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
         lists = run_on_main(prepare, args=[hparams])
         missing = {"train", "dev"} - set(lists)
         if missing:
             raise ValueError(f"the preparation gave no set {' and no set '.join(sorted(missing))}")
         sets = {name: read(path, name, hparams) for name, path in lists.items()}
-        figures = fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("dev"), sets)
-        if torch.distributed.is_initialized():
-            # A process that closed its connections while another still used them could abort it.
-            torch.distributed.barrier()
-        return figures
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        return fit_and_test(hparams, run_opts, sets.pop("train"), sets.pop("dev"), sets)
+
+    return run_recipe(arguments, work)
 
 
 def fit_and_test(
@@ -223,19 +207,3 @@ def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
         if unknown:
             most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
             logger.warning(f"{name}: not among the tokens, and left out: {most}")
-
-
-def _refuse_empty(overrides: str) -> None:
-    """A flag without a value would silently become a null."""
-    empty = re.findall(r"^(\w+):\s*(?:null|None)?\s*$", overrides or "", re.MULTILINE)
-    if empty:
-        raise ValueError(f"--{empty[0]} needs a value, such as --{empty[0]}=True")
-
-
-def _choose_backend(run_opts: RunOptions) -> RunOptions:
-    """Processes on CPUs can only talk by gloo: take it, where nothing else was asked for."""
-    on_cpu = run_opts.device == "cpu" or not torch.cuda.is_available()
-    if "RANK" in os.environ and on_cpu and "distributed_backend" not in run_opts.overridden_args:
-        chosen = run_opts.overridden_args | {"distributed_backend"}
-        return replace(run_opts, distributed_backend="gloo", overridden_args=chosen)
-    return run_opts

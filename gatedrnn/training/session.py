@@ -1,0 +1,151 @@
+"""From a command line to a running recipe: YAML, processes, output folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.run_opts import RunOptions
+
+Result = TypeVar("Result")
+
+#: Key of a YAML file whose other keys take the place of those of another file, which it names.
+BASE = "base"
+#: Key that names a file of the folder ``setups`` beside that other file, to be put on top.
+SETUP = "setup"
+
+
+def run_recipe(
+    arguments: Sequence[str], work: Callable[[dict[str, Any], RunOptions], Result]
+) -> Result:
+    """Reads a recipe's command line and YAML, and does its work in the processes of the run.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    work : callable
+        Given the YAML's values and SpeechBrain's options; called in every process.
+
+    Returns
+    -------
+    Any
+        What ``work`` returns.
+    """
+    hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
+    _refuse_empty(overrides)
+    hparams_file, overrides = lay(hparams_file, overrides)
+    run_opts = _choose_backend(run_opts)
+    ddp_init_group(run_opts)
+    try:
+        with open(hparams_file, encoding="utf-8") as file:
+            hparams = load_hyperpyyaml(file, overrides)
+        sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+        result = work(hparams, run_opts)
+        if torch.distributed.is_initialized():
+            # A process that closed its connections while another still used them could abort it.
+            torch.distributed.barrier()
+        return result
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
+    """Lays files of a recipe on top of each other, so that none repeats another.
+
+    A file with the key ``base`` holds what differs from the file that it names. The key ``setup``
+    (in it, or on the command line) names a file in the folder ``setups`` beside that one, whose
+    keys come on top, and those of the command line come on top of all.
+
+    Arguments
+    ---------
+    path : str
+        A YAML file.
+    overrides : str
+        YAML of the command line.
+
+    Returns
+    -------
+    path : str
+        The file at the bottom.
+    overrides : str or dict
+        What to override in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the files is not there; the message lists the set-ups there are.
+    ValueError
+        If one is not YAML with keys.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "all.yaml").write_text("layers: 1\\nwidth: 8\\nsetup: null\\n")
+    >>> _ = (folder / "mine.yaml").write_text("base: all.yaml\\nwidth: 16\\n")
+    >>> (folder / "setups").mkdir()
+    >>> _ = (folder / "setups" / "deep.yaml").write_text("layers: 10\\n")
+    >>> bottom, changes = lay(str(folder / "mine.yaml"), "setup: deep")
+    >>> Path(bottom).name, dict(changes)
+    ('all.yaml', {'width': 16, 'layers': 10, 'setup': 'deep'})
+    """
+    top = _read(Path(path))
+    given = YAML().load(overrides) or {} if overrides else {}
+    if BASE not in top and not given.get(SETUP):
+        return path, overrides
+    bottom, changes = Path(path), {}
+    if BASE in top:
+        bottom = bottom.parent / top.pop(BASE)
+        changes = dict(top)
+    name = given.get(SETUP, changes.get(SETUP))
+    if name:
+        changes |= _read(_setup(bottom.parent / "setups", str(name)))
+    return str(bottom), {**changes, **given}
+
+
+def _setup(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
+        raise FileNotFoundError(f"{path}: there is no such set-up; there are: {known}")
+    return path
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """A file's keys, with the tags of their values."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        found = YAML().load(path)
+    except YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{path} holds no keys with values")
+    return found
+
+
+def _refuse_empty(overrides: str) -> None:
+    """A flag without a value would silently become a null."""
+    empty = re.findall(r"^(\w+):\s*(?:null|None)?\s*$", overrides or "", re.MULTILINE)
+    if empty:
+        raise ValueError(f"--{empty[0]} needs a value, such as --{empty[0]}=True")
+
+
+def _choose_backend(run_opts: RunOptions) -> RunOptions:
+    """Processes on CPUs can only talk by gloo: take it, where nothing else was asked for."""
+    on_cpu = run_opts.device == "cpu" or not torch.cuda.is_available()
+    if "RANK" in os.environ and on_cpu and "distributed_backend" not in run_opts.overridden_args:
+        chosen = run_opts.overridden_args | {"distributed_backend"}
+        return replace(run_opts, distributed_backend="gloo", overridden_args=chosen)
+    return run_opts
