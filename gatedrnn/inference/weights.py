@@ -145,7 +145,9 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         If the file is broken, or holds what is no number.
     """
     try:
-        weights = load_file(path, device="cpu")
+        # Copied into memory as torch aligns it: products of weights that lie otherwise may differ in
+        # the last bits from those of the training.
+        weights = {name: value.clone() for name, value in load_file(path, device="cpu").items()}
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
     for name, value in weights.items():
