@@ -49,6 +49,7 @@ class RecogniserBrain(GuardedBrain):
     """
 
     criterion = "WER"
+    unit = " %"
 
     def __init__(self, tokens: Any, hparams: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(hparams=hparams, **kwargs)
@@ -229,39 +230,6 @@ class RecogniserBrain(GuardedBrain):
         super().on_stage_start(stage, epoch)
         if stage == Stage.TRAIN:
             self._dropout.switch(epoch > self.clean_epochs)
-
-    def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
-        """Logs, and keeps the best checkpoints.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        stage_loss : float
-            Mean loss of the batches.
-        epoch : int or None
-            Number of the epoch.
-        """
-        if stage == Stage.TRAIN:
-            norms = sorted(self.log.running["norms"])
-            self.train_figures = {
-                "loss": float(stage_loss),
-                "gradient norm": norms[len(norms) // 2] if norms else 0.0,
-                "skipped steps": self.log.running["skipped"],
-            }
-        elif stage == Stage.VALID:
-            figures = self.validation_figures()
-            if hasattr(self.counter, "update_metric"):
-                self.counter.update_metric(figures[self.criterion])
-            meta = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
-            self.log.add(meta, self.train_figures, figures)
-            self.keep_best({**figures, "epoch": epoch})
-            self.log.write()
-            if if_main_process():
-                logger.info(
-                    f"epoch {epoch}: train loss {self.train_figures['loss']:.3f}, valid loss "
-                    f"{figures['loss']:.3f}, valid WER {figures['WER']:.2f} %"
-                )
 
     def validation_figures(self) -> dict[str, float]:
         """Loss and word error rate of the validation that has just run.

@@ -1,4 +1,4 @@
-"""The best checkpoints of a training, and their mean."""
+"""The end of an epoch, the best checkpoints of a training, and their mean."""
 
 from __future__ import annotations
 
@@ -14,10 +14,47 @@ logger = get_logger(__name__)
 
 
 class BestCheckpoints:
-    """The part of a Brain that keeps, finds and averages its best checkpoints.
+    """The part of a Brain that ends epochs, and keeps, finds and averages its best checkpoints.
 
-    It needs ``checkpointer``, ``criterion`` and ``validation_figures``.
+    It needs ``checkpointer``, ``counter``, ``log``, ``criterion`` and ``validation_figures``.
     """
+
+    #: What follows the criterion's value in messages.
+    unit = ""
+
+    def on_stage_end(self, stage: Any, stage_loss: float, epoch: int | None = None) -> None:
+        """Logs, and keeps the best checkpoints.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        stage_loss : float
+            Mean loss of the batches.
+        epoch : int or None
+            Number of the epoch.
+        """
+        if stage == sb.Stage.TRAIN:
+            norms = sorted(self.log.running["norms"])
+            self.train_figures = {
+                "loss": float(stage_loss),
+                "gradient norm": norms[len(norms) // 2] if norms else 0.0,
+                "skipped steps": self.log.running["skipped"],
+            }
+        elif stage == sb.Stage.VALID:
+            figures = self.validation_figures()
+            if hasattr(self.counter, "update_metric"):
+                self.counter.update_metric(figures[self.criterion])
+            meta = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
+            self.log.add(meta, self.train_figures, figures)
+            self.keep_best({**figures, "epoch": epoch})
+            self.log.write()
+            if if_main_process():
+                logger.info(
+                    f"epoch {epoch}: train loss {self.train_figures['loss']:.3f}, valid loss "
+                    f"{figures['loss']:.3f}, valid {self.criterion} "
+                    f"{figures[self.criterion]:.2f}{self.unit}"
+                )
 
     def keep_best(self, meta: Mapping[str, float]) -> None:
         """Saves an end-of-epoch checkpoint; keeps it, and the best ones.

@@ -37,10 +37,13 @@ class Objective:
         Sum of the losses, a scalar.
     weight : float
         What it is to be divided by, such as the number of tokens.
+    divisor : float or None
+        What its gradient is divided by instead; ``None`` for the weight.
     """
 
     total: torch.Tensor
     weight: float
+    divisor: float | None = None
 
 
 class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
@@ -65,7 +68,8 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
     opt_class : callable
         Makes the optimiser from parameters.
     hparams : Mapping
-        ``seed``, ``epoch_counter``, and optionally ``schedule``, ``average_checkpoints``,
+        ``seed``, ``epoch_counter``, optionally ``schedule`` (of optimiser steps), ``rate_decay``
+        (of epochs and the figures of their validations), ``average_checkpoints``,
         ``max_batch_seconds``, ``max_batch_size``, ``bucket_spread``, ``ascending_epochs``,
         ``num_workers``.
     run_opts : Mapping or RunOptions or None
@@ -168,14 +172,16 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
                 objective = self.compute_objectives(outputs, batch, Stage.TRAIN)
             value = float(objective.total.detach())
             finite = math.isfinite(value)
-            total, weight, bad = sum_over_ranks(
-                [value if finite else 0.0, objective.weight, float(not finite)], self.device
+            divisor = objective.weight if objective.divisor is None else objective.divisor
+            total, weight, divisor, bad = sum_over_ranks(
+                [value if finite else 0.0, objective.weight, divisor, float(not finite)],
+                self.device,
             )
             if bad:
                 self._spoil("the loss", batch, finite)
             else:
                 # Data parallelism takes the mean of the ranks' gradients: times their number.
-                share = self.ranks[1] / (max(weight, 1.0) * self.grad_accumulation_factor)
+                share = self.ranks[1] / (max(divisor, 1.0) * self.grad_accumulation_factor)
                 self.scaler.scale(objective.total * share).backward()
         if should_step:
             if self._spoilt:
@@ -198,9 +204,15 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
             Whether the optimiser will make a step.
         """
         schedule = getattr(self.hparams, "schedule", None)
-        if should_step and schedule is not None:
-            done = (self.epoch - 1 + (self.step - 1) / self.batches) / self.counter.limit
-            factor = schedule(self.optimizer_step, done)
+        rate_decay = getattr(self.hparams, "rate_decay", None)
+        if should_step and not (schedule is None and rate_decay is None):
+            factor = 1.0
+            if schedule is not None:
+                done = (self.epoch - 1 + (self.step - 1) / self.batches) / self.counter.limit
+                factor = schedule(self.optimizer_step, done)
+            if rate_decay is not None:
+                history = [row["valid"][self.criterion] for row in self.log.rows if row["valid"]]
+                factor *= rate_decay(self.epoch, history)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 

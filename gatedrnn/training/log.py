@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,25 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The figure that a learning curve shows beside the losses.
+
+    Arguments
+    ---------
+    figure : str
+        Its name among the figures of the validation.
+    label : str
+        What the axis says.
+    limits : tuple of float or None
+        Of the axis; ``None`` for a logarithmic one.
+    """
+
+    figure: str = "WER"
+    label: str = "word error rate, %"
+    limits: tuple[float, float] | None = (0, 105)
 
 
 @register_checkpoint_hooks
@@ -33,6 +53,8 @@ class TrainingLog:
         Where ``train_log.txt``, ``learning_curve.png`` and ``tensorboard/`` go. The picture needs
         matplotlib, TensorBoard's files need tensorboard; without them they are left out, and the
         log says so once.
+    curve : Curve
+        What the picture shows beside the losses.
 
     Example
     -------
@@ -43,8 +65,8 @@ class TrainingLog:
     epoch: 1, lr: 0.001 - train loss: 2 - valid loss: 1.5, valid WER: 80
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, curve: Curve = Curve()) -> None:
+        self.folder, self.curve = Path(folder), curve
         #: One entry per epoch, and one per test set: {"meta": ..., "train": ..., "valid": ...}.
         self.rows: list[dict[str, dict[str, Any]]] = []
         #: Figures of the steps of the running epoch.
@@ -118,9 +140,11 @@ class TrainingLog:
             losses.plot(epochs, values, style, color="tab:blue", label=f"{part} loss")
         losses.set(xlabel="epoch", ylabel="loss per token", yscale="log")
         errors = losses.twinx()
-        values = [row["valid"].get("WER") for row in self.rows]
-        errors.plot(epochs, values, color="tab:red", label="valid WER")
-        errors.set(ylabel="word error rate, %", ylim=(0, 105))
+        name, limits = self.curve.figure, self.curve.limits
+        values = [row["valid"].get(name) for row in self.rows]
+        errors.plot(epochs, values, color="tab:red", label=f"valid {name}")
+        errors.set(ylabel=self.curve.label)
+        errors.set(ylim=limits) if limits else errors.set(yscale="log")
         figure.legend(loc="upper center", ncols=3)
         draft = self.folder / ".learning_curve.png"
         canvas.print_png(draft)

@@ -1,8 +1,9 @@
-"""Learning rate over the course of training."""
+"""Learning rate over the course of training: by steps, by epochs, by what validation says."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 DECAYS = ("cosine", "linear", "exponential", "none")
@@ -74,3 +75,120 @@ class WarmupDecay:
             "none": 1.0,
         }
         return warm * left[self.decay]
+
+
+@dataclass(frozen=True)
+class EpochDecay:
+    """The rate falls by a factor in each epoch after some: how language models are trained.
+
+    Arguments
+    ---------
+    factor : float
+        What is left of the rate after an epoch, in (0, 1].
+    after : int
+        Epochs with the full rate.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Example
+    -------
+    >>> decay = EpochDecay(factor=0.5, after=2)
+    >>> [decay(epoch, []) for epoch in (1, 2, 3, 4)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    factor: float = 0.8
+    after: int = 6
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.factor <= 1.0 or self.after < 0:
+            raise ValueError(
+                f"factor must be in (0, 1] and after at least 0, not {self.factor} and {self.after}"
+            )
+
+    def __call__(self, epoch: int, history: Sequence[float]) -> float:
+        """Factor on the full learning rate.
+
+        Arguments
+        ---------
+        epoch : int
+            Number of the epoch, from 1.
+        history : sequence of float
+            Figures of the validations so far; makes no difference.
+
+        Returns
+        -------
+        float
+        """
+        return self.factor ** max(0, epoch - self.after)
+
+
+@dataclass(frozen=True)
+class PlateauDecay:
+    """The rate falls by a factor when validation no longer improves.
+
+    It is a function of the figures that the training log holds anyway, so it has no state of its
+    own.
+
+    Arguments
+    ---------
+    factor : float
+        What is left of the rate, in (0, 1].
+    patience : int
+        Epochs without an improvement that change nothing.
+    least : float
+        What part of the best figure so far counts as an improvement.
+    goes_on : bool
+        Once the rate has begun to fall, let it fall in every epoch (Mikolov's way).
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Example
+    -------
+    >>> decay = PlateauDecay(factor=0.5)
+    >>> decay(5, [100.0, 90.0, 91.0, 89.0]), decay(4, [100.0, 101.0, 100.5])
+    (0.5, 0.25)
+    """
+
+    factor: float = 0.5
+    patience: int = 0
+    least: float = 0.0
+    goes_on: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.factor <= 1.0 or self.patience < 0 or not 0.0 <= self.least < 1.0:
+            raise ValueError(
+                "factor must be in (0, 1], patience at least 0 and least in [0, 1), not "
+                f"{self.factor}, {self.patience} and {self.least}"
+            )
+
+    def __call__(self, epoch: int, history: Sequence[float]) -> float:
+        """Factor on the full learning rate.
+
+        Arguments
+        ---------
+        epoch : int
+            Number of the epoch; makes no difference.
+        history : sequence of float
+            Figures of the validations so far, the lower the better.
+
+        Returns
+        -------
+        float
+        """
+        rate, best, waited = 1.0, math.inf, 0
+        for figure in history:
+            if figure < best * (1.0 - self.least):
+                waited = 0
+            else:
+                waited += 1
+            best = min(best, figure)
+            if waited > self.patience or (self.goes_on and rate < 1.0):
+                rate, waited = rate * self.factor, 0
+        return rate
