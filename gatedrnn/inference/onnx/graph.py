@@ -1,0 +1,140 @@
+"""ONNX graphs while they are being put together."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+#: Version of ONNX's operators that files are written in: any onnxruntime from 1.14 on reads it.
+OPSET = 18
+
+
+def need(module: str) -> ModuleType:
+    """Imports a package that only ONNX needs.
+
+    Arguments
+    ---------
+    module : str
+        ``"onnx"`` or ``"onnxruntime"``.
+
+    Returns
+    -------
+    ModuleType
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message says what to install.
+
+    Example
+    -------
+    >>> need("no_such_package")
+    Traceback (most recent call last):
+    ...
+    ImportError: ONNX files need no_such_package: pip install "gatedrnn[onnx]"
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ImportError(f'ONNX files need {module}: pip install "gatedrnn[onnx]"') from error
+
+
+class Graph:
+    """Nodes, constants, inputs and outputs of a graph; values go by their names.
+
+    Arguments
+    ---------
+    prefix : str
+        Beginning of the names it makes. A graph inside another one needs its own: it sees the
+        outer one's names.
+
+    Example
+    -------
+    >>> graph = Graph()
+    >>> x = graph.input("x", ["batch", 3])
+    >>> graph.output("y", graph.node("Mul", x, graph.constant(2.0)), ["batch", 3])
+    >>> [node.op_type for node in graph.proto("double").node]
+    ['Mul', 'Identity']
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self._onnx = need("onnx")
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._nodes: list[Any] = []
+        self._weights: dict[str, Any] = {}
+        self._constants: dict[str, str] = {}
+
+    def input(self, name: str, shape: Sequence[int | str], dtype: str = "FLOAT") -> str:
+        """Declares an input and gives its value."""
+        self._inputs.append(self._declare(self.prefix + name, shape, dtype))
+        return self.prefix + name
+
+    def output(
+        self, name: str, value: str, shape: Sequence[int | str], dtype: str = "FLOAT"
+    ) -> None:
+        """Declares that a value is an output."""
+        # The same value may be an input, or two outputs; one name may not.
+        self._add("Identity", [value], [self.prefix + name], {})
+        self._outputs.append(self._declare(self.prefix + name, shape, dtype))
+
+    def node(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Adds an operation with one output and gives its value."""
+        return self.nodes(op, 1, *inputs, **attributes)[0]
+
+    def nodes(self, op: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Adds an operation and gives its outputs."""
+        names = [f"{self.prefix}{op.lower()}_{len(self._nodes)}_{i}" for i in range(count)]
+        self._add(op, list(inputs), names, attributes)
+        return names
+
+    def constant(self, value: bool | float | int | Sequence[int]) -> str:
+        """A truth value, a number (float32), a whole number or a list of them (int64)."""
+        dtype = {bool: np.bool_, float: np.float32}.get(type(value), np.int64)
+        # True, 1 and 1.0 are equal, and so are 0.0 and -0.0; what is written down is not.
+        key = f"{dtype.__name__} {value}"
+        if key not in self._constants:
+            name = f"{self.prefix}constant_{len(self._constants)}"
+            self._constants[key] = self._store(name, np.asarray(value, dtype))
+        return self._constants[key]
+
+    def weight(self, name: str, value: torch.Tensor) -> str:
+        """A weight of the model, in float32, under a name that no other graph uses."""
+        if name not in self._weights:
+            self._store(name, value.detach().to("cpu", torch.float32).contiguous().numpy())
+        return name
+
+    def proto(self, name: str) -> Any:
+        """The finished graph.
+
+        Arguments
+        ---------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        onnx.GraphProto
+        """
+        return self._onnx.helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, list(self._weights.values())
+        )
+
+    # ---- details ----------------------------------------------------------------------------
+
+    def _add(self, op: str, inputs: list[str], outputs: list[str], attributes: dict) -> None:
+        self._nodes.append(self._onnx.helper.make_node(op, inputs, outputs, **attributes))
+
+    def _store(self, name: str, array: np.ndarray) -> str:
+        self._weights[name] = self._onnx.numpy_helper.from_array(array, name)
+        return name
+
+    def _declare(self, name: str, shape: Sequence[int | str], dtype: str) -> Any:
+        kind = getattr(self._onnx.TensorProto, dtype)
+        return self._onnx.helper.make_tensor_value_info(name, kind, list(shape))
