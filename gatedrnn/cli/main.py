@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import bench, doctor, export, listing, score
+from gatedrnn.cli import bench, doctor, export, listing, score, transcribe
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
-COMMANDS = (listing, doctor, bench, export, score)
+COMMANDS = (listing, doctor, bench, export, transcribe, score)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -145,8 +145,8 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         If the file is broken, or holds what is no number.
     """
     try:
-        # Copied into memory as torch aligns it: products of weights that lie otherwise may differ in
-        # the last bits from those of the training.
+        # Copied to where torch would have put them: products of weights that are aligned otherwise
+        # may differ in the last bits from those of the training.
         weights = {name: value.clone() for name, value in load_file(path, device="cpu").items()}
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
