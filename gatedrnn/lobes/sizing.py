@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -66,9 +67,15 @@ def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
         raise ValueError(
             f"{budget:,} parameters are too few: with size {low} there are already {count(low):,}"
         )
-    high = 2 * low
+    # Nearly always the number of parameters is a polynomial of degree two in the size, and the
+    # guess is right: making a network takes time, also without memory.
+    guess = max(low, _guess(count, budget))
+    high, step = guess, 1
     while count(high) <= budget:
-        low, high = high, 2 * high
+        low, high, step = high, high + step, 2 * step
+    while high - step > low and step <= guess and count(high - step) > budget:
+        high, step = high - step, 2 * step
+    low = max(low, high - step)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) <= budget else (low, middle)
@@ -84,3 +91,15 @@ def _smallest(count: Callable[[int], int]) -> int:
             continue
         return size
     return 64
+
+
+def _guess(count: Callable[[int], int], budget: int) -> int:
+    """The size at which a parabola through three sizes meets the budget."""
+    unit = 64
+    first, second, third = (count(unit * i) for i in (1, 2, 3))
+    a = (third - 2 * second + first) / 2
+    b = second - first - 3 * a
+    c = first - a - b
+    if a <= 0:
+        return int(unit * (budget - c) / b) if b > 0 else unit
+    return int(unit * (-b + math.sqrt(max(0.0, b * b - 4 * a * (c - budget)))) / (2 * a))
