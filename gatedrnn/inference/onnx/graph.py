@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-#: Version of ONNX's operators that files are written in: any onnxruntime from 1.14 on reads it.
+#: Version of ONNX's operators that files are written in, old enough for many runtimes.
 OPSET = 18
 
 
@@ -129,7 +129,9 @@ class Graph:
     # ---- details ----------------------------------------------------------------------------
 
     def _add(self, op: str, inputs: list[str], outputs: list[str], attributes: dict) -> None:
-        self._nodes.append(self._onnx.helper.make_node(op, inputs, outputs, **attributes))
+        # Of nodes without names some versions of onnxruntime make several of one name.
+        node = self._onnx.helper.make_node(op, inputs, outputs, name=outputs[0], **attributes)
+        self._nodes.append(node)
 
     def _store(self, name: str, array: np.ndarray) -> str:
         self._weights[name] = self._onnx.numpy_helper.from_array(array, name)
