@@ -7,6 +7,7 @@ from gatedrnn.lobes.encoders import CRDNN, ESPnetVGG, LengthsToRecurrence
 from gatedrnn.lobes.features import LogMel
 from gatedrnn.lobes.language_model import RNNLM
 from gatedrnn.lobes.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.lobes.text_model import TextModel
 from gatedrnn.lobes.transducer_model import TransducerModel
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "FrameStacking",
     "LengthsToRecurrence",
     "LogMel",
+    "TextModel",
     "TransducerModel",
 ]
