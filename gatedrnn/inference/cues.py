@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,9 +105,12 @@ def cues(transcript: Transcript, options: CueOptions | None = None) -> list[Cue]
             start, end = words[0].start, max(word.end for word in words)
             found.append(Cue(start, end, _lines(words, options), segment.speaker))
     found.sort(key=lambda cue: (cue.start, cue.end))
+    # Of a part of a recording it is not known how much follows.
+    limits = [cue.start for cue in found[1:]]
+    limits.append(transcript.duration if transcript.recording is None else math.inf)
     return [
-        _lengthened(cue, options.min_seconds, after.start if after else transcript.duration)
-        for cue, after in zip(found, [*found[1:], None], strict=True)
+        _lengthened(cue, options.min_seconds, limit)
+        for cue, limit in zip(found, limits, strict=False)
     ]
 
 
