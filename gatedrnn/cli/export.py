@@ -38,9 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here, so that other subcommands do not wait for what training needs.
     from gatedrnn.inference.export import export
 
-    config = export(
-        arguments.results, arguments.bundle, overwrite=arguments.overwrite, onnx=arguments.onnx
-    )
+    try:
+        config = export(
+            arguments.results, arguments.bundle, overwrite=arguments.overwrite, onnx=arguments.onnx
+        )
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")

@@ -13,11 +13,16 @@ from speechbrain.processing.features import InputNormalization
 from gatedrnn.inference.bundle import write_bundle
 from gatedrnn.inference.card import model_card
 from gatedrnn.inference.config import BundleConfig
+from gatedrnn.inference.onnx import export_encoder, export_step
+from gatedrnn.inference.onnx.graph import need
 from gatedrnn.inference.stock import HYPERPARAMS
 from gatedrnn.lobes.specification import RecogniserSpec
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.describe import FILE as DESCRIPTION
+
+#: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
+ENCODER, STEP = "encoder.onnx", "step.onnx"
 
 #: What the best checkpoint is the best by, as in the training's own test.
 CRITERION = "WER"
@@ -55,7 +60,12 @@ def export(
         If there is something in the bundle's folder that may not be replaced.
     ValueError
         If the training's model is not described by plain data.
+    ImportError
+        If ONNX is wanted and not installed; then nothing is written.
     """
+    if onnx:
+        need("onnx")
+        need("onnxruntime")
     results = Path(results)
     description = _read(results / DESCRIPTION, results)
     if "problem" in description:
@@ -84,7 +94,13 @@ def export(
     }
     if spec.head != "ctc":
         del more["hyperparams.yaml"]
-    return write_bundle(bundle, config, tokens, model, statistics, more, overwrite)
+    written = write_bundle(bundle, config, tokens, model, statistics, more, overwrite)
+    if onnx:
+        acoustic = getattr(model, "acoustic", model).eval()
+        export_encoder(acoustic, Path(bundle) / ENCODER, spec.features.get("n_mels"))
+        if not acoustic.encoder.bidirectional:
+            export_step(acoustic, Path(bundle) / STEP)
+    return written
 
 
 def _parameters(model: torch.nn.Module) -> int:

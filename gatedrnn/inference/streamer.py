@@ -17,6 +17,11 @@ from gatedrnn.inference.stream_parts import StreamingFeatures, streaming_subsamp
 from gatedrnn.nnet import RecurrentStack, StreamingStack
 
 
+#: So many frames are worked off faster in one go, layer by layer, as each layer's weights are then
+#: read from memory once.
+_MANY = 3
+
+
 @dataclass(frozen=True)
 class Timing:
     """How fast a stream was worked off.
@@ -204,7 +209,7 @@ class Streamer:
 
 
 class _Stack:
-    """A stack that carries its state: compiled frame by frame where it can be, else in chunks."""
+    """A stack that carries its state: single frames in one compiled call, where there is one."""
 
     def __init__(self, encoder: torch.nn.Module) -> None:
         self._stream: StreamingStack | None = None
@@ -224,7 +229,13 @@ class _Stack:
             self._stream.reset()
 
     def advance(self, frames: torch.Tensor) -> torch.Tensor:
-        if self._stream is not None:
+        few = len(frames) < _MANY or isinstance(self._encoder, QuantizedStack)
+        if self._stream is not None and few:
             return torch.cat([self._stream(frame.unsqueeze(0)) for frame in frames])
-        output, self._state = self._encoder(frames.unsqueeze(0), self._state)
+        state = self._state if self._stream is None else self._stream.hidden
+        output, state = self._encoder(frames.unsqueeze(0), state)
+        if self._stream is None:
+            self._state = state
+        else:
+            self._stream.reset(state)
         return output[0]

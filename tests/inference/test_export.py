@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -56,6 +57,18 @@ def test_what_the_bundle_says(trained, tmp_path):
     assert (tmp_path / "bundle" / "hyperparams.yaml").is_file()
     main(["export", str(trained["attention"]), str(tmp_path / "other")])
     assert not (tmp_path / "other" / "hyperparams.yaml").exists()
+
+
+def test_onnx(trained, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    arguments = ["export", str(trained["ctc"]), str(tmp_path / "bundle"), "--onnx"]
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert "gatedrnn[onnx]" in failed(capsys, *arguments[1:])
+    assert not (tmp_path / "bundle").exists()
+    monkeypatch.undo()
+    assert main(arguments) == 0
+    assert {"encoder.onnx", "step.onnx"} < {p.name for p in (tmp_path / "bundle").iterdir()}
+    assert read_bundle(tmp_path / "bundle")
 
 
 def failed(capsys, *arguments) -> str:
