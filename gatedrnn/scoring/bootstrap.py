@@ -126,6 +126,8 @@ def rate_interval(
 
     Over utterances it says how the rate would vary over other utterances of the same speakers;
     over speakers how it would vary over other speakers, which is what one usually wants to know.
+    Speakers differ, so that the first is often much too narrow for the second. With fewer than
+    some eight speakers that one is too narrow as well.
 
     Arguments
     ---------

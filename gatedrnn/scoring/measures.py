@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from gatedrnn.scoring.alignment import Step, align, find_rule
+from gatedrnn.scoring.alignment import Rule, Step, align, find_rule
 from gatedrnn.scoring.bootstrap import Interval, rate_interval
 from gatedrnn.scoring.confusions import Confusions, confusions
 from gatedrnn.scoring.counts import Counts, count, total
@@ -183,15 +183,14 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
         ]
         return Measure(total(each), each, intervals[0], intervals[1] if speakers else None)
 
-    def aligned(units: Callable) -> tuple[list[Step], ...]:
-        return tuple(align(units(a), units(b), rule) for a, b in zip(said, heard, strict=True))
-
     joint = " " if options.count_spaces else ""
-    alignments = aligned(tuple)
+    alignments = _aligned(said, heard, rule)
+    bare = [[without_fillers(words) for words in side] for side in (said, heard)]
+    letters = [[tuple(joint.join(words)) for words in side] for side in (said, heard)]
     measures = {
         WER: measure(alignments),
-        NO_FILLERS: measure(aligned(without_fillers)),
-        CER: measure(aligned(lambda words: tuple(joint.join(words)))),
+        NO_FILLERS: measure(alignments if bare == [said, heard] else _aligned(*bare, rule)),
+        CER: measure(_aligned(*letters, rule)),
     }
     each = measures[WER].each
     return Score(
@@ -204,15 +203,25 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
         confusions(alignments, options.most),
         overlap([p.reference for p in pairing.pairs]),
         sum(Levenshtein.distance(a, b) for a, b in zip(said, heard, strict=True)),
-        measures[WER].counts.errors - _errors(said, heard, rule),
+        _case_only(said, heard, measures[WER].counts.errors, rule),
     )
 
 
-def _errors(said: Sequence[Sequence[str]], heard: Sequence[Sequence[str]], rule: object) -> int:
-    """Errors of words where case is ignored."""
-    return sum(
-        count(align(_lower(a), _lower(b), rule)).errors for a, b in zip(said, heard, strict=True)
-    )
+#: Words of each utterance.
+_Texts = Sequence[tuple[str, ...]]
+
+
+def _aligned(said: _Texts, heard: _Texts, rule: Rule) -> tuple[list[Step], ...]:
+    return tuple(align(a, b, rule) for a, b in zip(said, heard, strict=True))
+
+
+def _case_only(said: _Texts, heard: _Texts, errors: int, rule: Rule) -> int:
+    """Errors of words that would go away if case were ignored."""
+    words = {word for side in (said, heard) for text in side for word in text}
+    if len({word.lower() for word in words}) == len(words):
+        return 0
+    lower = ([_lower(text) for text in side] for side in (said, heard))
+    return max(0, errors - total(count(steps) for steps in _aligned(*lower, rule)).errors)
 
 
 def _lower(words: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gatedrnn.decoding.hypotheses import Word
 from gatedrnn.scoring.timed_files import channel_of
 from gatedrnn.scoring.transcript import Transcript, Transcripts
@@ -205,11 +207,14 @@ def cut(reference: Transcripts, hypothesis: Transcripts) -> tuple[dict[str, Tran
 
 def _deal(segments: Sequence[Transcript], words: Iterable[Word]) -> list[list[Word]]:
     """The words of each segment."""
+    # sclite has the ends in single precision and durations in double, which decides where the
+    # middle of a word is the end of a segment.
+    ends = [float(np.float32(segment.end)) for segment in segments]
     dealt: list[list[Word]] = [[] for _ in segments]
     current = 0
     for word in words:
-        middle = word.start + (word.end - word.start) / 2
-        while current < len(segments) - 1 and middle >= segments[current].end:
+        middle = word.start + round(word.end - word.start, 6) / 2
+        while current < len(segments) - 1 and middle >= ends[current]:
             current += 1
         dealt[current].append(word)
     return dealt

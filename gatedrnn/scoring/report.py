@@ -239,16 +239,20 @@ def of_comparison(comparison: Comparison, names: Sequence[str]) -> list[Section]
     if pairs is not None:
         found.append(
             f"matched pairs (NIST's MAPSSWE): {pairs.segments} segments, "
-            f"z = {pairs.z:.2f}, p = {pairs.p:.4f}"
+            f"z = {pairs.z:.2f}, {_p(pairs.p)}"
         )
     if signs is not None:
         found.append(
             f"sign test: second better for {signs.better} speakers, worse for {signs.worse}, "
-            f"equal for {signs.equal}, p = {signs.p:.4f}"
+            f"equal for {signs.equal}, {_p(signs.p)}"
         )
     if found:
         lines.append("\n".join(f"- {line}" for line in found))
     return [("Comparison", lines)]
+
+
+def _p(p: float) -> str:
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
 
 
 def _drawn(drawn: Drawn) -> str:

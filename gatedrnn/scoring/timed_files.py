@@ -81,7 +81,7 @@ def read_stm(path: str | Path) -> Transcripts:
     >>> path = getfixture("tmp_path") / "a.stm"
     >>> _ = path.write_text("m1 1 ann 0.5 1.25 <o,f0,female> GO ON\\n")
     >>> [(t.id, t.speaker, t.text) for t in read_stm(path).items]
-    [('m1-1-ann-0.5-1.25', 'ann', 'GO ON')]
+    [('m1-1-ann-0.500-1.250', 'ann', 'GO ON')]
     """
     found = []
     for number, line in lines_of(path):
@@ -100,7 +100,8 @@ def read_stm(path: str | Path) -> Transcripts:
             raise ValueError(f"{path}, line {number}: the segment ends before it starts")
         ignored = IGNORED in text.upper()
         words = () if ignored else scored_words(path, number, text)
-        name = "-".join((recording, channel, speaker, *times))
+        # Times in one way of writing, so that hypotheses in stm have the same names.
+        name = f"{recording}-{channel}-{speaker}-{start:.3f}-{end:.3f}"
         found.append(
             Transcript(name, words, speaker, recording, channel, start, end, ignored=ignored)
         )
