@@ -100,6 +100,16 @@ def locate(item: Item) -> Stretch:
     ...
     gatedrnn.dataio.audio.AudioError: audio-unreadable: ...: Format not recognised.
     """
+    stretch = _located(item)
+    if item.stop is not None and item.stop - stretch.offset - stretch.seconds > TOLERANCE:
+        logger.warning(
+            "%s: %s is stated to end at %.3f s, but the recording ends at %.3f s",
+            item.path, item.name, item.stop, stretch.offset + stretch.seconds,
+        )  # fmt: skip
+    return stretch
+
+
+def _located(item: Item) -> Stretch:
     header = inspect(item.path)
     if not RATES[0] <= header.rate <= RATES[1]:
         raise AudioError("audio-unreadable", f"{item.path}: {header.rate} samples per second")
@@ -122,9 +132,16 @@ def _span(item: Item, header: AudioFile) -> tuple[int, int]:
         first, last = round((item.start or 0.0) * header.rate), header.declared
         if item.stop is not None:
             last, allowed = round(item.stop * header.rate), TOLERANCE * header.rate
-    if first < 0 or last <= first:
+    open_ended = item.samples is None and item.stop is None
+    if first < 0 or (last <= first and not open_ended):
         raise AudioError(
             "no-duration", f"{item.path}: {item.name} ends before it starts, or starts before 0"
+        )
+    beyond = last - header.frames
+    if header.truncated and beyond > allowed:
+        raise AudioError(
+            "audio-truncated",
+            f"{item.path}: {header.frames} of {header.declared} samples are there",
         )
     if first >= header.frames:
         raise AudioError(
@@ -132,23 +149,12 @@ def _span(item: Item, header: AudioFile) -> tuple[int, int]:
             f"{item.path}: {item.name} starts at {first / header.rate:.3f} s of "
             f"{header.seconds:.3f} s",
         )
-    beyond = last - header.frames
-    if beyond > allowed:
-        if header.truncated:
-            raise AudioError(
-                "audio-truncated",
-                f"{item.path}: {header.frames} of {header.declared} samples are there",
-            )
-        if item.samples is not None:
-            raise AudioError(
-                "past-the-end",
-                f"{item.path}: samples {first} to {last} wanted for {item.name}, but the file has "
-                f"{header.frames}; prepare again, it has changed",
-            )
-        logger.warning(
-            "%s: %s is stated to end at %.3f s of %.3f s", item.path, item.name,
-            last / header.rate, header.seconds,
-        )  # fmt: skip
+    if item.samples is not None and beyond > 0:
+        raise AudioError(
+            "past-the-end",
+            f"{item.path}: samples {first} to {last} wanted for {item.name}, but the file has "
+            f"{header.frames}; prepare again, it has changed",
+        )
     return first, min(last, header.frames)
 
 
@@ -208,7 +214,7 @@ def stream_blocks(item: Item, rate: int, seconds: float = BLOCK) -> Iterator[tor
     """
     if seconds <= 0:
         raise ValueError(f"blocks of {seconds} s: must be more than 0")
-    stretch = locate(item)
+    stretch = _located(item)
     resampler = BlockResampler(stretch.rate, rate)
     left = stretch.last - stretch.first
     size = min(round(seconds * stretch.rate), MAX_SAMPLES // stretch.channels)
