@@ -33,6 +33,9 @@ class StockLSTM(LSTM):
         Whether a second stack reads from the end.
     dropout : float
         Between layers.
+    init_range : float or None
+        Not used, so that it may stay where a recurrence of ours stood: SpeechBrain's starting
+        values are its own.
 
     Example
     -------
@@ -48,6 +51,7 @@ class StockLSTM(LSTM):
         num_layers: int,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        init_range: float | None = None,
     ) -> None:
         super().__init__(
             hidden_size,
