@@ -263,11 +263,7 @@ class RecogniserBrain(GuardedBrain):
         FileNotFoundError
             If nothing has been trained.
         """
-        if not self.checkpointer.find_checkpoints(min_key=self.criterion):
-            raise FileNotFoundError(
-                f"there is no checkpoint with a validation {self.criterion} in "
-                f"{self.checkpointer.checkpoints_dir}: train first (without --test_only)"
-            )
+        self.find_best()
         self.evaluate(loader, min_key=self.criterion)
         loss, results = self.gathered()
         errors = {how: _errors(results, how) for how in ("greedy", "beam")}

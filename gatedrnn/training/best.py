@@ -82,6 +82,20 @@ class BestCheckpoints:
             max_num_checkpoints=max(1, getattr(self.hparams, "average_checkpoints", 1)),
         )
 
+    def find_best(self) -> None:
+        """Makes sure that there is something to test.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing has been trained.
+        """
+        if not self.checkpointer.find_checkpoints(min_key=self.criterion):
+            raise FileNotFoundError(
+                f"there is no checkpoint with a validation {self.criterion} in "
+                f"{self.checkpointer.checkpoints_dir}: train first (without --test_only)"
+            )
+
     def average_best(self, valid_loader: Any, name: str = "model") -> None:
         """Averages the best checkpoints, and keeps the result beside them with its own figures.
 

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 BASE = "base"
 #: Key that names a file of the folder ``setups`` beside that other file, to be put on top.
 SETUP = "setup"
+#: Its value where there is nothing to be put on top.
+NO_SETUP = ("none", None)
 
 
 def run_recipe(
@@ -66,7 +68,8 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
 
     A file with the key ``base`` holds what differs from the file that it names. The key ``setup``
     (in it, or on the command line) names a file in the folder ``setups`` beside that one, whose
-    keys come on top, and those of the command line come on top of all.
+    keys come on top, and those of the command line come on top of all. A set-up can have a ``base``
+    among the set-ups.
 
     Arguments
     ---------
@@ -92,7 +95,7 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
     Example
     -------
     >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "all.yaml").write_text("layers: 1\\nwidth: 8\\nsetup: null\\n")
+    >>> _ = (folder / "all.yaml").write_text("layers: 1\\nwidth: 8\\nsetup: none\\n")
     >>> _ = (folder / "mine.yaml").write_text("base: all.yaml\\nwidth: 16\\n")
     >>> (folder / "setups").mkdir()
     >>> _ = (folder / "setups" / "deep.yaml").write_text("layers: 10\\n")
@@ -102,24 +105,31 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
     """
     top = _read(Path(path))
     given = YAML().load(overrides) or {} if overrides else {}
-    if BASE not in top and not given.get(SETUP):
+    if BASE not in top and given.get(SETUP) in NO_SETUP:
         return path, overrides
     bottom, changes = Path(path), {}
     if BASE in top:
         bottom = bottom.parent / top.pop(BASE)
         changes = dict(top)
     name = given.get(SETUP, changes.get(SETUP))
-    if name:
-        changes |= _read(_setup(bottom.parent / "setups", str(name)))
+    if name not in NO_SETUP:
+        changes |= _setup(bottom.parent / "setups", str(name))
     return str(bottom), {**changes, **given}
 
 
-def _setup(folder: Path, name: str) -> Path:
+def _setup(folder: Path, name: str) -> dict[str, Any]:
+    """The keys of a set-up, on top of those of its base."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
         raise FileNotFoundError(f"{path}: there is no such set-up; there are: {known}")
-    return path
+    keys = dict(_read(path))
+    base = keys.pop(BASE, None)
+    if base is None:
+        return keys
+    if Path(base).stem == name:
+        raise ValueError(f"{path} is its own {BASE}")
+    return _setup(folder, Path(base).stem) | keys
 
 
 def _read(path: Path) -> Mapping[str, Any]:

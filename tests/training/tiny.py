@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from gatedrnn.training import (
     heads,
     run,
 )
-from gatedrnn.training.asr import RecogniserBrain
+from gatedrnn.training.brain import GuardedBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 
 #: Of the decoder or the prediction network.
@@ -126,10 +127,10 @@ class Fatal(SafeCheckpointer):
         return os.environ.get("KILL_IN_SAVE") == f"{Fatal.saves}.{name}"
 
 
-class Watched(RecogniserBrain):
-    """Notes losses, and does on demand what must not happen."""
+class Watched:
+    """Notes losses of a Brain, and does on demand what must not happen."""
 
-    instance: RecogniserBrain
+    instance: GuardedBrain
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -149,7 +150,7 @@ class Watched(RecogniserBrain):
         objective = super().compute_objectives(predictions, batch, stage)
         bad = os.environ.get("NAN_AT", "").split(",")  # epoch.step.rank
         if stage.name == "TRAIN" and f"{self.epoch}.{self.step}.{self.ranks[0]}" in bad:
-            return type(objective)(objective.total * float("nan"), objective.weight)
+            return replace(objective, total=objective.total * float("nan"))
         return objective
 
 
@@ -200,6 +201,7 @@ class Outcome:
 def launch(
     folder: Path,
     *,
+    task: Callable[..., dict[str, Any]] = train,
     world: int = 1,
     environment: dict[str, str] | None = None,
     run_opts: dict[str, Any] | None = None,
@@ -216,7 +218,8 @@ def launch(
         if world > 1:
             variables |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world}
             variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        arguments = (folder, rank, {k: str(v) for k, v in variables.items()}, run_opts, changes)
+        variables = {k: str(v) for k, v in variables.items()}
+        arguments = (task, folder, rank, variables, run_opts, changes)
         workers.append(PROCESSES.Process(target=_work, args=arguments))
         workers[-1].start()
     outcomes = []
@@ -234,6 +237,7 @@ def launch(
 
 
 def _work(
+    task: Callable[..., dict[str, Any]],
     folder: Path,
     rank: int,
     variables: dict[str, str],
@@ -248,7 +252,7 @@ def _work(
     TrainingLog._draw = lambda self: None  # takes longer than all the rest
     run_opts = {"distributed_backend": "gloo"} | (run_opts or {})
     ddp_init_group(run_opts)
-    figures = train(folder, run_opts, **changes)
+    figures = task(folder, run_opts, **changes)
     brain = Watched.instance
     weights = brain.checkpointer.recoverables["model"].state_dict()
     torch.save((weights, brain.losses, brain.batch_ids, figures), folder / f"left-{rank}.pt")

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Trains and tests a language model of any recurrence on any text.
+
+To run it: ``python train.py hparams/ptb.yaml --data_folder=PTB --device=cpu``; every top-level key
+of ``hparams/text.yaml`` can be given on the command line, e.g. ``--network=ran --num_layers=3``, or
+many at once by a set-up: ``--setup=ran_medium``. The same command goes on with an interrupted
+training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gatedrnn.dataio.report import Report
+from gatedrnn.dataio.text import Corpus, read_corpus
+from gatedrnn.training.lm_run import train_lm
+
+
+def read(hparams: Mapping[str, Any], report: Report) -> Corpus:
+    """Reads the texts.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``corpus``, ``data_folder`` and ``corpus_options``.
+    report : Report
+        Takes the faults.
+
+    Returns
+    -------
+    Corpus
+    """
+    options = hparams.get("corpus_options") or {}
+    return read_corpus(hparams["corpus"], hparams["data_folder"], report, **options)
+
+
+if __name__ == "__main__":
+    train_lm(sys.argv[1:], read)
