@@ -36,13 +36,13 @@ from gatedrnn.training.summary import read_n_best, table, transcripts
 HERE = Path(os.path.relpath(Path(__file__).parent))
 #: The microphone that is trained on, and the close one that is tested beside it.
 DISTANT, CLOSE = "Array1-01", "Mix-Headset"
-NEXT = """Next, with recordings of your own, or with the real AMI corpus (see recipes/README.md):
+NEXT = """Next (after . .venv/bin/activate), with recordings of your own, or with the real AMI:
   python recipes/Manifest/ASR/train.py recipes/Manifest/ASR/hparams/ctc.yaml \\
       --train_manifest=train.csv --dev_manifest=dev.csv --test_manifest=test.csv
   python recipes/AMI/ami_prepare.py --annotations ami_public_manual_1.6.2.zip --audio amicorpus \\
       --out prepared && python recipes/AMI/ASR/train.py recipes/AMI/ASR/hparams/ctc.yaml \\
       --prepared_folder=prepared
-  {test}"""
+  gatedrnn export {folder} bundle && gatedrnn transcribe bundle a.wav"""
 
 
 class Steps:
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.train_minutes, args.dev_minutes, args.eval_minutes, seed=args.meetings_seed
     )
     picture = _draw(folder, options)
-    _report(folder, steps, picture, shlex.join(["python", *train, "--test_only"]))
+    _report(folder, steps, picture)
     return 0
 
 
@@ -209,7 +209,7 @@ def _draw(folder: Path, options: CorpusOptions) -> Path:
     return path
 
 
-def _report(folder: Path, steps: Steps, picture: Path, test: str) -> None:
+def _report(folder: Path, steps: Steps, picture: Path) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     summary = "\n".join(
         [
@@ -228,7 +228,7 @@ def _report(folder: Path, steps: Steps, picture: Path, test: str) -> None:
     print(f"\n=== Results\n{summary}\n\nIn {folder}:")
     print(f"  {picture.name} (the array's signal and its transcript), learning_curve.png,")
     print("  summary.txt, wer_eval.txt (all alignments), nbest_eval.jsonl (with word times)\n")
-    print(NEXT.format(test=test))
+    print(NEXT.format(folder=folder))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,11 @@ def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd):
     for figures in results["sets"].values():
         assert f"{figures['WER']:.2f}" in summary
     assert "  said   " in summary and "CPU seconds" in summary
-    for command in ("recipes/Manifest/ASR/train.py", "recipes/AMI/ami_prepare.py", "--test_only"):
+    for command in (
+        "recipes/Manifest/ASR/train.py",
+        "recipes/AMI/ami_prepare.py",
+        f"gatedrnn export {folder}",
+    ):
         assert command in printed.split("Next", 1)[1]
 
 
