@@ -24,7 +24,7 @@ from gatedrnn.inference import (
     find_items,
     transcribe,
 )
-from gatedrnn.inference.writers import Output
+from gatedrnn.inference.writers import WRITERS, Output
 from gatedrnn.scoring import report
 from gatedrnn.scoring import transcript as scored
 from gatedrnn.scoring.formats import read
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         found = _with_progress(transcribe(recogniser, items, _options(arguments)), items)
     failures, transcripts, start = 0, [], time.perf_counter()
-    formats = list(FORMATS) if "all" in (arguments.format or ()) else arguments.format or ["txt"]
+    formats = _formats(arguments, recogniser)
     output = Output(arguments.output, formats) if arguments.output else None
     with output or nullcontext():
         for one in found:
@@ -71,7 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             transcripts.append(one)
             if output is not None:
-                output.add(one)
+                try:
+                    output.add(one)
+                except ValueError as error:
+                    # A format that cannot hold this one; those of the others are written.
+                    failures += 1
+                    _say(f"gatedrnn transcribe: {error}")
             else:
                 tqdm.write(f"{one.name}\t{one.text}", file=sys.stdout)
     _summary(transcripts, failures, time.perf_counter() - start)
@@ -91,6 +96,21 @@ def _options(arguments: argparse.Namespace) -> TranscriptionOptions:
     return TranscriptionOptions(
         arguments.beam_size, arguments.batch_seconds, segmentation=segmentation
     )
+
+
+def _formats(arguments: argparse.Namespace, recogniser: Recogniser) -> list[str]:
+    wanted = arguments.format or ["txt"]
+    if getattr(recogniser.model, "ctc_weight", 1.0):
+        return list(FORMATS) if "all" in wanted else wanted
+    if "all" in wanted:
+        return [name for name in FORMATS if not WRITERS[name].needs_times]
+    for name in wanted:
+        if WRITERS[name].needs_times:
+            raise ValueError(
+                f"--format {name} needs the times of words, and {arguments.bundle} gives none: it "
+                "was trained with ctc_weight 0"
+            )
+    return wanted
 
 
 def _check_device(name: str) -> None:

@@ -16,7 +16,6 @@ from gatedrnn.inference.recogniser import Reading, Recogniser
 from gatedrnn.inference.stream_parts import StreamingFeatures, streaming_subsampling
 from gatedrnn.nnet import RecurrentStack, StreamingStack
 
-
 #: So many frames are worked off faster in one go, layer by layer: each layer's weights are then
 #: packed and read once, which costs as much as some six frames one by one.
 _MANY = 8

@@ -138,6 +138,18 @@ def test_bad_bundle_and_input(bundle, audio, tmp_path, capsys):
     assert "nothing.wav: no such file" in capsys.readouterr().err
 
 
+def test_models_without_word_times(audio, tmp_path, capsys):
+    options = {"hidden_size": 8, "embedding_size": 4, "joint_size": 8, "ctc_weight": 0.0}
+    made = models.bundle(models.spec(head="transducer", head_options=options))
+    made.model.output.weight.mul_(30.0)
+    folder = tmp_path / "untimed"
+    write_bundle(folder, made.config, made.tokens, made.model, made.frontend.statistics)
+    run(folder, audio, "--output", tmp_path / "out", "--format", "ctm", status=2)
+    assert "trained with ctc_weight 0" in capsys.readouterr().err
+    run(folder, audio, "--output", tmp_path / "out", "--format", "all")
+    assert "-->" in (tmp_path / "out" / "a.srt").read_text()
+
+
 # ---- any audio ------------------------------------------------------------------------------
 
 
