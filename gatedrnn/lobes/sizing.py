@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -58,6 +59,7 @@ def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
     (246, 498396)
     """
 
+    @functools.cache
     def count(size: int) -> int:
         with torch.device("meta"):
             return parameters(make(size))
