@@ -109,8 +109,9 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
         return path, overrides
     bottom, changes = Path(path), {}
     if BASE in top:
-        bottom = bottom.parent / top.pop(BASE)
         changes = dict(top)
+        bottom = bottom.parent / changes.pop(BASE)
+        _read(bottom)
     name = given.get(SETUP, changes.get(SETUP))
     if name not in NO_SETUP:
         changes |= _setup(bottom.parent / "setups", str(name))
