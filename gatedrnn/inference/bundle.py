@@ -7,11 +7,6 @@ what it spells with; ``README.md`` (a model card) and ``hyperparams.yaml`` (for 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,14 +18,17 @@ from torch import nn
 
 from gatedrnn import __version__
 from gatedrnn.inference import weights as safe
-from gatedrnn.inference.config import (
+from gatedrnn.inference.config import BundleConfig, read_config
+from gatedrnn.inference.folder import (
     CONFIG,
     FILES,
     TOKENS,
     WEIGHTS,
-    BundleConfig,
-    FileEntry,
-    read_config,
+    check_files,
+    check_present,
+    entry_of,
+    replacing,
+    write_config,
 )
 from gatedrnn.inference.frontend import Frontend
 from gatedrnn.training import tokens as tokenization
@@ -82,12 +80,9 @@ def read_bundle(folder: str | Path) -> Bundle:
     """
     folder = Path(folder)
     config = read_config(folder)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name}: this file of the bundle is missing")
+    check_present(folder)
     shapes = safe.read_shapes(folder / WEIGHTS)
-    for name in FILES:
-        _check_file(folder / name, config.files[name])
+    check_files(folder, config.files)
     tokens = _read_tokens(folder / TOKENS, config.model.vocabulary)
     path = folder / WEIGHTS
     try:
@@ -161,11 +156,7 @@ def write_bundle(
     >>> read_bundle(folder).tokens.names
     ['<blank>', ' ', 'G', 'N', 'O']
     """
-    folder = Path(folder)
-    _may_write(folder, overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replacing(folder, overwrite) as draft:
         weights = {safe.MODEL + n: v.detach().cpu() for n, v in model.state_dict().items()}
         if statistics is not None:
             weights |= dict(zip((safe.MEAN, safe.STD), statistics, strict=True))
@@ -175,37 +166,10 @@ def write_bundle(
         config = replace(
             config,
             made_by=f"gatedrnn {__version__}",
-            files={name: _entry(draft / name) for name in FILES},
+            files={name: entry_of(draft / name) for name in FILES},
         )
-        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        for name, content in {**(more or {}), CONFIG: text}.items():
-            (draft / name).write_text(content, encoding="utf-8")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(draft, 0o777 & ~umask)
-        for path in draft.iterdir():
-            os.chmod(path, 0o666 & ~umask)
-        if folder.exists():
-            # Out of the way first: a folder that holds files cannot be replaced in one step.
-            old = draft.with_name(f"{draft.name}.old")
-            os.replace(folder, old)
-            os.replace(draft, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(draft, folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+        write_config(draft, config.to_dict(), more)
     return config
-
-
-def _may_write(folder: Path, overwrite: bool) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / CONFIG).is_file():
-        raise FileExistsError(f"{folder} holds something else than a bundle: name another folder")
-    if not overwrite:
-        raise FileExistsError(f"{folder} is there already: --overwrite replaces it")
 
 
 def _read_tokens(path: Path, vocabulary: int) -> Any:
@@ -218,19 +182,3 @@ def _read_tokens(path: Path, vocabulary: int) -> Any:
             f"{path} has {len(tokens)} tokens, and the model of {CONFIG} scores {vocabulary}"
         )
     return tokens
-
-
-def _entry(path: Path) -> FileEntry:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return FileEntry(path.stat().st_size, digest.hexdigest())
-
-
-def _check_file(path: Path, entry: FileEntry) -> None:
-    size = path.stat().st_size
-    if size != entry.bytes:
-        raise ValueError(f"{path} has {size} bytes, and {entry.bytes} by {CONFIG}")
-    if _entry(path).sha256 != entry.sha256:
-        raise ValueError(f"{path} is not the file that {CONFIG} lists: its checksum differs")
