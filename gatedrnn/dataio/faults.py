@@ -90,5 +90,17 @@ _LINES = (
     Fault("line-long", "noted", "lines of more than 100,000 characters: kept whole"),
 )
 
+_CAPTIONS = (
+    Fault("image-missing", "skipped", "there is no such image"),
+    Fault("image-unreadable", "skipped", "the file is no image"),
+    Fault("image-truncated", "skipped", "the image begins well, but is cut off or broken"),
+    Fault("features-missing", "skipped", "there is no such file of features"),
+    Fault("features-unreadable", "skipped", "the features are not there or are no numbers"),
+    Fault("caption-empty", "mended", "captions without a word were left out"),
+    Fault("references-missing", "skipped", "there is no caption, or none with a word"),
+    Fault("split-missing", "skipped", "belongs to no split"),
+    Fault("split-unknown", "skipped", "belongs to a split of another name"),
+)
+
 #: Kind -> fault.
-FAULTS = {fault.kind: fault for fault in (*_AUDIO, *_TEXT, *_NXT, *_LINES)}
+FAULTS = {fault.kind: fault for fault in (*_AUDIO, *_TEXT, *_NXT, *_LINES, *_CAPTIONS)}

@@ -9,13 +9,13 @@ from operator import add
 
 import numpy as np
 
+from gatedrnn.dataio.captions.tokeniser import tokenize
 from gatedrnn.scoring.bootstrap import Interval, bounds, draw
 from gatedrnn.scoring.captions import java
 from gatedrnn.scoring.captions.bleu import ORDERS, Matches, Words, count
 from gatedrnn.scoring.captions.cider import Cider, Frequencies
 from gatedrnn.scoring.captions.files import Captions
 from gatedrnn.scoring.captions.rouge import rouge_l
-from gatedrnn.scoring.captions.tokeniser import tokenize
 
 BLEU = tuple(f"BLEU-{order}" for order in range(1, ORDERS + 1))
 ROUGE, CIDER_D, CIDER = "ROUGE-L", "CIDEr-D", "CIDEr plain"

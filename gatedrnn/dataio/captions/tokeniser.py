@@ -18,7 +18,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
-from gatedrnn.scoring.captions.tokens import (
+from gatedrnn.dataio.captions.tokens import (
     ABBREVIATIONS,
     BEFORE_NUMBERS,
     CLOSED_UP,
