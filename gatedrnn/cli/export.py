@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # Imported here, so that other subcommands do not wait for what training needs.
     from gatedrnn.inference.export import export
+    from gatedrnn.inference.language_model import LanguageModelConfig
 
     try:
         config = export(
@@ -46,6 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(str(error)) from error
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
+    if isinstance(config, LanguageModelConfig):
+        print(f"{Path(arguments.bundle)}: {spec.vocabulary} tokens, {size:,} bytes")
+        for name, figures in (config.training.get("sets") or {}).items():
+            print(f"  {name}: perplexity {figures['perplexity']:.2f} in the training's own test")
+        print(f"  gatedrnn perplexity {arguments.bundle} FILE...")
+        return 0
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
     for name, figures in (config.training.get("sets") or {}).items():
         print(f"  {name}: WER {figures['WER']:.2f} % in the training's own test")

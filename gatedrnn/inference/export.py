@@ -13,6 +13,8 @@ from speechbrain.processing.features import InputNormalization
 from gatedrnn.inference.bundle import write_bundle
 from gatedrnn.inference.card import model_card
 from gatedrnn.inference.config import BundleConfig
+from gatedrnn.inference.language_export import export_language_model
+from gatedrnn.inference.language_model import LanguageModelConfig
 from gatedrnn.inference.onnx import export_encoder, export_step
 from gatedrnn.inference.onnx.graph import need
 from gatedrnn.inference.stock import HYPERPARAMS
@@ -20,6 +22,7 @@ from gatedrnn.lobes.specification import RecogniserSpec
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.describe import FILE as DESCRIPTION
+from gatedrnn.training.describe import TEXT
 
 #: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
 ENCODER, STEP = "encoder.onnx", "step.onnx"
@@ -30,11 +33,12 @@ CRITERION = "WER"
 
 def export(
     results: str | Path, bundle: str | Path, overwrite: bool = False, onnx: bool = False
-) -> BundleConfig:
+) -> BundleConfig | LanguageModelConfig:
     """Makes a bundle of what a training has left in its output folder.
 
     It takes the checkpoint with which the training's own test was done: that of the lowest
-    validation error rate, the average of several if that is better.
+    validation error rate, or perplexity of a language model; the average of several if that is
+    better.
 
     Arguments
     ---------
@@ -50,7 +54,7 @@ def export(
 
     Returns
     -------
-    BundleConfig
+    BundleConfig or LanguageModelConfig
 
     Raises
     ------
@@ -59,7 +63,8 @@ def export(
     FileExistsError
         If there is something in the bundle's folder that may not be replaced.
     ValueError
-        If the training's model is not described by plain data.
+        If the training's model is not described by plain data, or ONNX is wanted of a language
+        model.
     ImportError
         If ONNX is wanted and not installed; then nothing is written.
     """
@@ -68,6 +73,10 @@ def export(
         need("onnxruntime")
     results = Path(results)
     description = _read(results / DESCRIPTION, results)
+    if description.get("kind") == TEXT:
+        if onnx:
+            raise ValueError(f"{results}: --onnx is for recognisers, and this is a language model")
+        return export_language_model(results, description, bundle, overwrite)
     if "problem" in description:
         raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
     beam_size = description.pop("beam_size", 1)

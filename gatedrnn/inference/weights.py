@@ -54,12 +54,13 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(8)
-        if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-            raise ValueError(
-                f"{path} is a pickle, which could run code when read, and no safetensors file"
-            )
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
         if 8 + length > size or length > LARGEST_HEADER:
+            # The length of an honest header can begin with the same bytes as a pickle.
+            if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+                raise ValueError(
+                    f"{path} is a pickle, which could run code when read, and no safetensors file"
+                )
             raise ValueError(
                 f"{path} is no safetensors file: its header claims {length} bytes, the file has "
                 f"{size}"

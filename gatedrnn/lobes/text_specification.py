@@ -27,6 +27,8 @@ class TextModelSpec(PlainSpec):
     carry_state : bool
         Whether it was trained on running text, the state going on from line to line; otherwise on
         lines by themselves.
+    line_ends : bool
+        Whether it predicts ends of lines; text of one piece, such as text8, has none.
 
     Raises
     ------
@@ -45,10 +47,12 @@ class TextModelSpec(PlainSpec):
     vocabulary: int
     model: Mapping[str, Any] = field(default_factory=dict)
     carry_state: bool = True
+    line_ends: bool = True
 
     def __post_init__(self) -> None:
         check({"vocabulary": self.vocabulary}, {"vocabulary": size}, "model")
-        check({"carry_state": self.carry_state}, {"carry_state": boolean}, "model")
+        for name in ("carry_state", "line_ends"):
+            check({name: getattr(self, name)}, {name: boolean}, "model")
         check(self.model, rules_of(TextModel, dropout=None, embedding_size=size_or_none), "model")
 
     def build(self) -> TextModel:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.lobes import CTCModel, LogMel
+from gatedrnn.lobes import CTCModel, LogMel, TextModel
 from gatedrnn.lobes.specification import HEAD_MODELS, RecogniserSpec
+from gatedrnn.lobes.text_specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.training.heads import head_name
 from gatedrnn.training.log import replace_text
 
@@ -17,6 +18,8 @@ from gatedrnn.training.log import replace_text
 FILE = "model.json"
 #: Arguments of the acoustic model that only matter before training.
 _BEGINNINGS = ("start",)
+#: The ``kind`` of a language model's description; recognisers have none.
+TEXT = "text"
 
 
 def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
@@ -89,6 +92,38 @@ def write_description(hparams: Mapping[str, Any], vocabulary: int, folder: Path)
         data["beam_size"] = int(hparams.get("beam_size", 1))
     except ValueError as error:
         data = {"problem": str(error)}
+    replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
+
+
+def write_text_description(
+    hparams: Mapping[str, Any],
+    vocabulary: int,
+    arguments: Mapping[str, Any],
+    line_ends: bool,
+    folder: Path,
+) -> None:
+    """Writes ``model.json`` of a language model, or says why it cannot be.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        The YAML's values: ``model`` and ``carry_state``.
+    vocabulary : int
+        Number of tokens.
+    arguments : Mapping
+        What the model was made with, besides the vocabulary.
+    line_ends : bool
+        Whether the training text has ends of lines to be predicted.
+    folder : Path
+        The output folder.
+    """
+    try:
+        _arguments(hparams["model"], TextModel, "model")
+        options = {k: v for k, v in arguments.items() if k not in TRAINING_ONLY}
+        spec = TextModelSpec(vocabulary, options, bool(hparams["carry_state"]), line_ends)
+        data: dict[str, Any] = {"kind": TEXT, **spec.to_dict()}
+    except ValueError as error:
+        data = {"kind": TEXT, "problem": str(error)}
     replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
 
 

@@ -17,6 +17,7 @@ from gatedrnn.dataio.text import Corpus
 from gatedrnn.lobes.sizing import parameters, size_for
 from gatedrnn.training import text_tokens
 from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.describe import write_text_description
 from gatedrnn.training.lm import LanguageModelBrain
 from gatedrnn.training.log import Curve, TrainingLog, replace_text
 from gatedrnn.training.session import run_recipe
@@ -87,8 +88,7 @@ def fit_language_model(hparams: Mapping[str, Any], run_opts: Any, corpus: Corpus
     _report_unknown(tokens, train, encoded)
     model, arguments = make_model(hparams, len(tokens))
     if if_main_process():
-        description = {"kind": "text", "vocabulary": len(tokens), "model": arguments}
-        replace_text(folder / "model.json", json.dumps(description, indent=2) + "\n")
+        write_text_description(hparams, len(tokens), arguments, corpus.train.ends, folder)
     brain = LanguageModelBrain(
         tokens=tokens,
         hparams=hparams,

@@ -16,6 +16,7 @@ from gatedrnn.inference.bundle import read_bundle, write_bundle
 from gatedrnn.inference.config import BundleConfig
 from gatedrnn.inference.recogniser import Recogniser
 from gatedrnn.inference.stock import HYPERPARAMS
+from gatedrnn.inference.weights import read_shapes
 from tests.inference import models
 
 HEADS = {
@@ -246,6 +247,16 @@ def test_pickle(folder):
         path.write_bytes(content)
         change(folder, lambda data: None)
         refused(folder, "is a pickle")
+
+
+def test_a_header_whose_length_begins_as_a_pickle(tmp_path):
+    path = tmp_path / "model.safetensors"
+    begins = set()
+    for length in range(400, 1400):
+        save_file({"a" * length: torch.zeros(1)}, path)
+        begins.add(path.read_bytes()[:2])
+        assert read_shapes(path) == {"a" * length: (1,)}
+    assert begins & {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"}
 
 
 def test_sizes_that_are_claimed(folder):
