@@ -8,10 +8,32 @@ import sys
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import bench, doctor, export, listing, score, score_captions, transcribe
+from gatedrnn.cli import (
+    bench,
+    doctor,
+    export,
+    generate,
+    listing,
+    perplexity,
+    rescore,
+    score,
+    score_captions,
+    transcribe,
+)
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
-COMMANDS = (listing, doctor, bench, export, transcribe, score, score_captions)
+COMMANDS = (
+    listing,
+    doctor,
+    bench,
+    export,
+    transcribe,
+    score,
+    score_captions,
+    rescore,
+    perplexity,
+    generate,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
