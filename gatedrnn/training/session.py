@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,8 @@ BASE = "base"
 SETUP = "setup"
 #: Its value where there is nothing to be put on top.
 NO_SETUP = ("none", None)
+#: Seconds at the end of a run, in which Python's lock is free.
+_SETTLING = 0.3
 
 
 def run_recipe(
@@ -57,10 +61,22 @@ def run_recipe(
         if torch.distributed.is_initialized():
             # A process that closed its connections while another still used them could abort it.
             torch.distributed.barrier()
+            _settle()
         return result
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _settle() -> None:
+    """Lets the threads of the process group put down what they hold of Python.
+
+    A thread that has done its part of a collective lets go of tensors, which takes Python's lock.
+    One that asks for it when the interpreter has begun to end is ended in the midst of C++, and
+    that aborts the process after all its work is done.
+    """
+    gc.collect()
+    time.sleep(_SETTLING)
 
 
 def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
