@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("script", "extras", "command"),
     [
-        ("demo", ".[demo,plots]", "python recipes/AMI/demo.py"),
+        ("demo", ".[demo,plots,vad]", "python recipes/AMI/demo.py"),
         ("test", ".[test]", "python -m pytest"),
         ("bench", ".[plots]", "gatedrnn bench"),
     ],
