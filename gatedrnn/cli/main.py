@@ -80,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        # Here, where a closed pipe is known for what it is, and not at the end of the process.
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
         # Who reads the output, such as head, has seen enough. Python would complain at exit, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

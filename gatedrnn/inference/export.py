@@ -85,7 +85,7 @@ def export(
     model = spec.build()
     normalize = InputNormalization(norm_type=spec.normalisation)
     checkpointer = SafeCheckpointer(results / "save", {"model": model, "normalize": normalize})
-    checkpoint = checkpointer.recover_if_possible(min_key=CRITERION)
+    checkpoint = checkpointer.load_undamaged(min_key=CRITERION)
     if checkpoint is None:
         raise FileNotFoundError(
             f"{results / 'save'} has no undamaged checkpoint with a validation {CRITERION}"

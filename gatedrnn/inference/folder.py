@@ -253,7 +253,11 @@ def replacing(folder: str | Path, overwrite: bool) -> Iterator[Path]:
             # Out of the way first: a folder that holds files cannot be replaced in one step.
             old = draft.with_name(f"{draft.name}.old")
             os.replace(folder, old)
-            os.replace(draft, folder)
+            try:
+                os.replace(draft, folder)
+            except OSError:
+                os.replace(old, folder)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(draft, folder)

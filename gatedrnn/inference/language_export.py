@@ -91,7 +91,7 @@ def trained_language_model(results: str | Path, description: Mapping[str, Any]) 
     model = spec.build()
     criterion = LanguageModelBrain.criterion
     checkpointer = SafeCheckpointer(results / "save", {"model": model})
-    checkpoint = checkpointer.recover_if_possible(min_key=criterion)
+    checkpoint = checkpointer.load_undamaged(min_key=criterion)
     if checkpoint is None:
         raise FileNotFoundError(
             f"{results / 'save'} has no undamaged checkpoint with a validation {criterion}"

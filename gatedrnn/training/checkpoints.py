@@ -189,13 +189,32 @@ class SafeCheckpointer(Checkpointer):
             ``None`` if there is none.
         """
         self._clear_unfinished()
-        for checkpoint in self.find_checkpoints(importance_key, max_key, min_key, ckpt_predicate):
+        found = self.load_undamaged(importance_key, max_key, min_key, ckpt_predicate)
+        if found is None:
+            logger.info("Would load a checkpoint here, but none found yet.")
+        return found
+
+    def load_undamaged(self, *args: Any, **kwargs: Any) -> Checkpoint | None:
+        """Loads a checkpoint and changes nothing on the disk: a training may be writing there.
+
+        Arguments
+        ---------
+        *args : Any
+            Those of :meth:`recover_if_possible`.
+        **kwargs : Any
+            Those of :meth:`recover_if_possible`.
+
+        Returns
+        -------
+        Checkpoint or None
+            ``None`` if there is none.
+        """
+        for checkpoint in self.find_checkpoints(*args, **kwargs):
             problem = _damage(checkpoint.path, checkpoint.meta, contents=True)
             if problem is None:
                 self.load_checkpoint(checkpoint)
                 return checkpoint
             self._warn(checkpoint.path, problem)
-        logger.info("Would load a checkpoint here, but none found yet.")
         return None
 
     # ---- details ----------------------------------------------------------------------------

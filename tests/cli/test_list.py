@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -77,3 +78,12 @@ def test_installed_command():
     )
     assert done.returncode == 2
     assert "list" in done.stderr or "COMMAND" in done.stderr
+
+
+def test_who_has_seen_enough_of_the_output_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "gatedrnn.cli.main", "list", "--format", "json"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -12,6 +12,7 @@ import torch
 from gatedrnn.cli.main import main
 from gatedrnn.inference.bundle import read_bundle
 from gatedrnn.inference.recogniser import Recogniser
+from gatedrnn.training.checkpoints import UNFINISHED
 from gatedrnn.training.describe import write_description
 from tests.training import tiny
 
@@ -76,6 +77,18 @@ def failed(capsys, *arguments) -> str:
     message = capsys.readouterr().err
     assert message.startswith("gatedrnn export: error: ") and message.count("\n") == 1
     return message
+
+
+def test_a_training_that_goes_on_is_left_alone(trained, tmp_path):
+    """What it is writing at this moment looks like what a killed one has left."""
+    folder = tmp_path / "running"
+    shutil.copytree(trained["ctc"], folder)
+    draft = folder / "save" / f"{UNFINISHED}CKPT+now"
+    draft.mkdir()
+    (draft / "model.ckpt").write_bytes(b"half of it")
+    before = sorted(folder.rglob("*"))
+    assert main(["export", str(folder), str(tmp_path / "bundle")]) == 0
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_folders_that_are_none(trained, tmp_path, capsys):
