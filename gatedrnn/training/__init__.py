@@ -9,10 +9,11 @@ from gatedrnn.lobes import (
 )
 from gatedrnn.training.asr import RecogniserBrain
 from gatedrnn.training.brain import GuardedBrain, NonFiniteLossError, Objective
-from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
+from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.ctc import CTCBrain
 from gatedrnn.training.heads import HeadBrain
 from gatedrnn.training.log import TrainingLog
+from gatedrnn.training.random_states import RandomStates
 from gatedrnn.training.run import fit_and_test, train_asr
 from gatedrnn.training.schedule import WarmupDecay
 

@@ -13,9 +13,10 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.training.best import BestCheckpoints, is_of_training
-from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
+from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.loaders import SharedLoaders
 from gatedrnn.training.log import TrainingLog, new_epoch
+from gatedrnn.training.random_states import RandomStates
 from gatedrnn.training.ranks import gather, rank_and_world, sum_over_ranks
 
 logger = get_logger(__name__)

@@ -1,31 +1,23 @@
-"""Checkpoints that a killed process leaves whole, and that bring back every random number."""
+"""Checkpoints that a killed process leaves whole."""
 
 from __future__ import annotations
 
 import logging
 import os
-import random
 import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import yaml
 from speechbrain.utils.checkpoints import (
     METAFNAME,
     Checkpoint,
     Checkpointer,
-    mark_as_loader,
-    mark_as_saver,
-    register_checkpoint_hooks,
 )
 from speechbrain.utils.distributed import ddp_barrier, ddp_broadcast, if_main_process
 from speechbrain.utils.logger import get_logger
-
-from gatedrnn.training.ranks import gather
 
 logger = get_logger(__name__)
 
@@ -54,6 +46,7 @@ class SafeCheckpointer(Checkpointer):
 
     Example
     -------
+    >>> import torch
     >>> folder = getfixture("tmp_path")
     >>> model = torch.nn.Linear(1, 1)
     >>> checkpointer = SafeCheckpointer(folder, {"model": model})
@@ -284,81 +277,6 @@ class _FolderWriter(Checkpointer):
 
     def _custom_checkpoint_dirpath(self, name: str) -> Path:
         return self.folder
-
-
-class RandomStates:
-    """All global random number generators of all ranks, for a checkpointer.
-
-    Example
-    -------
-    >>> checkpointer = SafeCheckpointer(getfixture("tmp_path"), {"random": RandomStates()})
-    >>> _ = checkpointer.save_checkpoint()
-    >>> number = torch.rand(())
-    >>> _ = checkpointer.recover_if_possible()
-    >>> bool(torch.rand(()) == number)
-    True
-    """
-
-    @mark_as_saver
-    def save(self, path: Path) -> None:
-        """Writes the states; all ranks take part.
-
-        Arguments
-        ---------
-        path : Path
-            File to write.
-        """
-        states = gather(_random_state())
-        if if_main_process():
-            torch.save(states, path)
-
-    @mark_as_loader
-    def load(self, path: Path, end_of_epoch: bool) -> None:
-        """Brings the states back.
-
-        Arguments
-        ---------
-        path : Path
-            File to read.
-        end_of_epoch : bool
-            Makes no difference.
-        """
-        states = torch.load(path, weights_only=True)
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        if len(states) != world:
-            if rank == 0:
-                logger.warning(
-                    f"The checkpoint was written by {len(states)} process(es), now there are "
-                    f"{world}: random numbers begin anew, the result will differ"
-                )
-            return
-        _set_random_state(states[rank])
-
-
-# On all ranks: each has a state of its own, which the first one writes.
-register_checkpoint_hooks(RandomStates, save_on_main_only=False)
-
-
-def _random_state() -> dict[str, Any]:
-    name, keys, position, has_gauss, cached = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-    }
-
-
-def _set_random_state(state: Mapping[str, Any]) -> None:
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        for device, value in enumerate(state["cuda"][: torch.cuda.device_count()]):
-            torch.cuda.set_rng_state(value, device)
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -9,7 +9,8 @@ import pytest
 import torch
 import yaml
 
-from gatedrnn.training.checkpoints import UNFINISHED, RandomStates, SafeCheckpointer
+from gatedrnn.training.checkpoints import UNFINISHED, SafeCheckpointer
+from gatedrnn.training.random_states import RandomStates
 
 
 @pytest.fixture
