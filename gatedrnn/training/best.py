@@ -16,7 +16,8 @@ logger = get_logger(__name__)
 class BestCheckpoints:
     """The part of a Brain that ends epochs, and keeps, finds and averages its best checkpoints.
 
-    It needs ``checkpointer``, ``counter``, ``log``, ``criterion`` and ``validation_figures``.
+    It needs ``checkpointer``, ``counter``, ``log``, ``cost``, ``criterion`` and
+    ``validation_figures``.
     """
 
     #: What follows the criterion's value in messages.
@@ -35,6 +36,7 @@ class BestCheckpoints:
             Number of the epoch.
         """
         if stage == sb.Stage.TRAIN:
+            self.cost.stop()
             norms = sorted(self.log.running["norms"])
             self.train_figures = {
                 "loss": float(stage_loss),

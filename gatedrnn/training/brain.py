@@ -14,6 +14,7 @@ from speechbrain.utils.logger import get_logger
 
 from gatedrnn.training.best import BestCheckpoints, is_of_training
 from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.cost import Cost
 from gatedrnn.training.loaders import SharedLoaders
 from gatedrnn.training.log import TrainingLog, new_epoch
 from gatedrnn.training.random_states import RandomStates
@@ -113,6 +114,9 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         checkpointer.add_recoverables(
             {"random": RandomStates(), "log": log, "epochs": self.counter}
         )
+        self.cost = Cost()
+        # Trainings that an older version of this package began have none.
+        checkpointer.add_recoverable("cost", self.cost, optional_load=True)
 
     # ---- training ---------------------------------------------------------------------------
 
@@ -127,7 +131,9 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         if world > 1:
             # SpeechBrain seeds all ranks alike: their augmentations and dropout must differ.
             torch.manual_seed(self.seed + 7919 * rank)
-        self.checkpointer.recover_if_possible(ckpt_predicate=is_of_training)
+        found = self.checkpointer.recover_if_possible(ckpt_predicate=is_of_training)
+        if found is not None and "cost" not in found.paramfiles:
+            self.cost.known = False
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
         """Begins the sums of a stage.
@@ -151,6 +157,7 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
             if self.step == 0:
                 # Otherwise the epoch had begun before the interruption.
                 self.log.running = new_epoch()
+            self.cost.start()
 
     def fit_batch(self, batch: Any) -> torch.Tensor:
         """Trains on one batch.
@@ -185,6 +192,7 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
                 share = self.ranks[1] / (max(divisor, 1.0) * self.grad_accumulation_factor)
                 self.scaler.scale(objective.total * share).backward()
         if should_step:
+            self.cost.steps += 1
             if self._spoilt:
                 self.zero_grad(set_to_none=True)
                 self._spoilt = False
@@ -270,9 +278,26 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         return decided and self._at_step_boundary()
 
     def _save_intra_epoch_ckpt(self) -> None:
+        self.cost.stop()
         saved = self.checkpointer.save_checkpoint({"intra-epoch": True}, end_of_epoch=False)
         newest = saved and saved.path
         self.checkpointer.keep_only(lambda c: c.meta["end-of-epoch"] or c.path == newest)
+        self.cost.start()
+
+    def spent(self) -> dict[str, Any]:
+        """What the training has cost, over all of its sessions, for a results file.
+
+        Returns
+        -------
+        dict
+            See :meth:`~gatedrnn.training.cost.Cost.figures`.
+        """
+        # Of the newest checkpoint: tests bring back the best one, with what it had cost until then.
+        newest = self.checkpointer.find_checkpoint()
+        whole = Cost()
+        if newest is not None and "cost" in newest.paramfiles:
+            whole.load(newest.paramfiles["cost"], end_of_epoch=True)
+        return whole.figures()
 
     # ---- evaluation -------------------------------------------------------------------------
 

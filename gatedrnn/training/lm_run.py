@@ -117,6 +117,7 @@ def fit_language_model(hparams: Mapping[str, Any], run_opts: Any, corpus: Corpus
             "parameters of the recurrence": parameters(model.rnn),
             "hidden_size": model.rnn.hidden_size,
             "epochs": epochs or brain.counter.current,
+            **brain.spent(),
             "model": str(model.rnn.layer(0).cell),
             "sets": figures,
         }

@@ -175,6 +175,7 @@ def fit_and_test(
             "head": head_name(hparams),
             "parameters": sum(p.numel() for p in model.parameters()),
             "epochs": epochs or brain.counter.current,
+            **brain.spent(),
             "vocabulary": len(tokens),
             "model": str(model.encoder.layer(0).cell)
             if hasattr(model.encoder, "layer")
