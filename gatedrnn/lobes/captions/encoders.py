@@ -1,0 +1,207 @@
+"""Encoders: what makes a memory of images, features and recordings."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from gatedrnn.lobes.captions.memory import Memory
+from gatedrnn.lobes.subsampling import valid_frames
+from gatedrnn.nnet import frame_counts
+
+
+class MemoryEncoder(nn.Module):
+    """Makes a memory.
+
+    Arguments
+    ---------
+    width : int
+        Width of the memory.
+    dropout : float
+        Part of the memory's units that is dropped in training.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        #: Width of the memory.
+        self.output_size = width
+        self.dropout = nn.Dropout(dropout)
+
+    @abstractmethod
+    def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
+        """Encodes a batch.
+
+        Arguments
+        ---------
+        media : torch.Tensor
+            The batch, padded.
+        lengths : torch.Tensor or None
+            Relative lengths, (batch,); ``None``: there is no padding.
+
+        Returns
+        -------
+        Memory
+            Zero where an item has ended.
+        """
+
+    def auxiliary_loss(self) -> torch.Tensor | None:
+        """The loss term of an encoder's own recurrence, of the last forward in training."""
+        return None
+
+
+class FeatureEncoder(MemoryEncoder):
+    """Features that were computed elsewhere, brought to the width of the memory.
+
+    Arguments
+    ---------
+    input_size : int
+        Width of the features.
+    width : int
+        Width of the memory.
+    dropout : float
+        Dropout on the memory.
+
+    Example
+    -------
+    >>> memory = FeatureEncoder(8, 4)(torch.rand(2, 6, 8), torch.tensor([1.0, 0.5]))
+    >>> memory.features.shape, int(memory.features[1, 3:].count_nonzero())
+    (torch.Size([2, 6, 4]), 0)
+    """
+
+    def __init__(self, input_size: int, width: int = 512, dropout: float = 0.0) -> None:
+        super().__init__(width, dropout)
+        self.project = nn.Linear(input_size, width)
+
+    def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
+        """Encodes features.
+
+        Arguments
+        ---------
+        media : torch.Tensor
+            (batch, regions, input_size), or (batch, rows, columns, input_size) of grids.
+        lengths : torch.Tensor or None
+            Relative numbers of regions.
+
+        Returns
+        -------
+        Memory
+        """
+        shape = tuple(media.shape[1:3]) if media.dim() == 4 else None
+        media = media.flatten(1, -2)
+        valid = None
+        if lengths is not None:
+            batch, regions = media.shape[:2]
+            counts = frame_counts(lengths, regions, batch).to(media.device)
+            valid = valid_frames(counts, regions).unsqueeze(2)
+            # What stands in the padding may be anything, also infinite.
+            media = media.masked_fill(~valid, 0.0)
+        features = self.dropout(torch.relu(self.project(media)))
+        if valid is not None:
+            features = features.masked_fill(~valid, 0.0)
+        return Memory(features, lengths, shape)
+
+
+class ImageEncoder(MemoryEncoder):
+    """A small convolutional network that is trained from scratch and keeps the grid.
+
+    Each stage halves rows and columns. What is normalised is normalised within an image, so that
+    an image's memory does not depend on its batch; two more channels say where a region is.
+
+    Arguments
+    ---------
+    channels : sequence of int
+        Channels of each stage.
+    width : int
+        Width of the memory.
+    dropout : float
+        Dropout on the memory.
+
+    Raises
+    ------
+    ValueError
+        If there is no stage.
+
+    Example
+    -------
+    >>> memory = ImageEncoder([8, 16, 16], width=32)(torch.rand(2, 3, 64, 48))
+    >>> memory.features.shape, memory.shape
+    (torch.Size([2, 48, 32]), (8, 6))
+    """
+
+    def __init__(
+        self, channels: Sequence[int] = (32, 64, 128), width: int = 256, dropout: float = 0.0
+    ) -> None:
+        super().__init__(width, dropout)
+        if not channels:
+            raise ValueError("channels: there must be one number at least")
+        stages, inside = [], 3
+        for outside in channels:
+            stages += _convolution(inside, outside, stride=2)
+            stages += _convolution(outside, outside, stride=1)
+            inside = outside
+        self.stages = nn.Sequential(*stages)
+        self.project = nn.Linear(inside + 2, width)
+
+    def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
+        """Encodes images.
+
+        Arguments
+        ---------
+        media : torch.Tensor
+            (batch, 3, height, width) of one size, floats from 0 to 1, or bytes.
+        lengths : torch.Tensor or None
+            Must be ``None``.
+
+        Returns
+        -------
+        Memory
+        """
+        return self._as_memory(self.stages(2.0 * pixels(media, lengths) - 1.0))
+
+    def _as_memory(self, grid: torch.Tensor) -> Memory:
+        rows, columns = grid.shape[2:]
+        places = [
+            torch.linspace(-1.0, 1.0, n, dtype=grid.dtype, device=grid.device)
+            for n in (rows, columns)
+        ]
+        where = torch.stack(torch.meshgrid(*places, indexing="ij")).expand(len(grid), -1, -1, -1)
+        regions = torch.cat([grid, where], 1).flatten(2).transpose(1, 2)
+        return Memory(self.dropout(torch.relu(self.project(regions))), None, (rows, columns))
+
+
+def pixels(media: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Images as floats from 0 to 1.
+
+    Arguments
+    ---------
+    media : torch.Tensor
+        (batch, 3, height, width), such floats, or bytes.
+    lengths : torch.Tensor or None
+        Must be ``None``.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Raises
+    ------
+    ValueError
+        If there are lengths, or the shape is another one.
+    """
+    if lengths is not None:
+        raise ValueError("images have no lengths: bring those of a batch to one size")
+    if media.dim() != 4 or media.shape[1] != 3:
+        raise ValueError(f"images must be (batch, 3, height, width), not {tuple(media.shape)}")
+    return media if media.is_floating_point() else media.to(torch.get_default_dtype()) / 255
+
+
+def _convolution(inside: int, outside: int, stride: int) -> list[nn.Module]:
+    groups = next(n for n in (8, 4, 2, 1) if outside % n == 0)
+    return [
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        nn.GroupNorm(groups, outside),
+        nn.ReLU(),
+    ]
