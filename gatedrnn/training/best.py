@@ -22,6 +22,13 @@ class BestCheckpoints:
 
     #: What follows the criterion's value in messages.
     unit = ""
+    #: Whether the best checkpoints have the highest criterion, instead of the lowest.
+    higher_is_better = False
+
+    @property
+    def best_key(self) -> dict[str, str]:
+        """How a checkpointer finds the best: its ``min_key`` or ``max_key``."""
+        return {"max_key" if self.higher_is_better else "min_key": self.criterion}
 
     def on_stage_end(self, stage: Any, stage_loss: float, epoch: int | None = None) -> None:
         """Logs, and keeps the best checkpoints.
@@ -79,7 +86,7 @@ class BestCheckpoints:
         list of Checkpoint
         """
         return self.checkpointer.find_checkpoints(
-            min_key=self.criterion,
+            **self.best_key,
             ckpt_predicate=is_of_training,
             max_num_checkpoints=max(1, getattr(self.hparams, "average_checkpoints", 1)),
         )
@@ -92,7 +99,7 @@ class BestCheckpoints:
         FileNotFoundError
             If nothing has been trained.
         """
-        if not self.checkpointer.find_checkpoints(min_key=self.criterion):
+        if not self.checkpointer.find_checkpoints(**self.best_key):
             raise FileNotFoundError(
                 f"there is no checkpoint with a validation {self.criterion} in "
                 f"{self.checkpointer.checkpoints_dir}: train first (without --test_only)"
@@ -101,7 +108,7 @@ class BestCheckpoints:
     def average_best(self, valid_loader: Any, name: str = "model") -> None:
         """Averages the best checkpoints, and keeps the result beside them with its own figures.
 
-        Evaluation takes whichever has the lowest validation figure.
+        Evaluation takes whichever has the best validation figure.
 
         Arguments
         ---------

@@ -87,7 +87,8 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         If ``max_grad_norm`` is not positive.
     """
 
-    #: Figure of the validation that the best checkpoints have the lowest of.
+    #: Figure of the validation that the best checkpoints have the lowest of, or the highest if
+    #: ``higher_is_better``.
     criterion = "loss"
 
     def __init__(
@@ -202,6 +203,11 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         self.on_fit_batch_end(batch, outputs, loss, should_step)
         return loss
 
+    @property
+    def scheduled_epochs(self) -> int:
+        """Epochs over which ``schedule`` goes."""
+        return self.counter.limit
+
     def on_fit_batch_start(self, batch: Any, should_step: bool) -> None:
         """Sets the learning rate.
 
@@ -217,11 +223,12 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         if should_step and not (schedule is None and rate_decay is None):
             factor = 1.0
             if schedule is not None:
-                done = (self.epoch - 1 + (self.step - 1) / self.batches) / self.counter.limit
+                done = (self.epoch - 1 + (self.step - 1) / self.batches) / self.scheduled_epochs
                 factor = schedule(self.optimizer_step, done)
             if rate_decay is not None:
-                history = [row["valid"][self.criterion] for row in self.log.rows if row["valid"]]
-                factor *= rate_decay(self.epoch, history)
+                sign = -1 if self.higher_is_better else 1
+                found = [row["valid"][self.criterion] for row in self.log.rows if row["valid"]]
+                factor *= rate_decay(self.epoch, [sign * figure for figure in found])
             for group in self.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 

@@ -14,6 +14,9 @@ from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
 class SharedLoaders:
     """The part of a Brain that makes loaders; it needs ``hparams``, ``seed``, ``ranks``."""
 
+    #: Makes a batch of utterances.
+    collate: Any = PaddedBatch
+
     def training_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
         """Loader whose batches are made anew in every epoch, of this rank's share of each.
 
@@ -71,7 +74,7 @@ class SharedLoaders:
         return SaveableDataLoader(
             dataset,
             batch_sampler=sampler,
-            collate_fn=PaddedBatch,
+            collate_fn=self.collate,
             num_workers=getattr(self.hparams, "num_workers", 0),
             # A loader without a generator of its own draws from the global one whenever it is
             # iterated, and a resumed training would then go on with other random numbers.

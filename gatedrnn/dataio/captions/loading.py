@@ -132,8 +132,8 @@ def load_media(path: str, options: MediaOptions) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Of an image (3, height, width), uint8, of which :func:`floating` makes numbers; of a
-        recording (samples,); of features (regions, size).
+        Of an image (3, height, width), uint8; of a recording (samples,); of features (regions,
+        size).
 
     Raises
     ------
@@ -151,27 +151,6 @@ def load_media(path: str, options: MediaOptions) -> torch.Tensor:
     torch.Size([3, 32, 32])
     """
     return _LOADERS[options.kind](path, options)
-
-
-def floating(media: torch.Tensor) -> torch.Tensor:
-    """What a network is given: pixels from 0 to 1, all else as it is.
-
-    Arguments
-    ---------
-    media : torch.Tensor
-        One of :func:`load_media`, or a batch of them.
-
-    Returns
-    -------
-    torch.Tensor
-        float32.
-
-    Example
-    -------
-    >>> floating(torch.tensor([0, 255], dtype=torch.uint8))
-    tensor([0., 1.])
-    """
-    return media.float() / 255 if media.dtype == torch.uint8 else media
 
 
 def together(media: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
