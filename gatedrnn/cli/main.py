@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gatedrnn import __version__
 from gatedrnn.cli import (
     bench,
+    compare,
     doctor,
     export,
     generate,
@@ -22,6 +23,7 @@ from gatedrnn.cli import (
 )
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
+#: One with ``HANDS_ON`` gets what stands after ``--`` as it is, in ``arguments.handed_on``.
 COMMANDS = (
     listing,
     doctor,
@@ -33,6 +35,7 @@ COMMANDS = (
     rescore,
     perplexity,
     generate,
+    compare,
 )
 
 
@@ -78,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["list", "ran", "--format", "json", "--hidden-size", "0"])
     2
     """
-    arguments = build_parser().parse_args(argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    handing_on = {module.NAME for module in COMMANDS if getattr(module, "HANDS_ON", False)}
+    end = argv.index("--") if "--" in argv and argv[0] in handing_on else len(argv)
+    arguments = build_parser().parse_args(argv[:end])
+    arguments.handed_on = argv[end + 1 :]
     try:
         status = arguments.run(arguments)
         # Here, where a closed pipe is known for what it is, and not at the end of the process.
