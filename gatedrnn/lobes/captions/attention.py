@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,10 +47,12 @@ class AttentionOptions:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"attention must be one of {', '.join(KINDS)}, not {self.kind!r}")
-        if self.size < 1:
-            raise ValueError(f"attention: size must be at least 1, not {self.size}")
-        if not self.penalty >= 0.0:
-            raise ValueError(f"attention: penalty must be at least 0, not {self.penalty}")
+        if type(self.size) is not int or self.size < 1:
+            raise ValueError(f"attention: size must be a whole number above 0, not {self.size!r}")
+        if type(self.penalty) not in (int, float) or not 0.0 <= self.penalty < math.inf:
+            raise ValueError(
+                f"attention: penalty must be a number of at least 0, not {self.penalty!r}"
+            )
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any] | AttentionOptions) -> AttentionOptions:
