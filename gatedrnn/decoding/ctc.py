@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torchaudio.functional import forced_align
 
 from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word, log_add
 from gatedrnn.lobes.acoustic_model import BLANK
+
+if TYPE_CHECKING:
+    from gatedrnn.decoding.fusion import Fusion, Prefix
 
 
 def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
@@ -47,6 +51,7 @@ def prefix_beam_search(
     beam_size: int = 16,
     n_best: int | None = None,
     min_log_prob: float = -8.0,
+    fusion: Fusion | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the likeliest readings, adding up the alignments of each.
 
@@ -66,6 +71,8 @@ def prefix_beam_search(
         How many to return; ``None`` for all that are kept.
     min_log_prob : float
         Tokens less likely than this in a frame are not tried there (the best one always is).
+    fusion : Fusion or None
+        A language model that has its say.
 
     Returns
     -------
@@ -80,12 +87,48 @@ def prefix_beam_search(
     (1,) 0.64
     () 0.36
     """
-    found = []
-    for scores, count in zip(log_probs, counts.tolist(), strict=True):
-        beam = PrefixBeam(beam_size, min_log_prob)
-        beam.advance(scores[:count])
-        found.append(beam.hypotheses()[:n_best])
-    return found
+    beams = [PrefixBeam(beam_size, min_log_prob, fusion) for _ in range(len(log_probs))]
+    if fusion is None:
+        for beam, scores, count in zip(beams, log_probs, counts.tolist(), strict=True):
+            beam.advance(scores[:count])
+        return [beam.hypotheses()[:n_best] for beam in beams]
+    # Frame by frame in all utterances, so that the language model reads what is new in all at once.
+    frames = [
+        _tried(scores[:count], min_log_prob)
+        for scores, count in zip(log_probs, counts.tolist(), strict=True)
+    ]
+    for t in range(max(map(len, frames), default=0)):
+        going = [
+            (beam, beam.expand(*rows[t]))
+            for beam, rows in zip(beams, frames, strict=True)
+            if t < len(rows)
+        ]
+        fusion.settle([prefix for _, grown in going for prefix in grown.due])
+        for beam, grown in going:
+            beam.keep(grown)
+    fusion.settle([prefix for beam in beams for prefix in beam.ended()])
+    return [beam.hypotheses()[:n_best] for beam in beams]
+
+
+class Grown:
+    """What the readings of a beam may become in a frame.
+
+    Arguments
+    ---------
+    ends : dict
+        Tokens -> log-probability of the alignments that end in a blank, and in the last token.
+    prefixes : dict
+        Tokens -> what fusion knows of them; empty without it.
+    due : list of Prefix
+        Those that the language model must score first.
+    """
+
+    __slots__ = ("due", "ends", "prefixes")
+
+    def __init__(self) -> None:
+        self.ends: dict[tuple[int, ...], tuple[float, float]] = {}
+        self.prefixes: dict[tuple[int, ...], Prefix] = {}
+        self.due: list[Prefix] = []
 
 
 class PrefixBeam:
@@ -97,6 +140,8 @@ class PrefixBeam:
         Readings that are kept from frame to frame.
     min_log_prob : float
         Tokens less likely than this in a frame are not tried there (the best one always is).
+    fusion : Fusion or None
+        A language model that has its say.
 
     Raises
     ------
@@ -112,12 +157,22 @@ class PrefixBeam:
     (1,)
     """
 
-    def __init__(self, beam_size: int, min_log_prob: float = -8.0) -> None:
+    def __init__(
+        self, beam_size: int, min_log_prob: float = -8.0, fusion: Fusion | None = None
+    ) -> None:
         if beam_size < 1:
             raise ValueError(f"beam_size must be at least 1, not {beam_size}")
-        self.beam_size, self.min_log_prob = beam_size, min_log_prob
+        self.beam_size, self.min_log_prob, self.fusion = beam_size, min_log_prob, fusion
         # Prefix -> log-probability of the alignments that end in a blank, and in its last token.
         self._beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}
+        if fusion is not None:
+            self._prefixes[()] = fusion.begin()
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Tokens of the best reading so far, as if it could still go on."""
+        return next(iter(self._beams))
 
     def hypotheses(self) -> list[Hypothesis]:
         """The readings of the frames so far.
@@ -127,7 +182,25 @@ class PrefixBeam:
         list of Hypothesis
             The best first.
         """
-        return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in self._beams.items()]
+        if self.fusion is None:
+            return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in self._beams.items()]
+        ended = self.ended()
+        self.fusion.settle(ended)
+        found = []
+        for (tokens, ends), prefix in zip(self._beams.items(), ended, strict=True):
+            score = log_add(*ends)
+            parts = {"am": score, **self.fusion.parts(prefix)}
+            found.append(Hypothesis(tokens, score + prefix.bonus, parts))
+        return sorted(found, key=lambda h: (-h.score, h.tokens))
+
+    def ended(self) -> list[Prefix]:
+        """The readings as if they ended here, for fusion to settle.
+
+        Returns
+        -------
+        list of Prefix
+        """
+        return [self.fusion.ended(self._prefixes[tokens]) for tokens in self._beams]
 
     def advance(self, log_probs: torch.Tensor) -> None:
         """Reads further frames.
@@ -137,17 +210,32 @@ class PrefixBeam:
         log_probs : torch.Tensor
             (frames, tokens).
         """
-        scores = log_probs.double().cpu()
-        tried = scores > self.min_log_prob
-        tried.scatter_(1, scores.argmax(1, keepdim=True), True)
-        for row, mask in zip(scores, tried, strict=True):
-            self._step(row, mask.nonzero().squeeze(1).tolist())
+        for row, tried in _tried(log_probs, self.min_log_prob):
+            grown = self.expand(row, tried)
+            if grown.due:
+                self.fusion.settle(grown.due)
+            self.keep(grown)
 
-    def _step(self, row: torch.Tensor, tried: list[int]) -> None:
+    def expand(self, row: torch.Tensor, tried: list[int]) -> Grown:
+        """What the readings may become in the next frame; then comes :meth:`keep`.
+
+        Arguments
+        ---------
+        row : torch.Tensor
+            Log-probabilities of the tokens in it.
+        tried : list of int
+            Those that are tried.
+
+        Returns
+        -------
+        Grown
+            With what must be settled before.
+        """
         nothing = -math.inf
         tokens = [(t, float(row[t])) for t in tried if t != BLANK]
         blank = float(row[BLANK])
-        grown: dict[tuple[int, ...], tuple[float, float]] = {}
+        found = Grown()
+        grown = found.ends
         for prefix, (in_blank, in_token) in self._beams.items():
             both = log_add(in_blank, in_token)
             last = prefix[-1] if prefix else None
@@ -162,8 +250,60 @@ class PrefixBeam:
                 longer = (*prefix, token)
                 old_blank, old_token = grown.get(longer, (nothing, nothing))
                 grown[longer] = (old_blank, log_add(old_token, came + score))
-        ranked = sorted(grown.items(), key=lambda item: (-log_add(*item[1]), item[0]))
+        if self.fusion is not None:
+            self._ask(found)
+        return found
+
+    def keep(self, grown: Grown) -> None:
+        """Keeps the best of what the readings may become.
+
+        Arguments
+        ---------
+        grown : Grown
+            Of :meth:`expand`, settled.
+        """
+        if self.fusion is None:
+            ranked = sorted(grown.ends.items(), key=lambda item: (-log_add(*item[1]), item[0]))
+            self._beams = dict(ranked[: self.beam_size])
+            return
+        prefixes = grown.prefixes
+        ranked = sorted(
+            ((tokens, grown.ends[tokens]) for tokens in prefixes),
+            key=lambda item: (-(log_add(*item[1]) + prefixes[item[0]].bonus), item[0]),
+        )
         self._beams = dict(ranked[: self.beam_size])
+        self._prefixes = {tokens: prefixes[tokens] for tokens in self._beams}
+
+    def _ask(self, grown: Grown) -> None:
+        """Leaves out what cannot be among the best, whatever the language model says."""
+        known, open_ones = [], []
+        for tokens, ends in grown.ends.items():
+            prefix = self._prefixes.get(tokens)
+            if prefix is None:
+                prefix = self.fusion.grow(self._prefixes[tokens[:-1]], tokens[-1])
+            most = log_add(*ends) + prefix.bonus
+            if prefix.due:
+                open_ones.append((most, tokens, prefix))
+            else:
+                known.append(most)
+                grown.prefixes[tokens] = prefix
+        least = -math.inf
+        if len(known) >= self.beam_size:
+            least = sorted(known, reverse=True)[self.beam_size - 1]
+        for most, tokens, prefix in open_ones:
+            if most >= least:
+                grown.prefixes[tokens] = prefix
+                grown.due.append(prefix)
+
+
+def _tried(log_probs: torch.Tensor, min_log_prob: float) -> list[tuple[torch.Tensor, list[int]]]:
+    """Each frame with the tokens that are tried in it."""
+    scores = log_probs.detach().double().cpu()
+    tried = scores > min_log_prob
+    tried.scatter_(1, scores.argmax(1, keepdim=True), True)
+    return [
+        (row, mask.nonzero().squeeze(1).tolist()) for row, mask in zip(scores, tried, strict=True)
+    ]
 
 
 def word_times(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 
@@ -14,8 +14,14 @@ class Tokens(Protocol):
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens."""
 
+    def spelled(self, token: int) -> str:
+        """What a token adds to a text."""
+
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """Words with the first of their tokens and the one after the last."""
+
+    def __len__(self) -> int:
+        """How many there are, the blank among them."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,15 @@ class Hypothesis:
         What was read, without blanks.
     score : float
         Log-probability, summed over the alignments that the search has kept.
+    parts : Mapping
+        What it is made of, where a language model has its say: ``am`` is the recogniser's score,
+        ``lm`` that of the language model; ``ilm`` is the log-probability by the recogniser's
+        internal language model, where that was asked for.
     """
 
     tokens: tuple[int, ...]
     score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,11 @@ def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesi
         text = tokens.decode(hypothesis.tokens)
         best = merged.get(text, hypothesis)
         score = hypothesis.score if best is hypothesis else log_add(best.score, hypothesis.score)
-        merged[text] = Hypothesis(best.tokens, score)
+        parts = dict(best.parts)
+        if "am" in parts:
+            # The language model's part is the same for the same text.
+            parts["am"] += score - best.score
+        merged[text] = replace(best, score=score, parts=parts)
     return sorted(merged.values(), key=lambda h: -h.score)
 
 
@@ -138,13 +153,19 @@ def n_best_record(
     -------
     dict
         ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
-        "confidence"}]}``: times in seconds from the beginning of the utterance.
+        "confidence"}]}``: times in seconds from the beginning of the utterance; each of ``hyps``
+        with its parts.
     """
     return {
         "id": utterance,
         "ref": reference,
         "hyps": [
-            {"text": tokens.decode(h.tokens), "score": round(h.score, 4), "tokens": len(h.tokens)}
+            {
+                "text": tokens.decode(h.tokens),
+                "score": round(h.score, 4),
+                "tokens": len(h.tokens),
+                **{name: round(value, 4) for name, value in h.parts.items()},
+            }
             for h in hypotheses
         ],
         "words": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -10,8 +10,12 @@ from torch import nn
 from gatedrnn.decoding import transducer
 from gatedrnn.decoding.ctc import PrefixBeam
 from gatedrnn.decoding.hypotheses import Hypothesis
+from gatedrnn.decoding.search import check_fusion
 from gatedrnn.lobes.acoustic_model import BLANK, CTCModel
 from gatedrnn.lobes.transducer_model import TransducerModel
+
+if TYPE_CHECKING:
+    from gatedrnn.decoding.fusion import Fusion
 
 
 class IncrementalSearch(Protocol):
@@ -78,16 +82,16 @@ class BeamCTC(PrefixBeam):
     ---------
     beam_size : int
         Readings that are kept from frame to frame.
+    fusion : Fusion or None
+        A language model that has its say.
     """
+
+    def __init__(self, beam_size: int, fusion: Fusion | None = None) -> None:
+        super().__init__(beam_size, fusion=fusion)
 
     def advance(self, log_probs: torch.Tensor, encoded: torch.Tensor | None = None) -> None:
         """See :class:`IncrementalSearch`."""
         super().advance(log_probs)
-
-    @property
-    def best(self) -> tuple[int, ...]:
-        """See :class:`IncrementalSearch`."""
-        return self.hypotheses()[0].tokens
 
 
 class GreedyTransducer:
@@ -133,7 +137,9 @@ class GreedyTransducer:
         ]
 
 
-def incremental_search(model: nn.Module, beam_size: int = 1) -> IncrementalSearch:
+def incremental_search(
+    model: nn.Module, beam_size: int = 1, fusion: Fusion | None = None
+) -> IncrementalSearch:
     """The search that fits a model.
 
     Arguments
@@ -142,6 +148,8 @@ def incremental_search(model: nn.Module, beam_size: int = 1) -> IncrementalSearc
         The model.
     beam_size : int
         Width of the beam; 1 for the greedy search.
+    fusion : Fusion or None
+        A language model that has its say; see :func:`~gatedrnn.decoding.search.search`.
 
     Returns
     -------
@@ -150,10 +158,12 @@ def incremental_search(model: nn.Module, beam_size: int = 1) -> IncrementalSearc
     Raises
     ------
     ValueError
-        If the head must see the whole utterance, or its beam search.
+        If the head must see the whole utterance, or its beam search, or there can be no fusion.
     """
+    if fusion is not None:
+        check_fusion(model, beam_size)
     if isinstance(model, CTCModel):
-        return BeamCTC(beam_size) if beam_size > 1 else GreedyCTC()
+        return BeamCTC(beam_size, fusion) if beam_size > 1 else GreedyCTC()
     if isinstance(model, TransducerModel):
         if beam_size > 1:
             raise ValueError(

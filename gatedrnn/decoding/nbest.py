@@ -159,6 +159,8 @@ def _candidate(data: Any) -> Candidate:
     if not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
         raise ValueError(f"each of hyps must be an object with text and score, not {data!r}")
     others = {key: value for key, value in data.items() if key not in ("text", "score")}
+    # What the score is made of, if a language model had its say before.
+    others |= {key: _number(others[key]) for key in ("am", "lm", "ilm") if key in others}
     return Candidate(" ".join(data["text"].split()), _number(data.get("score")), others)
 
 

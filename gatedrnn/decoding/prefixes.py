@@ -21,7 +21,7 @@ EOS = START
 #: Texts of a tree, which bounds the memory for states; neighbours in the alphabet stay together.
 _TREE = 4096
 #: Branches that are read at once, which bounds the memory for scores of a large vocabulary.
-_ROWS = 256
+ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -151,19 +151,19 @@ def _read_tree(model: nn.Module, sequences: list[Sequence[int]]) -> tuple[torch.
     for depth, targets in enumerate(table.unbind(1)):
         alive = lengths >= depth
         parts = []
-        for begin in range(0, len(tokens), _ROWS):
-            rows = slice(begin, begin + _ROWS)
-            before = None if parents is None else _take(hidden, parents[rows].to(device))
+        for begin in range(0, len(tokens), ROWS):
+            rows = slice(begin, begin + ROWS)
+            before = None if parents is None else take_states(hidden, parents[rows].to(device))
             scores, after = model(tokens[rows].to(device), before)
             parts.append(after)
-            here = (alive & (branch >= begin) & (branch < begin + _ROWS)).nonzero().squeeze(1)
+            here = (alive & (branch >= begin) & (branch < begin + ROWS)).nonzero().squeeze(1)
             total[here] += _chosen(scores, branch[here] - begin, targets[here])
         read += len(tokens)
         going = lengths > depth
         grown, branch[going] = torch.unique(
             branch[going] * base + targets[going], return_inverse=True
         )
-        tokens, parents, hidden = grown % base, grown // base, _join(parts)
+        tokens, parents, hidden = grown % base, grown // base, join_states(parts)
     return total, read
 
 
@@ -175,15 +175,37 @@ def _chosen(scores: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> 
     return (scores[rows, targets] - scores.logsumexp(1)[rows]).cpu().double()
 
 
-def _take(hidden: Any, rows: torch.Tensor) -> Any:
-    """States of some rows; their batch is the second dimension."""
+def take_states(hidden: Any, rows: torch.Tensor) -> Any:
+    """States of some rows of a batch, which is the second dimension.
+
+    Arguments
+    ---------
+    hidden : torch.Tensor or tuple
+        As a model returns it.
+    rows : torch.Tensor
+        Which rows.
+
+    Returns
+    -------
+    torch.Tensor or tuple
+    """
     if isinstance(hidden, tuple):
         return tuple(part.index_select(1, rows) for part in hidden)
     return hidden.index_select(1, rows)
 
 
-def _join(parts: list[Any]) -> Any:
-    """States of all rows."""
+def join_states(parts: Sequence[Any]) -> Any:
+    """States of several batches as those of one.
+
+    Arguments
+    ---------
+    parts : sequence of torch.Tensor or tuple
+        As a model returns them.
+
+    Returns
+    -------
+    torch.Tensor or tuple
+    """
     if isinstance(parts[0], tuple):
         return tuple(torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
-    return torch.cat(parts, 1)
+    return torch.cat(list(parts), 1)

@@ -1,12 +1,14 @@
 """Rescoring: a language model has its say on what a recogniser has read.
 
-The score of a reading becomes ``recogniser + weight * language model + insertion * words``. Weight
-and insertion are chosen once, on development data, over scores that were computed once. What the
-recogniser has learnt of the language itself (its internal language model) is not subtracted.
+The score of a reading becomes ``recogniser + weight * language model + insertion * words``; where
+the lists have it, ``internal *`` what the recogniser itself has learnt of the language (its
+internal language model: :mod:`gatedrnn.decoding.internal`) is subtracted. All three are chosen
+once, on development data, over scores that were computed once.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from gatedrnn.decoding.prefixes import TextScores, score_texts
 #: What is tried where nothing else is asked for.
 WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16)) + (1.75, 2.0, 2.5, 3.0)
 INSERTIONS = tuple(0.5 * i for i in range(-4, 9))
+INTERNALS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,14 @@ class Setting:
         Of its logarithms of probabilities.
     insertion : float
         Added for each word: a language model alone likes short texts.
+    internal : float
+        Of the logarithms of probabilities by the recogniser's internal language model, which are
+        subtracted.
     """
 
     weight: float = 0.0
     insertion: float = 0.0
+    internal: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,15 @@ class ScoredLists:
         The lists.
     recogniser, model, words : np.ndarray
         The recogniser's score of each reading (minus infinity where there is none), the language
-        model's, and the number of words, (utterances, readings).
+        model's, and the number of words, (utterances, readings). If a language model had its say
+        before, its part is left out.
     errors : np.ndarray or None
         Word errors of each reading; None unless all references are known.
     cost : TextScores
         What the language model had to do.
+    internal : np.ndarray or None
+        Log-probability of each reading by the recogniser's internal language model; None unless all
+        lists have it.
     """
 
     lists: tuple[NBest, ...]
@@ -83,6 +94,7 @@ class ScoredLists:
     words: np.ndarray
     errors: np.ndarray | None
     cost: TextScores
+    internal: np.ndarray | None = None
 
     def scores(self, setting: Setting) -> np.ndarray:
         """Scores of all readings, (utterances, readings).
@@ -95,8 +107,24 @@ class ScoredLists:
         Returns
         -------
         np.ndarray
+
+        Raises
+        ------
+        ValueError
+            If an internal language model is to be subtracted that the lists do not have.
         """
-        return self.recogniser + setting.weight * self.model + setting.insertion * self.words
+        found = self.recogniser + setting.weight * self.model + setting.insertion * self.words
+        if not setting.internal:
+            return found
+        if self.internal is None:
+            name = next(
+                n.id for n in self.lists if any("ilm" not in c.record for c in n.candidates)
+            )
+            raise ValueError(
+                f"the readings of {name} have no log-probabilities by an internal language model "
+                "(ilm): test the recogniser with --internal_lm=True, which writes them"
+            )
+        return found - setting.internal * self.internal
 
     def outcome(self, setting: Setting | None = None) -> Outcome:
         """Word errors of the best readings.
@@ -139,15 +167,16 @@ class ScoredLists:
             word times of the best reading (``words``) stay where it is still the best.
         """
         found = []
-        for nbest, scores, model in zip(self.lists, self.scores(setting), self.model, strict=True):
+        parts = zip(self.lists, self.scores(setting), self.recogniser, self.model, strict=True)
+        for nbest, scores, recogniser, model in parts:
             order = np.argsort(-scores[: len(nbest.candidates)], kind="stable").tolist()
             hyps = [
                 {
                     "text": nbest.candidates[i].text,
                     "score": round(float(scores[i]), 4),
-                    "am": nbest.candidates[i].score,
-                    "lm": round(float(model[i]), 4),
                     **nbest.candidates[i].record,
+                    "am": float(recogniser[i]),
+                    "lm": round(float(model[i]), 4),
                 }
                 for i in order
             ]
@@ -176,15 +205,15 @@ class Tuning:
     Arguments
     ---------
     setting : Setting
-        The one with the fewest word errors; of several the least weight, then the insertion that is
-        nearest to none.
+        The one with the fewest word errors; of several the least weight, then the least weight of
+        the internal language model, then the insertion that is nearest to none.
     outcome : Outcome
         Its word errors.
     tried : int
         Number of settings.
     edges : tuple of str
-        Those of weight and insertion whose best value is the first or the last of several: there
-        may be better ones beyond.
+        Those of weight, insertion and internal whose best value is the first or the last of
+        several: there may be better ones beyond.
     """
 
     setting: Setting
@@ -229,23 +258,35 @@ def score_lists(lists: Sequence[NBest], model: nn.Module, tokens: Any) -> Scored
     shape = len(lists), max(len(nbest.candidates) for nbest in lists)
     recogniser, scores = np.full(shape, -np.inf), np.zeros(shape)
     words, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    internal = np.zeros(shape)
     values = iter(cost.log_probs.tolist())
     for i, nbest in enumerate(lists):
         said = (nbest.reference or "").split()
         for j, candidate in enumerate(nbest.candidates):
             read = candidate.text.split()
-            recogniser[i, j], scores[i, j] = candidate.score, next(values)
+            recogniser[i, j] = candidate.record.get("am", candidate.score)
+            scores[i, j], internal[i, j] = next(values), candidate.record.get("ilm", 0.0)
             words[i, j], errors[i, j] = len(read), Levenshtein.distance(said, read)
     known = all(nbest.reference is not None for nbest in lists)
-    return ScoredLists(tuple(lists), recogniser, scores, words, errors if known else None, cost)
+    has_internal = all("ilm" in candidate.record for n in lists for candidate in n.candidates)
+    return ScoredLists(
+        tuple(lists),
+        recogniser,
+        scores,
+        words,
+        errors if known else None,
+        cost,
+        internal if has_internal else None,
+    )
 
 
 def tune(
     scored: ScoredLists,
     weights: Sequence[float] = WEIGHTS,
     insertions: Sequence[float] = INSERTIONS,
+    internals: Sequence[float] | None = None,
 ) -> Tuning:
-    """Chooses weight and insertion by trying all pairs.
+    """Chooses weight and insertion, and that of an internal language model, by trying all.
 
     Arguments
     ---------
@@ -255,6 +296,9 @@ def tune(
         What is tried.
     insertions : sequence of float
         What is tried.
+    internals : sequence of float or None
+        What is tried; None: :data:`INTERNALS` if the lists have log-probabilities by an internal
+        language model, 0 otherwise.
 
     Returns
     -------
@@ -263,21 +307,30 @@ def tune(
     Raises
     ------
     ValueError
-        If there is nothing to try, or a reference is not known.
+        If there is nothing to try, a reference is not known, or an internal language model is to be
+        subtracted that the lists do not have.
     """
-    if not len(weights) or not len(insertions):
-        raise ValueError("there must be at least one weight and one insertion to try")
-    tried = [Setting(w, i) for w in weights for i in insertions]
+    if internals is None:
+        internals = (0.0,) if scored.internal is None else INTERNALS
+    if not len(weights) or not len(insertions) or not len(internals):
+        raise ValueError("there must be at least one weight, insertion and internal to try")
+    tried = [Setting(*values) for values in itertools.product(weights, insertions, internals)]
     outcomes = [scored.outcome(setting) for setting in tried]
     best, outcome = min(
         zip(tried, outcomes, strict=True),
-        key=lambda pair: (pair[1].errors, abs(pair[0].weight), abs(pair[0].insertion)),
+        key=lambda pair: (
+            pair[1].errors,
+            abs(pair[0].weight),
+            abs(pair[0].internal),
+            abs(pair[0].insertion),
+        ),
     )
     edges = [
         name
         for name, value, values in (
             ("weight", best.weight, weights),
             ("insertion", best.insertion, insertions),
+            ("internal", best.internal, internals),
         )
         # No weight at all is no edge: beyond it the language model would be contradicted.
         if len(set(values)) > 1 and value in (min(values), max(values)) and value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word
 from gatedrnn.lobes.acoustic_model import CTCModel
 from gatedrnn.lobes.attention_model import AttentionModel
 from gatedrnn.lobes.transducer_model import TransducerModel
+
+if TYPE_CHECKING:
+    from gatedrnn.decoding.fusion import Fusion
 
 #: Model -> the module of its searches.
 _HEADS = {AttentionModel: attention, TransducerModel: transducer}
@@ -64,7 +67,9 @@ def score(model: nn.Module, features: torch.Tensor, lengths: torch.Tensor) -> Sc
     return Scores(model.ctc_log_probs(encoded), counts, encoded)
 
 
-def search(model: nn.Module, scores: Scores, beam_size: int = 1) -> list[list[Hypothesis]]:
+def search(
+    model: nn.Module, scores: Scores, beam_size: int = 1, fusion: Fusion | None = None
+) -> list[list[Hypothesis]]:
     """Readings of each utterance.
 
     Arguments
@@ -75,11 +80,19 @@ def search(model: nn.Module, scores: Scores, beam_size: int = 1) -> list[list[Hy
         Of :func:`score`.
     beam_size : int
         Width of the beam; 1 for the greedy search, which gives one reading.
+    fusion : Fusion or None
+        A language model that has its say; for connectionist temporal classification alone, and in
+        a beam.
 
     Returns
     -------
     list of list of Hypothesis
         The best reading first.
+
+    Raises
+    ------
+    ValueError
+        If there can be no fusion.
 
     Example
     -------
@@ -88,14 +101,43 @@ def search(model: nn.Module, scores: Scores, beam_size: int = 1) -> list[list[Hy
     >>> len(found), len(found[0])
     (1, 4)
     """
+    if fusion is not None:
+        check_fusion(model, beam_size)
     if isinstance(model, CTCModel):
         if beam_size > 1:
-            return ctc.prefix_beam_search(scores.log_probs, scores.counts, beam_size)
+            return ctc.prefix_beam_search(scores.log_probs, scores.counts, beam_size, fusion=fusion)
         return [[best] for best in ctc.greedy(scores.log_probs, scores.counts)]
     searches = next(module for kind, module in _HEADS.items() if isinstance(model, kind))
     if beam_size > 1:
         return searches.beam_search(model, scores.encoded, scores.counts, beam_size)
     return [[best] for best in searches.greedy(model, scores.encoded, scores.counts)]
+
+
+def check_fusion(model: nn.Module, beam_size: int) -> None:
+    """Refuses fusion where there can be none.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The recogniser.
+    beam_size : int
+        Width of the beam.
+
+    Raises
+    ------
+    ValueError
+        If the head is not that of connectionist temporal classification, or there is no beam.
+    """
+    if not isinstance(model, CTCModel):
+        raise ValueError(
+            "a language model in the search (fusion) is for head ctc alone: for other heads, "
+            "rescore what their search has found"
+        )
+    if beam_size < 2:
+        raise ValueError(
+            f"a language model in the search needs a beam_size of at least 2, not {beam_size}: "
+            "the greedy search has nothing to choose from"
+        )
 
 
 def word_times(

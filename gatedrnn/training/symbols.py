@@ -80,6 +80,21 @@ class Tokens(ABC):
         """
 
     @abstractmethod
+    def spelled(self, token: int) -> str:
+        """What a token adds to a text: what the tokens of a text add is :meth:`decode` of them.
+
+        Arguments
+        ---------
+        token : int
+            Not the blank.
+
+        Returns
+        -------
+        str
+            With a space where a word before it ends, or its own.
+        """
+
+    @abstractmethod
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """Words with the tokens that spell them.
 
@@ -192,6 +207,10 @@ class Characters(Symbols):
         """See :meth:`Tokens.decode`."""
         return " ".join("".join(self.names[t] for t in tokens).split())
 
+    def spelled(self, token: int) -> str:
+        """See :meth:`Tokens.spelled`."""
+        return self.names[token]
+
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """See :meth:`Tokens.words`."""
         words: list[tuple[str, int, int]] = []
@@ -234,6 +253,10 @@ class Words(Symbols):
     def decode(self, tokens: Sequence[int]) -> str:
         """See :meth:`Tokens.decode`."""
         return " ".join(self.names[t] for t in tokens)
+
+    def spelled(self, token: int) -> str:
+        """See :meth:`Tokens.spelled`."""
+        return f"{self.names[token]} "
 
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """See :meth:`Tokens.words`."""

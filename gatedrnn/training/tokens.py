@@ -119,6 +119,10 @@ class Pieces(Tokens):
         """See :meth:`Tokens.decode`."""
         return " ".join("".join(self.names[t] for t in tokens).replace(self.MARK, " ").split())
 
+    def spelled(self, token: int) -> str:
+        """See :meth:`Tokens.spelled`."""
+        return self.names[token].replace(self.MARK, " ")
+
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """See :meth:`Tokens.words`."""
         starts = [i for i, t in enumerate(tokens) if i == 0 or self.names[t].startswith(self.MARK)]

@@ -54,7 +54,7 @@ def test_every_recurrence(network):
 @pytest.mark.parametrize("rows", [1, 3, 256])
 def test_how_much_is_read_at_once_changes_nothing(monkeypatch, trees, rows):
     monkeypatch.setattr(prefixes, "_TREE", trees)
-    monkeypatch.setattr(prefixes, "_ROWS", rows)
+    monkeypatch.setattr(prefixes, "ROWS", rows)
     model = doubled(TextModel(len(TOKENS), "lstmp", num_layers=2, hidden_size=12, proj_size=5))
     found = score_texts(model, TOKENS, TEXTS)
     assert (found.log_probs - one_by_one(model, TOKENS, TEXTS)).abs().max() < 1e-12
