@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gatedrnn.cli import modelling
-from gatedrnn.dataio.files import write_atomically
 
 NAME = "rescore"
 HELP = "rescore n-best lists by a language model, whose weight is tuned on the first of them"
@@ -59,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         0.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
-    from gatedrnn.decoding import rescoring
+    from gatedrnn.decoding import rescored
     from gatedrnn.decoding.nbest import read_nbest
 
     paths = [arguments.dev, *arguments.tests]
@@ -67,32 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     # All are read before the work begins: a bad file is found at once.
     lists = [read_nbest(path, arguments.acoustic_scale) for path in paths]
     found = modelling.load(arguments)
-    if not found.config.model.line_ends:
-        raise ValueError(
-            f"{arguments.model} was trained on text without ends of lines: it cannot tell how "
-            "probable it is that a sentence ends"
-        )
-    weights = arguments.weights or rescoring.WEIGHTS
-    insertions = arguments.insertions or rescoring.INSERTIONS
-    scored = [rescoring.score_lists(one, found.model, found.tokens) for one in lists]
-    if len(weights) == len(insertions) == 1:
-        setting = rescoring.Setting(weights[0], insertions[0])
-        print(f"language model weight {setting.weight:g}, insertion {setting.insertion:g}, given")
-    else:
-        tuning = rescoring.tune(scored[0], weights, insertions)
-        setting = tuning.setting
-        print(
-            f"language model weight {setting.weight:g}, insertion {setting.insertion:g}, chosen on "
-            f"{arguments.dev} among {tuning.tried}"
-        )
-        for edge in tuning.edges:
-            print(f"  the best {edge} is at the end of what was tried: there may be a better one")
-    for path, one in zip(paths, scored, strict=True):
-        print(f"{path}: {_line(one, setting)}")
-    for path, one in zip(files, scored, strict=False):
-        records = one.records(setting)
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        write_atomically(path, text)
+    rescored.check_line_ends(found, arguments.model)
+    tried = {"weights": arguments.weights, "insertions": arguments.insertions}
+    grid = rescored.Grid(**{name: values for name, values in tried.items() if values})
+    result = rescored.rescore_sets(lists, found, grid)
+    print(result.choice(arguments.dev))
+    for path, one in zip(paths, result.sets, strict=True):
+        print(f"{path}: {rescored.describe(one, result.setting)}")
+    for path, one in zip(files, result.sets, strict=False):
+        rescored.write_lists(path, one, result.setting)
     return 0
 
 
@@ -107,23 +87,3 @@ def _output_files(paths: Sequence[Path], folder: Path | None) -> list[Path]:
         if file.resolve() == path.resolve():
             raise ValueError(f"--output: {file} is what is read: name another folder")
     return files
-
-
-def _line(scored: Any, setting: Any) -> str:
-    """What is said about a set."""
-    cost = scored.cost
-    parts = []
-    if scored.errors is None:
-        parts.append("word errors not counted, as not all references are known")
-    else:
-        before, after, oracle = scored.outcome(), scored.outcome(setting), scored.oracle()
-        parts.append(
-            f"WER {before.rate:.2f} % -> {after.rate:.2f} % (oracle {oracle.rate:.2f} %), "
-            f"{before.errors} -> {after.errors} errors in {before.words} words"
-        )
-    readings = sum(len(nbest.candidates) for nbest in scored.lists)
-    parts.append(
-        f"{len(scored.lists)} utterances, {readings} readings, {cost.unknown} unknown; "
-        f"{cost.seconds:.2f} s of language model for {cost.tokens} tokens, {cost.read} of them read"
-    )
-    return "; ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
-from speechbrain.utils.metric_stats import ErrorRateStats
 
 from gatedrnn.decoding.hypotheses import distinct, n_best_record
 from gatedrnn.decoding.search import Scores, search, word_times
@@ -20,6 +20,8 @@ from gatedrnn.lobes.features import feature_lengths
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.log import replace_text
+from gatedrnn.training.ranks import sum_over_ranks
+from gatedrnn.training.word_errors import error_figures, word_errors
 
 logger = get_logger(__name__)
 
@@ -202,9 +204,10 @@ class RecogniserBrain(GuardedBrain):
         beam_size = getattr(self.hparams, "beam_size", 1)
         if beam_size > 1:
             n_best = getattr(self.hparams, "n_best", None)
-            lists = [
-                distinct(found, self.tokens)[:n_best] for found in search(model, scores, beam_size)
-            ]
+            begun = self._now()
+            found = search(model, scores, beam_size)
+            self._search_seconds += self._now() - begun
+            lists = [distinct(one, self.tokens)[:n_best] for one in found]
         seconds = self.hparams.hop_seconds * model.factor
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
             words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
@@ -214,6 +217,12 @@ class RecogniserBrain(GuardedBrain):
             )
             result["beam"] = self.tokens.decode(hypotheses[0].tokens).split()
         return results
+
+    def _now(self) -> float:
+        """The time, when all work on the device is done."""
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     # ---- a stage ----------------------------------------------------------------------------
 
@@ -239,7 +248,7 @@ class RecogniserBrain(GuardedBrain):
         dict
         """
         loss, results = self.gathered()
-        return {"loss": loss, "WER": float(_errors(results, "greedy").summarize("WER"))}
+        return {"loss": loss, "WER": error_figures(_errors(results, "greedy"))["WER"]}
 
     def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
         """Tests the best checkpoint.
@@ -256,7 +265,7 @@ class RecogniserBrain(GuardedBrain):
         Returns
         -------
         dict
-            Figures.
+            Figures; ``search seconds`` are those of the beam search alone, on all ranks together.
 
         Raises
         ------
@@ -264,19 +273,15 @@ class RecogniserBrain(GuardedBrain):
             If nothing has been trained.
         """
         self.find_best()
+        self._search_seconds = 0.0
         self.evaluate(loader, min_key=self.criterion)
         loss, results = self.gathered()
         errors = {how: _errors(results, how) for how in ("greedy", "beam")}
-        summary = errors["beam"].summarize()
         figures = {
-            "WER": float(summary["WER"]),
-            "greedy WER": float(errors["greedy"].summarize("WER")),
-            "words": int(summary["num_scored_tokens"]),
-            "insertions": int(summary["insertions"]),
-            "deletions": int(summary["deletions"]),
-            "substitutions": int(summary["substitutions"]),
-            "utterances": len(results),
+            **error_figures(errors["beam"]),
+            "greedy WER": error_figures(errors["greedy"])["WER"],
             "loss": loss,
+            "search seconds": sum_over_ranks([self._search_seconds], self.device)[0],
         }
         if if_main_process():
             with open(folder / f"wer_{name}.txt", "w", encoding="utf-8") as file:
@@ -287,9 +292,5 @@ class RecogniserBrain(GuardedBrain):
         return figures
 
 
-def _errors(results: list[dict[str, Any]], how: str) -> ErrorRateStats:
-    errors = ErrorRateStats()
-    errors.append(
-        [r["id"] for r in results], [r[how] for r in results], [r["ref"] for r in results]
-    )
-    return errors
+def _errors(results: list[dict[str, Any]], how: str) -> Any:
+    return word_errors((r["id"], r[how], r["ref"]) for r in results)

@@ -17,6 +17,7 @@ from gatedrnn.training.describe import write_description
 from gatedrnn.training.heads import HEADS, head_name, make_model
 from gatedrnn.training.log import TrainingLog, replace_text
 from gatedrnn.training.pretrained import load_encoder
+from gatedrnn.training.rescore import check_language_model, rescore_tests
 from gatedrnn.training.session import run_recipe
 
 logger = get_logger(__name__)
@@ -118,7 +119,9 @@ def fit_and_test(
         Of the YAML: ``output_folder``, ``seed``, ``tokens`` (and ``pieces``), what
         :func:`~gatedrnn.training.heads.make_model` takes, ``normalize``, ``opt_class``,
         ``epoch_counter``, what :class:`~gatedrnn.training.asr.RecogniserBrain` takes, and
-        optionally ``pretrained_encoder``, for :func:`~gatedrnn.training.pretrained.load_encoder`.
+        optionally ``pretrained_encoder``, for :func:`~gatedrnn.training.pretrained.load_encoder`,
+        and ``language_model``, which rescores the tests: see
+        :func:`~gatedrnn.training.rescore.check_language_model`.
     run_opts : Mapping or RunOptions
         SpeechBrain's options of the command line.
     train : Speech
@@ -135,6 +138,7 @@ def fit_and_test(
     """
     folder = Path(hparams["output_folder"])
     folder.mkdir(parents=True, exist_ok=True)
+    check_language_model(hparams)
     run_on_main(_make_tokens, args=[hparams, train, folder / "tokens.json"])
     tokens = tokenization.load(folder / "tokens.json")
     _report_unknown(tokens, {"train": train, "dev": valid, **tests})
@@ -182,7 +186,12 @@ def fit_and_test(
             else type(model.encoder).__name__,
             "sets": figures,
         }
-        replace_text(folder / "results.json", json.dumps(results, indent=2) + "\n")
+        path = folder / "results.json"
+        replace_text(path, json.dumps(results, indent=2) + "\n")
+        language_model = hparams.get("language_model")
+        if language_model is not None:
+            results["rescored"] = rescore_tests(folder, language_model, figures, brain.device)
+            replace_text(path, json.dumps(results, indent=2) + "\n")
     return figures
 
 

@@ -13,13 +13,19 @@ from speechbrain.utils.edit_distance import alignment, op_table
 NOTHING = "***"
 
 
-def table(sets: Mapping[str, Mapping[str, float]]) -> str:
+def table(
+    sets: Mapping[str, Mapping[str, float]],
+    rescored: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
     """A table of word error rates.
 
     Arguments
     ---------
     sets : Mapping
         Name -> figures, the ``"sets"`` of a training's ``results.json``.
+    rescored : Mapping or None
+        The same after rescoring, the ``"sets"`` of its ``"rescored"``: a row beside that of the
+        set.
 
     Returns
     -------
@@ -28,17 +34,25 @@ def table(sets: Mapping[str, Mapping[str, float]]) -> str:
     Example
     -------
     >>> counts = {"substitutions": 6, "deletions": 3, "insertions": 1}
-    >>> print(table({"eval": {"WER": 5.0, "words": 200, "utterances": 30, **counts}}))
-    set              utterances    words    WER %    sub    del    ins
-    eval                     30      200     5.00      6      3      1
+    >>> figures = {"WER": 5.0, "words": 200, "utterances": 30, **counts}
+    >>> print(table({"eval": figures}, {"eval": {**figures, "WER": 4.5, "deletions": 2}}))
+    set                  utterances    words    WER %    sub    del    ins
+    eval                         30      200     5.00      6      3      1
+    eval, rescored               30      200     4.50      6      2      1
     """
     head = (
-        f"{'set':16} {'utterances':>10} {'words':>8} {'WER %':>8} {'sub':>6} {'del':>6} {'ins':>6}"
+        f"{'set':20} {'utterances':>10} {'words':>8} {'WER %':>8} {'sub':>6} {'del':>6} {'ins':>6}"
     )
-    lines = [head]
-    for name, f in sets.items():
+    lines, rescored = [head], rescored or {}
+    rows = [
+        (name + after, found[name])
+        for name in sets
+        for after, found in (("", sets), (", rescored", rescored))
+        if name in found
+    ]
+    for name, f in rows:
         lines.append(
-            f"{name:16} {f['utterances']:>10} {f['words']:>8} {f['WER']:>8.2f} "
+            f"{name:20} {f['utterances']:>10} {f['words']:>8} {f['WER']:>8.2f} "
             f"{f['substitutions']:>6} {f['deletions']:>6} {f['insertions']:>6}"
         )
     return "\n".join(lines)

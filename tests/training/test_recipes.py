@@ -13,9 +13,16 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 
+from gatedrnn.cli.main import main
+from gatedrnn.inference.language_model import LanguageModelConfig, write_language_model
+from gatedrnn.lobes.text_specification import TextModelSpec
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
 from gatedrnn.training import train_asr
+from gatedrnn.training.rescore import check_language_model, notes
+from gatedrnn.training.summary import table
+from gatedrnn.training.text_tokens import TextCharacters
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
@@ -64,6 +71,17 @@ def manifests(tmp_path_factory):
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A language model that has learnt nothing, of the letters of the made-up words."""
+    folder = tmp_path_factory.mktemp("lm") / "bundle"
+    tokens = TextCharacters.learn([" ".join(make_utterance(i, speaker=i).words) for i in range(9)])
+    torch.manual_seed(1)
+    spec = TextModelSpec(len(tokens), {"network": "ran", "num_layers": 1, "hidden_size": 8})
+    write_language_model(folder, LanguageModelConfig(spec), tokens, spec.build())
+    return folder
+
+
 def test_the_network_and_the_depth_are_a_key_each(tmp_path, manifests):
     """Trains, then tests only; the n-best lists and the word times are there."""
     chosen = ["--network=highway", "--num_layers=3", f"--output_folder={tmp_path}"]
@@ -109,16 +127,67 @@ def test_the_head_is_a_key(tmp_path, manifests, head):
     assert len((folder / "nbest_test.jsonl").read_text().splitlines()) == 3
 
 
-def test_two_processes_by_torchrun(tmp_path, manifests):
+def test_a_language_model_is_a_key(tmp_path, manifests, bundle, capsys):
+    """Its rows are what ``gatedrnn rescore`` finds in the same lists, to the last digit."""
+    plain, with_model = tmp_path / "plain", tmp_path / "rescored"
+    recipe("Manifest", *manifests, f"--output_folder={plain}")
+    recipe("Manifest", *manifests, f"--output_folder={with_model}", f"--language_model={bundle}")
+    before, results = (json.loads((f / "results.json").read_text()) for f in (plain, with_model))
+    assert "rescored" not in before and not (plain / "rescored").exists()
+    for name, figures in before["sets"].items():
+        # Nothing else is changed by it, least of all the training.
+        found = results["sets"][name]
+        assert {k: v for k, v in found.items() if "seconds" not in k} == {
+            k: v for k, v in figures.items() if "seconds" not in k
+        }
+        assert found["search seconds"] > 0
+    printed = capsys.readouterr().out
+
+    lists = [str(with_model / f"nbest_{name}.jsonl") for name in ("dev", "test")]
+    assert main(["rescore", str(bundle), *lists, "--output", str(tmp_path / "by_command")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rescored = results["rescored"]
+    assert f"rescored by {bundle}: {said[0].split(', chosen')[0]}, chosen on dev" in printed
+    assert f"weight {rescored['weight']:g}, insertion {rescored['insertion']:g}," in said[0]
+    assert rescored["tried"] == 260 and set(rescored["sets"]) == {"dev", "test"}
+    for name, line in zip(("dev", "test"), said[-2:], strict=True):
+        file, found = f"nbest_{name}.jsonl", rescored["sets"][name]
+        by_command = (tmp_path / "by_command" / file).read_text()
+        assert (with_model / "rescored" / file).read_text() == by_command
+        errors = found["insertions"] + found["deletions"] + found["substitutions"]
+        assert found["WER"] == pytest.approx(100 * errors / found["words"])
+        assert f"-> {found['WER']:.2f} % (oracle {found['oracle WER']:.2f} %)" in line
+        assert f"-> {errors} errors in {found['words']} words" in line
+        assert f"{found['readings']} readings, {found['unknown']} unknown" in line
+        ratio = found["language model seconds"] / found["search seconds"]
+        assert found["language model to search"] == ratio
+        assert (
+            f"%WER {found['WER']:.2f}" in (with_model / "rescored" / f"wer_{name}.txt").read_text()
+        )
+    rows = table(results["sets"], rescored["sets"]).splitlines()
+    assert [row.split("  ")[0] for row in rows[1:]] == [
+        "dev",
+        "dev, rescored",
+        "test",
+        "test, rescored",
+    ]
+    assert len(notes(rescored).splitlines()) == 3 + bool(rescored["edges"])
+
+
+def test_two_processes_by_torchrun(tmp_path, manifests, bundle):
+    """The first of them rescores what both have found."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    script = command("Manifest", *manifests, f"--output_folder={tmp_path}")
+    chosen = [f"--output_folder={tmp_path}", f"--language_model={bundle}"]
+    script = command("Manifest", *manifests, *chosen)
     done = subprocess.run(
         [sys.executable, *launcher, *script],
         capture_output=True, text=True, check=False,
         env=os.environ | {"GATEDRNN_RUNNER": "reference", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "results.json").read_text())["sets"]["dev"]["utterances"] == 4
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["sets"]["dev"]["utterances"] == 4
+    assert results["rescored"]["sets"]["dev"]["utterances"] == 4
 
 
 @pytest.mark.parametrize(
@@ -129,11 +198,25 @@ def test_two_processes_by_torchrun(tmp_path, manifests):
         ("--bidirectional", ValueError, "--bidirectional needs a value, such as"),
         ("--test_only", FileNotFoundError, "train first"),
         ("--no_such_key=1", KeyError, "no_such_key"),
+        ("--language_model=nowhere", FileNotFoundError, "nowhere: no such bundle"),
     ],
 )
 def test_mistakes_are_named(tmp_path, manifests, argument, error, message):
     with pytest.raises(error, match=message):
         recipe("Manifest", *manifests, f"--output_folder={tmp_path}", argument)
+
+
+def test_what_cannot_rescore_is_refused_before_the_training(tmp_path, bundle):
+    with pytest.raises(ValueError, match="beam_size must be above 1"):
+        check_language_model({"language_model": bundle, "beam_size": 1})
+    tokens = TextCharacters.learn(["GO"])
+    spec = TextModelSpec(len(tokens), {"hidden_size": 4}, line_ends=False)
+    write_language_model(tmp_path / "lm", LanguageModelConfig(spec), tokens, spec.build())
+    with pytest.raises(ValueError, match="without ends of lines"):
+        check_language_model({"language_model": tmp_path / "lm", "beam_size": 2})
+    state = torch.get_rng_state()
+    check_language_model({"language_model": bundle, "beam_size": 2})
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.skipif(not AN4.is_dir(), reason="the data of AN4 is not beside the checkout")
