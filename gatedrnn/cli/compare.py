@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from gatedrnn.comparison.figures import write_figures
 from gatedrnn.comparison.plain import as_argument
 from gatedrnn.comparison.report import default_command, write_reports
 from gatedrnn.comparison.running import Outcome, Runner
@@ -71,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("interrupted: the same command goes on", file=sys.stderr)
             return 130
-    write_reports(plan, command)
+    for missing in write_figures(write_reports(plan, command)):
+        print(missing, file=sys.stderr)
     print((plan.output / "table.md").read_text(encoding="utf-8"))
     return 1 if problems else 0
 

@@ -123,8 +123,8 @@ def _section(gathered: Gathered, data: Part) -> list[str]:
         default=None,
     )
     head = [
-        "network", measure.name, "seeds", *(m.name for m in table.also), "parameters", "training, s",
-        "CPU, s", "step, ms", f"less {table.baseline} [95 %]", "p",
+        "network", measure.name, "seeds", *(m.name for m in table.also), "parameters",
+        "training, s", "CPU, s", "step, ms", f"less {table.baseline} [95 %]", "p",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     parameters = {name: _mean(rows, PARAMETERS) for name, rows in found.items()}
