@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gatedrnn.dataio.captions.loading import MediaOptions
 from gatedrnn.lobes import CTCModel, LogMel, TextModel
+from gatedrnn.lobes.captions.specification import CaptionerSpec
 from gatedrnn.lobes.specification import HEAD_MODELS, RecogniserSpec
 from gatedrnn.lobes.text_specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.training.heads import head_name
@@ -18,8 +20,8 @@ from gatedrnn.training.log import replace_text
 FILE = "model.json"
 #: Arguments of the acoustic model that only matter before training.
 _BEGINNINGS = ("start",)
-#: The ``kind`` of a language model's description; recognisers have none.
-TEXT = "text"
+#: The ``kind`` of a language model's and of a captioner's description; recognisers have none.
+TEXT, CAPTIONS = "text", "captions"
 
 
 def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
@@ -124,6 +126,31 @@ def write_text_description(
         data: dict[str, Any] = {"kind": TEXT, **spec.to_dict()}
     except ValueError as error:
         data = {"kind": TEXT, "problem": str(error)}
+    replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
+
+
+def write_caption_description(
+    spec: CaptionerSpec, media: MediaOptions, beam_size: int, folder: Path
+) -> None:
+    """Writes ``model.json`` of a captioner.
+
+    Arguments
+    ---------
+    spec : CaptionerSpec
+        What it is built of.
+    media : MediaOptions
+        What it is given.
+    beam_size : int
+        Of its tests.
+    folder : Path
+        The output folder.
+    """
+    data = {
+        "kind": CAPTIONS,
+        "model": spec.to_dict(),
+        "media": media.to_dict(),
+        "beam_size": beam_size,
+    }
     replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
 
 

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Trains and tests a captioner of any recurrence, of images or of sounds.
+
+To run it: ``python train.py hparams/scenes.yaml --device=cpu`` needs no data; every top-level key
+of ``hparams/captions.yaml`` can be given on the command line, e.g. ``--network=ran
+--num_layers=3``, or many at once by a set-up: ``--setup=top_down``. The same command goes on with
+an interrupted training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gatedrnn.dataio.captions import prepare_captions
+from gatedrnn.training.caption_data import CaptionSets
+from gatedrnn.training.caption_run import train_captioner
+from gatedrnn.training.simulated_captions import SIMULATED, simulate
+
+
+def read(hparams: Mapping[str, Any]) -> CaptionSets:
+    """Prepares the items: those of a corpus, or simulated ones.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``corpus``, ``data_folder``, ``prepared_folder`` and ``corpus_options``.
+
+    Returns
+    -------
+    CaptionSets
+    """
+    corpus, options = hparams["corpus"], dict(hparams.get("corpus_options") or {})
+    if corpus in SIMULATED:
+        return simulate(corpus, hparams["data_folder"], **options)
+    prepared = prepare_captions(
+        corpus, hparams["data_folder"], hparams["prepared_folder"], **options
+    )
+    items = {split: prepared.items(split) for split in prepared.manifests}
+    tests = {"test": items["test"]} if items.get("test") else {}
+    return CaptionSets(items["train"], items["dev"], tests)
+
+
+if __name__ == "__main__":
+    train_captioner(sys.argv[1:], read)
