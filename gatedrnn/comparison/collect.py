@@ -12,7 +12,7 @@ from gatedrnn.comparison.specification import Measure, Part
 
 #: Of the results of every training, see :class:`gatedrnn.training.cost.Cost`.
 PARAMETERS = "parameters"
-SECONDS, CPU_SECONDS, STEP = "train seconds", "train cpu seconds", "seconds per step"
+SECONDS, CPU_SECONDS, STEPS = "train seconds", "train cpu seconds", "steps"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,22 @@ class Row:
     value: float | None
     figures: Mapping[str, float]
     problem: str = ""
+
+    def step(self, seconds: str) -> float | None:
+        """Time of a training step.
+
+        Arguments
+        ---------
+        seconds : str
+            ``SECONDS`` or ``CPU_SECONDS``.
+
+        Returns
+        -------
+        float or None
+            In seconds; ``None`` if the results do not have it.
+        """
+        steps, total = self.figures.get(STEPS), self.figures.get(seconds)
+        return total / steps if steps and total is not None else None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from gatedrnn.comparison.collect import (
     CPU_SECONDS,
     PARAMETERS,
     SECONDS,
-    STEP,
     Gathered,
     Row,
     further,
@@ -22,7 +21,7 @@ from gatedrnn.comparison.collect import (
 )
 from gatedrnn.comparison.plain import as_argument
 from gatedrnn.comparison.runs import DONE, Plan
-from gatedrnn.comparison.specification import Measure, Part
+from gatedrnn.comparison.specification import Part
 from gatedrnn.comparison.statistics import Paired, Spread, paired, spread
 from gatedrnn.dataio.files import write_atomically
 
@@ -63,8 +62,9 @@ def as_csv(gathered: Gathered) -> str:
     -------
     str
     """
-    names = list(dict.fromkeys(name for row in gathered.rows for name in row.figures))
     top = ["data", "network", "run", "seed", "setting", "state", "value"]
+    found = dict.fromkeys(name for row in gathered.rows for name in row.figures)
+    names = [name for name in found if name not in top]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*top, *names, "seconds of all sessions", "command"])
@@ -103,9 +103,9 @@ def as_markdown(gathered: Gathered, command: str) -> str:
     str
     """
     table = gathered.plan.table
-    lines = [f"# {table.path.stem}", "", f"    {command}", ""]
+    lines = [f"# {table.path.stem}", "", f"    {command}", "", *_notes(gathered), ""]
     for data in table.data:
-        lines += [f"## {data.name}", "", *_section(gathered, data), ""]
+        lines += [f"## {data.name}", "", *_section(gathered, data)]
         if table.tuning is not None:
             lines += [*_tuning(gathered, data), ""]
     lines += _absent(gathered)
@@ -124,7 +124,7 @@ def _section(gathered: Gathered, data: Part) -> list[str]:
     )
     head = [
         "network", measure.name, "seeds", *(m.name for m in table.also), "parameters",
-        "training, s", "CPU, s", "step, ms", f"less {table.baseline} [95 %]", "p",
+        "training, s", "CPU, s", "step, ms", "CPU, ms", f"less {table.baseline} [95 %]", "p",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     parameters = {name: _mean(rows, PARAMETERS) for name, rows in found.items()}
@@ -143,39 +143,50 @@ def _section(gathered: Gathered, data: Part) -> list[str]:
             _number(parameters[name], "{:,.0f}"),
             _number(_mean(rows, SECONDS), "{:,.0f}"),
             _number(_mean(rows, CPU_SECONDS), "{:,.0f}"),
-            _number(_mean(rows, STEP, 1e3), "{:.3g}"),
+            *(_number(_step(rows, clock), "{:.3g}") for clock in (SECONDS, CPU_SECONDS)),
             *_against(against),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *_notes(table.baseline, measure, values, parameters)]
-    return lines
+    lines += ["", f"{measure.name}: {measure.better} is better.", ""]
+    return [*lines, *_unmatched(table.baseline, parameters)]
 
 
-def _notes(
-    baseline: str,
-    measure: Measure,
-    values: Mapping[str, Mapping[int, float]],
-    parameters: Mapping[str, float | None],
-) -> list[str]:
-    """What a reader has to know of the figures."""
-    compared = [name for name in values if name != baseline]
-    lines = [
-        f"{measure.name}: {measure.better} is better; mean ± sample standard deviation over seeds. "
-        f"Parameters and times are means over seeds. p: two-sided paired t-test against {baseline} "
-        "over the seeds that both have; in brackets the 95 % confidence interval of the mean "
-        f"paired difference. p is not corrected for {len(compared)} comparison(s); with few seeds "
-        "the interval says more."
+def _notes(gathered: Gathered) -> list[str]:
+    """What a reader has to know of all sections."""
+    table = gathered.plan.table
+    compared = len(table.networks) - 1
+    few = "With few seeds the interval says more."
+    if compared > 1:
+        few = f"p is not corrected for {compared} comparisons; w{few[1:]}"
+    sessions = [
+        session
+        for row in gathered.rows
+        if row.state == DONE
+        for session in row.run.record()["sessions"]
     ]
-    reference = parameters[baseline]
-    if reference:
-        unmatched = [
-            f"{name} {100 * (count / reference - 1):+.1f} %"
-            for name, count in parameters.items()
-            if count and abs(count / reference - 1) > _UNMATCHED
-        ]
-        if unmatched:
-            lines += ["", f"Parameters not those of {baseline}: {', '.join(unmatched)}."]
+    jobs = sorted({session["jobs"] for session in sessions})
+    threads = sorted({session["threads"] or 0 for session in sessions})
+    lines = [
+        "Mean ± sample standard deviation over seeds; parameters and times are means. Times are "
+        "those of the training loop, by the wall and on the cores (CPU). p: two-sided paired "
+        f"t-test against {table.baseline} over the n seeds that both have; in brackets the 95 % "
+        f"confidence interval of the mean paired difference. {few}",
+    ]
+    if sessions:
+        each = ", ".join(str(n) if n else "not limited" for n in threads)
+        lines += ["", f"Runs at a time: {', '.join(map(str, jobs))}; threads of each: {each}."]
     return lines
+
+
+def _unmatched(baseline: str, parameters: Mapping[str, float | None]) -> list[str]:
+    """Says where parameters are not those of the baseline."""
+    reference = parameters[baseline]
+    found = [
+        f"{name} {100 * (count / reference - 1):+.1f} %"
+        for name, count in parameters.items()
+        if count and reference and abs(count / reference - 1) > _UNMATCHED
+    ]
+    return [f"Parameters not those of {baseline}: {', '.join(found)}.", ""] if found else []
 
 
 def _tuning(gathered: Gathered, data: Part) -> list[str]:
@@ -229,12 +240,19 @@ def _values(rows: Mapping[int, Row]) -> dict[int, float]:
     return {seed: row.value for seed, row in rows.items() if row.value is not None}
 
 
-def _mean(rows: Mapping[int, Row], name: str, scale: float = 1.0) -> float | None:
+def _mean(rows: Mapping[int, Row], name: str) -> float | None:
     """The mean of a figure, if every run has left it."""
-    found = [row.figures.get(name) for row in rows.values()]
-    if not found or None in found:
-        return None
-    return scale * sum(found) / len(found)
+    return _all([row.figures.get(name) for row in rows.values()])
+
+
+def _step(rows: Mapping[int, Row], clock: str) -> float | None:
+    """The mean time of a step in ms, if every run has left it."""
+    found = _all([row.step(clock) for row in rows.values()])
+    return None if found is None else 1e3 * found
+
+
+def _all(found: list[float | None]) -> float | None:
+    return None if not found or None in found else sum(found) / len(found)
 
 
 def _setting(setting: Mapping[str, Any]) -> str:

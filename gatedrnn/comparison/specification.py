@@ -14,6 +14,8 @@ from gatedrnn.comparison.plain import Fields, read_yaml
 
 #: Directions of a figure.
 LOWER, HIGHER = "lower", "higher"
+#: What times pictures: that of the wall, or of the process on its cores.
+WALL, CPU = "wall", "cpu"
 #: Arguments that each run has of its own.
 OWN_ARGUMENTS = ("seed", "output_folder")
 
@@ -142,6 +144,9 @@ class Table:
         What is compared, and on what.
     curve : str or None
         The figure of the training log to draw over the epochs.
+    clock : str
+        ``"wall"`` or ``"cpu"``: which time of a step to draw; the latter where runs share a
+        machine that has no accelerator.
     """
 
     path: Path
@@ -158,6 +163,7 @@ class Table:
     networks: tuple[Part, ...]
     data: tuple[Part, ...]
     curve: str | None = None
+    clock: str = WALL
 
     def tuned(self, data: Part, network: Part) -> Tuning | None:
         """What is tuned for a network on a data set.
@@ -225,6 +231,7 @@ def read_table(path: str | Path) -> Table:
         networks=_parts(top.fields("networks", required=True), data=False),
         data=_parts(top.fields("data"), data=True) or (_only_data(top),),
         curve=top.text("curve", None),
+        clock=top.text("clock", WALL),
     )
     top.finish()
     _check(table)
@@ -346,6 +353,8 @@ def _check(table: Table) -> None:
         raise ValueError(f"{table.path}: {key}: {problem}")
 
     names = [network.name for network in table.networks]
+    if table.clock not in (WALL, CPU):
+        refuse("clock", f"must be {WALL} or {CPU}, not {table.clock!r}")
     if not names:
         refuse("networks", "must name at least one network")
     if table.baseline not in names:

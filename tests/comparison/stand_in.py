@@ -23,7 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(options["output_folder"])
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "calls.txt", "a") as calls:
-        call = {"argv": list(arguments), "threads": os.environ.get("OMP_NUM_THREADS")}
+        threads = os.environ.get("OMP_NUM_THREADS")
+        call = {"argv": list(arguments), "threads": threads, "pid": os.getpid()}
         calls.write(json.dumps(call) + "\n")
     print("training", options["network"])
     if not os.environ.get("CURED"):
