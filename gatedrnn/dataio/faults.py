@@ -102,5 +102,12 @@ _CAPTIONS = (
     Fault("split-unknown", "skipped", "belongs to a split of another name"),
 )
 
+_MUSIC = (
+    Fault("piece-empty", "skipped", "the piece has no frames"),
+    Fault("piece-short", "skipped", "the piece has a single frame: nothing can be predicted"),
+    Fault("piece-silent", "noted", "no note sounds in the piece"),
+    Fault("note-repeated", "mended", "a note stands twice in a frame: it sounds once"),
+)
+
 #: Kind -> fault.
-FAULTS = {fault.kind: fault for fault in (*_AUDIO, *_TEXT, *_NXT, *_LINES, *_CAPTIONS)}
+FAULTS = {f.kind: f for f in (*_AUDIO, *_TEXT, *_NXT, *_LINES, *_CAPTIONS, *_MUSIC)}
