@@ -50,15 +50,7 @@ def draw_recording(
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
-    try:
-        # The object interface needs no display and leaves a caller's figures alone.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError('pictures need matplotlib: pip install "gatedrnn[plots]"') from error
-
-    figure = Figure(figsize=(14, 9), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(14, 9)
     heights = [3.0, 2.5, 0.3 + 0.5 * len(words)]
     grid = figure.add_gridspec(3, 2, width_ratios=[5, 1], height_ratios=heights)
     waves = figure.add_subplot(grid[0, 0])
@@ -72,15 +64,75 @@ def draw_recording(
     detail.set_title(f"{1000 * _DETAIL:.0f} ms of it", fontsize=9)
     detail.set_xlabel("seconds")
     first, signal = next(iter(channels.items()))
-    _draw_mels(mels, signal, rate)
+    draw_mels(mels, signal, rate)
     mels.set_ylabel(f"log-mel, {first}")
     _draw_words(text, words)
     waves.set_xlim(0.0, len(signal) / rate)
     figure.suptitle(title)
+    write_figure(path, figure)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty picture.
+
+    Arguments
+    ---------
+    width, height : float
+        In inches, of 100 dots each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        # The object interface needs no display and leaves a caller's figures alone.
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ImportError('pictures need matplotlib: pip install "gatedrnn[plots]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def write_figure(path: str | Path, figure: Any) -> None:
+    """Writes a picture whole or not at all.
+
+    Arguments
+    ---------
+    path : str or Path
+        The PNG file.
+    figure : matplotlib.figure.Figure
+        The picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     path = Path(path)
     draft = path.with_name(f".{path.name}")
-    canvas.print_png(draft)
+    FigureCanvasAgg(figure).print_png(draft)
     os.replace(draft, path)
+
+
+def draw_mels(axes: Any, signal: np.ndarray, rate: int) -> None:
+    """Draws a log-mel spectrogram over seconds.
+
+    Arguments
+    ---------
+    axes : matplotlib.axes.Axes
+        Where.
+    signal : np.ndarray
+        (samples,).
+    rate : int
+        Samples per second.
+    """
+    compute = Fbank(sample_rate=rate, n_mels=80, n_fft=round(0.025 * rate), hop_length=10)
+    wave = torch.as_tensor(np.asarray(signal), dtype=torch.float32).unsqueeze(0)
+    mels = compute(wave)[0].numpy().T
+    axes.imshow(
+        mels, origin="lower", aspect="auto", cmap="magma", extent=(0, len(signal) / rate, 0, 80)
+    )
 
 
 def _onset(signal: np.ndarray, rate: int) -> float:
@@ -101,15 +153,6 @@ def _draw_channels(
         times = (first + np.arange(len(signal))) / rate
         axes.plot(times, 0.9 * signal / peak - row, linewidth=0.5, color="tab:blue")
     axes.set_yticks([-row for row in range(len(cut))], list(cut), fontsize=7)
-
-
-def _draw_mels(axes: Any, signal: np.ndarray, rate: int) -> None:
-    compute = Fbank(sample_rate=rate, n_mels=80, n_fft=round(0.025 * rate), hop_length=10)
-    wave = torch.as_tensor(np.asarray(signal), dtype=torch.float32).unsqueeze(0)
-    mels = compute(wave)[0].numpy().T
-    axes.imshow(
-        mels, origin="lower", aspect="auto", cmap="magma", extent=(0, len(signal) / rate, 0, 80)
-    )
 
 
 def _draw_words(axes: Any, words: Mapping[str, Sequence[tuple[str, float, float]]]) -> None:
