@@ -77,8 +77,10 @@ def new_figure(width: float, height: float) -> Any:
 
     Arguments
     ---------
-    width, height : float
+    width : float
         In inches, of 100 dots each.
+    height : float
+        In inches.
 
     Returns
     -------
