@@ -244,13 +244,15 @@ def score_lists(lists: Sequence[NBest], model: nn.Module, tokens: Any) -> Scored
     Raises
     ------
     ValueError
-        If there is no list, or the language model knows no word of any.
+        If there is no list, or the language model knows no word of any, nor of any reference.
     """
     if not lists:
         raise ValueError("there are no lists of readings")
     texts = [candidate.text for nbest in lists for candidate in nbest.candidates]
     cost = score_texts(model, tokens, texts)
-    if any(texts) and not any(_knows(tokens, text) for text in texts):
+    # Where a recogniser has read no word of a language, what was said is still of that language.
+    references = [nbest.reference or "" for nbest in lists]
+    if any(texts) and not any(_knows(tokens, text) for text in (*texts, *references)):
         raise ValueError(
             f"the language model knows no word of the readings, such as {max(texts, key=len)!r}: "
             "was it trained on text of another case?"

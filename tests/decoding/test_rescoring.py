@@ -224,6 +224,8 @@ def test_what_cannot_be_rescored():
         score_lists([], MODEL, TOKENS)
     with pytest.raises(ValueError, match="knows no word.*'go on'.*another case"):
         score_lists([nbest("u", "go on", ("go on", -1.0))], MODEL, TOKENS)
+    # A recogniser that has not learnt to read is no reason to stop.
+    assert score_lists([nbest("u", "GO ON", ("G", -1.0))], MODEL, TOKENS).outcome().errors == 2
     unknown = score_lists([LISTS[0], nbest("u9", None, ("GO", -1.0))], MODEL, TOKENS)
     assert isinstance(unknown, ScoredLists)
     for ask in (unknown.outcome, unknown.oracle, lambda: tune(unknown)):
