@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gatedrnn.cli import language
+
 NAME = "export"
 HELP = "make a bundle of a training's output folder: plain data that any machine can load"
 
@@ -13,6 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn export``."""
     parser.add_argument("results", metavar="RESULTS_FOLDER", help="output_folder of the training")
     parser.add_argument("bundle", metavar="BUNDLE", help="folder to write")
+    parser.add_argument(
+        "--beam-size", type=int, metavar="N",
+        help="with --lm: width of the beam; default: that of the training's test",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
     parser.add_argument(
         "--onnx",
@@ -20,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write encoder.onnx, and step.onnx if the network can stream; needs the extra "
         "onnx",
     )
+    language.add_arguments(parser, "put a language model into the bundle: a bundle, or the ")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,12 +43,22 @@ def run(arguments: argparse.Namespace) -> int:
         0.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
-    from gatedrnn.inference.export import export
+    from gatedrnn.inference.export import WithLanguage, export
     from gatedrnn.inference.language_model import LanguageModelConfig
 
+    setting = language.setting(arguments)
+    wanted = None
+    if arguments.lm is not None:
+        wanted = WithLanguage(arguments.lm, setting, arguments.lm_mode, arguments.beam_size)
+    elif arguments.beam_size is not None:
+        raise ValueError("--beam-size is for --lm: without it, that of the training's test is kept")
     try:
         config = export(
-            arguments.results, arguments.bundle, overwrite=arguments.overwrite, onnx=arguments.onnx
+            arguments.results,
+            arguments.bundle,
+            overwrite=arguments.overwrite,
+            onnx=arguments.onnx,
+            language=wanted,
         )
     except (ImportError, RuntimeError) as error:
         raise ValueError(str(error)) from error
@@ -54,6 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  gatedrnn perplexity {arguments.bundle} FILE...")
         return 0
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
+    if config.language is not None:
+        use = config.language
+        print(
+            f"  language model {arguments.lm}: {use.mode}, weight {use.setting.weight:g}, "
+            f"insertion {use.setting.insertion:g}, a beam of {config.beam_size}"
+        )
     for name, figures in (config.training.get("sets") or {}).items():
         print(f"  {name}: WER {figures['WER']:.2f} % in the training's own test")
     print(f"  gatedrnn transcribe {arguments.bundle} FILE_OR_FOLDER_OR_MANIFEST...")

@@ -37,7 +37,7 @@ def stream(
     iterator of Transcript or Failure
     """
     seconds = _piece(arguments)
-    streamer = Streamer(recogniser, arguments.beam_size or 1)
+    streamer = Streamer(recogniser, arguments.beam_size)
     for item in items:
         streamer.reset()
         try:
@@ -99,7 +99,7 @@ def listen(
     rate = arguments.rate or recogniser.sample_rate
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"--rate must be from {RATES[0]} to {RATES[1]}, not {rate}")
-    streamer = Streamer(recogniser, arguments.beam_size or 1)
+    streamer = Streamer(recogniser, arguments.beam_size)
     resampler = BlockResampler(rate, recogniser.sample_rate)
     # Two bytes a sample; of a pipe, fewer than asked for may come, also half a sample.
     wanted, rest = 2 * max(1, round(_piece(arguments) * rate)), b""

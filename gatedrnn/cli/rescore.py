@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER",
-        help="write the lists in their new order there, as JSON lines that gatedrnn score reads",
+        help="write the lists in their new order there, as JSON lines that gatedrnn score reads, "
+        "and setting.json with what was chosen, for --lm-setting of gatedrnn export and transcribe",
     )  # fmt: skip
     parser.add_argument(
         "--weights", type=float, nargs="+", metavar="X",
@@ -35,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insertions", type=float, nargs="+", metavar="X",
         help="what each word adds to the score, to try; default -2 to 4",
+    )  # fmt: skip
+    parser.add_argument(
+        "--internal", type=float, nargs="+", metavar="X",
+        help="of the recogniser's internal language model, to be subtracted, to try; for lists of "
+        "a test with --internal_lm=True; default 0 to 0.6 if all have it",
     )  # fmt: skip
     parser.add_argument(
         "--acoustic-scale", type=float, default=1.0, metavar="X",
@@ -58,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here, so that other subcommands do not wait for what training needs.
     from gatedrnn.decoding import rescored
     from gatedrnn.decoding.nbest import read_nbest
+    from gatedrnn.decoding.settings import SETTING, write_setting
 
     paths = [arguments.dev, *arguments.tests]
     files = _output_files(paths, arguments.output)
@@ -65,7 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     lists = [read_nbest(path, arguments.acoustic_scale) for path in paths]
     found = modelling.load(arguments)
     rescored.check_line_ends(found, arguments.model)
-    tried = {"weights": arguments.weights, "insertions": arguments.insertions}
+    tried = {
+        "weights": arguments.weights,
+        "insertions": arguments.insertions,
+        "internals": arguments.internal,
+    }
     grid = rescored.Grid(**{name: values for name, values in tried.items() if values})
     result = rescored.rescore_sets(lists, found, grid)
     print(result.choice(arguments.dev))
@@ -73,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{path}: {rescored.describe(one, result.setting)}")
     for path, one in zip(files, result.sets, strict=False):
         rescored.write_lists(path, one, result.setting)
+    if arguments.output is not None:
+        write_setting(arguments.output / SETTING, result.setting)
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from gatedrnn.cli import language
+
 NAME = "transcribe"
 HELP = "transcribe audio files, folders and manifests by a bundle"
 #: Value of --reference without a file.
@@ -34,8 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--beam-size", type=int, metavar="N",
-        help="1 for the greedy search; default: that of the training's test; with --stream 1",
+        help="1 for the greedy search; default: that of the training's test; with --stream 1, "
+        "unless there is a language model",
     )  # fmt: skip
+    language.add_arguments(
+        parser, "use a language model, instead of the bundle's if it has one: a bundle, or the "
+    )
+    parser.add_argument(
+        "--no-lm", action="store_true", help="leave the bundle's language model out"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="of the CPU; default: all cores")
     parser.add_argument(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gatedrnn.cli import listening
+from gatedrnn.cli import language, listening
 from gatedrnn.cli.transcribe import FORMATS, OF_THE_MANIFEST
 from gatedrnn.inference import (
     Failure,
@@ -24,6 +24,9 @@ from gatedrnn.inference import (
     find_items,
     transcribe,
 )
+from gatedrnn.inference.bundle import Bundle, read_bundle
+from gatedrnn.inference.language_export import load_language_model
+from gatedrnn.inference.language_use import FUSION, RESCORING, LanguageUse
 from gatedrnn.inference.writers import WRITERS, Output
 from gatedrnn.scoring import report
 from gatedrnn.scoring import transcript as scored
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format and not arguments.output:
         raise ValueError("--format is of files: name their folder with --output")
     _check_device(arguments.device)
-    recogniser = Recogniser.load(arguments.bundle, arguments.device, arguments.quantize)
+    recogniser = Recogniser(_bundle(arguments), arguments.device, arguments.quantize)
     if listening.STANDARD_INPUT in arguments.inputs:
         return listening.listen(recogniser, arguments)
     items = find_items(arguments.inputs)
@@ -85,6 +88,29 @@ def run(arguments: argparse.Namespace) -> int:
     if references is not None and transcripts:
         print(_error_rate(references, transcripts))
     return 1 if failures else 0
+
+
+def _bundle(arguments: argparse.Namespace) -> Bundle:
+    """The bundle, with the language model that is wanted."""
+    bundle = read_bundle(arguments.bundle)
+    if arguments.no_lm:
+        if arguments.lm is not None:
+            raise ValueError("--lm and --no-lm contradict each other")
+        bundle = bundle.without_language_model()
+    use = bundle.config.language
+    setting = language.setting(arguments, None if use is None else use.setting)
+    if setting is None:
+        return bundle
+    by_head = FUSION if bundle.config.model.head == "ctc" else RESCORING
+    if arguments.lm is None:
+        found, place, default = bundle.language_model, arguments.bundle, use.mode
+    else:
+        found, place, default = load_language_model(arguments.lm), arguments.lm, by_head
+    try:
+        wanted = LanguageUse(arguments.lm_mode or default, setting)
+        return bundle.with_language_model(found, wanted, arguments.beam_size)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _options(arguments: argparse.Namespace) -> TranscriptionOptions:

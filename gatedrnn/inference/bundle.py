@@ -1,8 +1,9 @@
 """Bundles: a trained recogniser as a folder of plain data, which executes nothing when it is read.
 
 ``config.json`` says what the model is, ``model.safetensors`` holds its weights and ``tokens.json``
-what it spells with; ``README.md`` (a model card) and ``hyperparams.yaml`` (for SpeechBrain's own
-``EncoderASR``) are for others and are never read here.
+what it spells with; in a folder ``lm`` may lie a language model, which is a bundle by itself;
+``README.md`` (a model card) and ``hyperparams.yaml`` (for SpeechBrain's own ``EncoderASR``) are for
+others and are never read here.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ from gatedrnn.inference.folder import (
     write_config,
 )
 from gatedrnn.inference.frontend import Frontend
+from gatedrnn.inference.language_model import (
+    LanguageModel,
+    read_language_model,
+    write_language_model,
+)
+from gatedrnn.inference.language_use import FOLDER, Companion, LanguageUse
 from gatedrnn.training import tokens as tokenization
 
 
@@ -48,12 +55,52 @@ class Bundle:
         Signals to features.
     model : nn.Module
         Features to scores.
+    language_model : LanguageModel or None
+        The language model that ``config.language`` says how to use.
     """
 
     config: BundleConfig
     tokens: Any
     frontend: Frontend
     model: nn.Module
+    language_model: LanguageModel | None = None
+
+    def with_language_model(
+        self, language_model: LanguageModel, use: LanguageUse, beam_size: int | None = None
+    ) -> Bundle:
+        """The same recogniser with a language model, instead of its own if it has one.
+
+        Arguments
+        ---------
+        language_model : LanguageModel
+            The language model.
+        use : LanguageUse
+            How it is used.
+        beam_size : int or None
+            Width of the beam; ``None`` for that of the recogniser.
+
+        Returns
+        -------
+        Bundle
+
+        Raises
+        ------
+        ValueError
+            If the recogniser cannot use it so.
+        """
+        Companion(language_model, use, self.tokens)
+        beam_size = self.config.beam_size if beam_size is None else beam_size
+        config = replace(self.config, language=use, beam_size=beam_size)
+        return replace(self, config=config, language_model=language_model)
+
+    def without_language_model(self) -> Bundle:
+        """The same recogniser without a language model.
+
+        Returns
+        -------
+        Bundle
+        """
+        return replace(self, config=replace(self.config, language=None), language_model=None)
 
 
 def read_bundle(folder: str | Path) -> Bundle:
@@ -102,7 +149,14 @@ def read_bundle(folder: str | Path) -> Bundle:
     state = {name.removeprefix(safe.MODEL): value for name, value in weights.items()}
     model.load_state_dict(state, assign=True)
     model.eval().requires_grad_(False)
-    return Bundle(config, tokens, Frontend(features, statistics), model)
+    language_model = None
+    if config.language is not None:
+        language_model = read_language_model(folder / FOLDER)
+        try:
+            Companion(language_model, config.language, tokens)
+        except ValueError as error:
+            raise ValueError(f"{folder / FOLDER}: {error}") from error
+    return Bundle(config, tokens, Frontend(features, statistics), model, language_model)
 
 
 def write_bundle(
@@ -113,6 +167,7 @@ def write_bundle(
     statistics: tuple[torch.Tensor, torch.Tensor] | None = None,
     more: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    language_model: LanguageModel | None = None,
 ) -> BundleConfig:
     """Writes a bundle, whole or not at all.
 
@@ -132,6 +187,8 @@ def write_bundle(
         Name -> text of further files.
     overwrite : bool
         Whether a bundle that is there already may be replaced.
+    language_model : LanguageModel or None
+        What ``config.language`` says how to use.
 
     Returns
     -------
@@ -142,6 +199,9 @@ def write_bundle(
     ------
     FileExistsError
         If there is something in the folder that may not be replaced.
+    ValueError
+        If there is a language model and the config does not say how it is used, or the other way
+        round.
 
     Example
     -------
@@ -156,6 +216,8 @@ def write_bundle(
     >>> read_bundle(folder).tokens.names
     ['<blank>', ' ', 'G', 'N', 'O']
     """
+    if (language_model is None) != (config.language is None):
+        raise ValueError("a language model and how it is used (config.language) go together")
     with replacing(folder, overwrite) as draft:
         weights = {safe.MODEL + n: v.detach().cpu() for n, v in model.state_dict().items()}
         if statistics is not None:
@@ -168,6 +230,9 @@ def write_bundle(
             made_by=f"gatedrnn {__version__}",
             files={name: entry_of(draft / name) for name in FILES},
         )
+        if language_model is not None:
+            found = language_model
+            write_language_model(draft / FOLDER, found.config, found.tokens, found.model)
         write_config(draft, config.to_dict(), more)
     return config
 

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.inference.config import BundleConfig
+from gatedrnn.inference.language_model import LanguageModel
+from gatedrnn.inference.language_use import FOLDER, FUSION
+from gatedrnn.lobes.sizing import parameters as count
 
 
-def model_card(name: str, config: BundleConfig, parameters: int) -> str:
+def model_card(
+    name: str, config: BundleConfig, parameters: int, language_model: LanguageModel | None = None
+) -> str:
     """Writes the card.
 
     Arguments
@@ -19,6 +24,8 @@ def model_card(name: str, config: BundleConfig, parameters: int) -> str:
         What it is.
     parameters : int
         Number of its weights.
+    language_model : LanguageModel or None
+        The language model that it is used with.
 
     Returns
     -------
@@ -49,6 +56,7 @@ def model_card(name: str, config: BundleConfig, parameters: int) -> str:
         f"{acoustic['hidden_size']} cells each, in {directions}; head `{spec.head}`, "
         f"{spec.vocabulary} tokens, {parameters:,} parameters.",
         "",
+        *([] if language_model is None else [*_language(config, language_model), ""]),
         "## Use",
         "",
         f"    gatedrnn transcribe {name} a.wav folder/",
@@ -64,6 +72,22 @@ def model_card(name: str, config: BundleConfig, parameters: int) -> str:
         "",
     ]
     return "\n".join([*lines, *_measured(config.training)]) + "\n"
+
+
+def _language(config: BundleConfig, found: LanguageModel) -> list[str]:
+    options = {"network": "lstmp", "num_layers": 2, "hidden_size": 650, **found.config.model.model}
+    use = config.language
+    how = "in its search" if use.mode == FUSION else "on the readings that its search has found"
+    setting = use.setting
+    internal = f", its own counting {-setting.internal:g}" if setting.internal else ""
+    return [
+        f"With a language model (`{FOLDER}`: {options['num_layers']} layers of "
+        f"`{options['network']}`, {options['hidden_size']} cells each; "
+        f"{found.config.model.vocabulary} tokens ({found.tokens.kind}), {count(found.model):,} "
+        f"parameters), which has its say {how}: weight {setting.weight:g}, insertion "
+        f"{setting.insertion:g}{internal}, a beam of {config.beam_size}. `--no-lm` leaves it out. "
+        "The error rates below are without it.",
+    ]
 
 
 def _streams(config: BundleConfig) -> bool:

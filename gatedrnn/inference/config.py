@@ -15,13 +15,16 @@ from gatedrnn.inference.folder import (
     read_files,
     read_json,
 )
+from gatedrnn.inference.language_use import LanguageUse
 from gatedrnn.lobes.specification import RecogniserSpec
 
 FORMAT = "gatedrnn-recogniser"
 #: Raised when older programs could not read what newer ones write.
-VERSION = 1
+VERSION = 2
+#: What a bundle without a language model is, which older programs read.
+_WITHOUT = 1
 
-_KEYS = ("format", "version", "made_by", "model", "search", "files", "training")
+_KEYS = ("format", "version", "made_by", "model", "search", "language_model", "files", "training")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class BundleConfig:
         How the model came to be, for the reader: corpus, seed, word error rates.
     made_by : str
         Program and version that wrote the bundle.
+    language : LanguageUse or None
+        How it uses the language model that lies in its folder ``lm``; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If such a recogniser cannot use a language model so.
 
     Example
     -------
@@ -56,6 +66,14 @@ class BundleConfig:
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     made_by: str = ""
+    language: LanguageUse | None = None
+
+    def __post_init__(self) -> None:
+        if self.language is not None:
+            try:
+                self.language.check(self.model.head, self.beam_size)
+            except ValueError as error:
+                raise ValueError(f"language_model: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain data.
@@ -64,12 +82,14 @@ class BundleConfig:
         -------
         dict
         """
+        without = self.language is None
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": _WITHOUT if without else VERSION,
             "made_by": self.made_by,
             "model": self.model.to_dict(),
             "search": {"beam_size": self.beam_size},
+            **({} if without else {"language_model": self.language.to_dict()}),
             "files": {name: asdict(entry) for name, entry in self.files.items()},
             "training": dict(self.training),
         }
@@ -115,6 +135,7 @@ class BundleConfig:
             read_files(data["files"]),
             training,
             str(data.get("made_by", "")),
+            LanguageUse.from_dict(data["language_model"]) if "language_model" in data else None,
         )
 
 

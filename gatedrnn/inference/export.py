@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from speechbrain.processing.features import InputNormalization
 
+from gatedrnn.decoding.rescoring import Setting
 from gatedrnn.inference.bundle import write_bundle
 from gatedrnn.inference.card import model_card
 from gatedrnn.inference.config import BundleConfig
-from gatedrnn.inference.language_export import export_language_model
-from gatedrnn.inference.language_model import LanguageModelConfig
+from gatedrnn.inference.language_export import export_language_model, load_language_model
+from gatedrnn.inference.language_model import LanguageModel, LanguageModelConfig
+from gatedrnn.inference.language_use import FUSION, RESCORING, Companion, LanguageUse
 from gatedrnn.inference.onnx import export_encoder, export_step
 from gatedrnn.inference.onnx.graph import need
 from gatedrnn.inference.stock import HYPERPARAMS
@@ -31,8 +34,35 @@ ENCODER, STEP = "encoder.onnx", "step.onnx"
 CRITERION = "WER"
 
 
+@dataclass(frozen=True)
+class WithLanguage:
+    """A language model that goes into a recogniser's bundle.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Its bundle, or the output folder of its training.
+    setting : Setting
+        How much it counts.
+    mode : str or None
+        See :class:`~gatedrnn.inference.language_use.LanguageUse`; None: in the search for head
+        ``ctc``, by rescoring for others.
+    beam_size : int or None
+        Width of the beam; None for that of the training's test.
+    """
+
+    folder: str | Path
+    setting: Setting = field(default_factory=Setting)
+    mode: str | None = None
+    beam_size: int | None = None
+
+
 def export(
-    results: str | Path, bundle: str | Path, overwrite: bool = False, onnx: bool = False
+    results: str | Path,
+    bundle: str | Path,
+    overwrite: bool = False,
+    onnx: bool = False,
+    language: WithLanguage | None = None,
 ) -> BundleConfig | LanguageModelConfig:
     """Makes a bundle of what a training has left in its output folder.
 
@@ -51,6 +81,8 @@ def export(
     onnx : bool
         Whether to write the acoustic model as ONNX, too: ``encoder.onnx``, and ``step.onnx`` if the
         network is unidirectional.
+    language : WithLanguage or None
+        A language model to be used with the recogniser.
 
     Returns
     -------
@@ -63,8 +95,8 @@ def export(
     FileExistsError
         If there is something in the bundle's folder that may not be replaced.
     ValueError
-        If the training's model is not described by plain data, or ONNX is wanted of a language
-        model.
+        If the training's model is not described by plain data, ONNX or a language model is wanted
+        of a language model, or the recogniser cannot use the language model so.
     ImportError
         If ONNX is wanted and not installed; then nothing is written.
     """
@@ -76,6 +108,8 @@ def export(
     if description.get("kind") == TEXT:
         if onnx:
             raise ValueError(f"{results}: --onnx is for recognisers, and this is a language model")
+        if language is not None:
+            raise ValueError(f"{results}: --lm is for recognisers, and this is a language model")
         return export_language_model(results, description, bundle, overwrite)
     if "problem" in description:
         raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
@@ -95,21 +129,40 @@ def export(
         statistics = normalize.glob_mean, normalize.glob_std
     training = _training(results, checkpoint.meta)
     config = BundleConfig(spec, beam_size, training=training)
+    language_model = None
+    if language is not None:
+        language_model = load_language_model(language.folder)
+        config = _with_language(config, language, language_model, tokens)
     more = {
-        "README.md": model_card(Path(bundle).name, config, _parameters(model)),
+        "README.md": model_card(Path(bundle).name, config, _parameters(model), language_model),
         "hyperparams.yaml": HYPERPARAMS.format(
             name=Path(bundle).name, sample_rate=spec.build_features().options["sample_rate"]
         ),
     }
     if spec.head != "ctc":
         del more["hyperparams.yaml"]
-    written = write_bundle(bundle, config, tokens, model, statistics, more, overwrite)
+    written = write_bundle(
+        bundle, config, tokens, model, statistics, more, overwrite, language_model
+    )
     if onnx:
         acoustic = getattr(model, "acoustic", model).eval()
         export_encoder(acoustic, Path(bundle) / ENCODER, spec.features.get("n_mels"))
         if not acoustic.encoder.bidirectional:
             export_step(acoustic, Path(bundle) / STEP)
     return written
+
+
+def _with_language(
+    config: BundleConfig, language: WithLanguage, language_model: LanguageModel, tokens: Any
+) -> BundleConfig:
+    mode = language.mode or (FUSION if config.model.head == "ctc" else RESCORING)
+    use = LanguageUse(mode, language.setting)
+    try:
+        Companion(language_model, use, tokens)
+    except ValueError as error:
+        raise ValueError(f"{language.folder}: {error}") from error
+    beam_size = config.beam_size if language.beam_size is None else language.beam_size
+    return replace(config, language=use, beam_size=beam_size)
 
 
 def _parameters(model: torch.nn.Module) -> int:

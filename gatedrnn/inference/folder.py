@@ -248,7 +248,7 @@ def replacing(folder: str | Path, overwrite: bool) -> Iterator[Path]:
         os.umask(umask)
         os.chmod(draft, 0o777 & ~umask)
         for path in draft.iterdir():
-            os.chmod(path, 0o666 & ~umask)
+            os.chmod(path, (0o777 if path.is_dir() else 0o666) & ~umask)
         if folder.exists():
             # Out of the way first: a folder that holds files cannot be replaced in one step.
             old = draft.with_name(f"{draft.name}.old")

@@ -11,6 +11,7 @@ import torch
 from gatedrnn.decoding.hypotheses import Hypothesis, Word, distinct
 from gatedrnn.decoding.search import Scores, score, search, word_times
 from gatedrnn.inference.bundle import Bundle, read_bundle
+from gatedrnn.inference.language_use import Companion
 from gatedrnn.inference.quantized import QuantizedStack
 
 QUANTIZATIONS = (None, "int8")
@@ -45,7 +46,8 @@ class Recogniser:
     Arguments
     ---------
     bundle : Bundle
-        What to recognise with.
+        What to recognise with; if it has a language model, with that. Another one is used with
+        :meth:`~gatedrnn.inference.bundle.Bundle.with_language_model`.
     device : str
         Where to compute.
     quantize : str or None
@@ -84,6 +86,11 @@ class Recogniser:
         self.quantize = quantize
         self.model = bundle.model.to(self.device).eval()
         self.frontend = bundle.frontend.to(self.device)
+        self.companion = None
+        if bundle.language_model is not None:
+            self.companion = Companion(
+                bundle.language_model, bundle.config.language, self.tokens, self.device
+            )
 
     @classmethod
     def load(
@@ -146,7 +153,10 @@ class Recogniser:
             return readings
         scores = self.score([signals[i] for i in there])
         with torch.inference_mode():
-            found = search(self.model, scores, beam_size)
+            if self.companion is None:
+                found = search(self.model, scores, beam_size)
+            else:
+                found = self.companion.search(self.model, scores, beam_size)
         for place, (i, hypotheses) in enumerate(zip(there, found, strict=True)):
             readings[i] = self.reading(scores, place, hypotheses, n_best)
         return readings

@@ -14,6 +14,7 @@ from gatedrnn.engine.cpu.step import obstacle
 from gatedrnn.inference.quantized import QuantizedStack
 from gatedrnn.inference.recogniser import Reading, Recogniser
 from gatedrnn.inference.stream_parts import StreamingFeatures, streaming_subsampling
+from gatedrnn.lobes.acoustic_model import CTCModel
 from gatedrnn.nnet import RecurrentStack, StreamingStack
 
 #: So many frames are worked off faster in one go, layer by layer: each layer's weights are then
@@ -57,8 +58,9 @@ class Streamer:
     recogniser : Recogniser
         With a unidirectional stack, features that need no whole utterance, and a head of
         connectionist temporal classification or a transducer; on the CPU.
-    beam_size : int
-        Width of the beam; 1 for the greedy search.
+    beam_size : int or None
+        Width of the beam; 1 for the greedy search; ``None`` for that, or with a language model for
+        the beam of the training's test.
 
     Raises
     ------
@@ -87,9 +89,20 @@ class Streamer:
     True
     """
 
-    def __init__(self, recogniser: Recogniser, beam_size: int = 1) -> None:
+    def __init__(self, recogniser: Recogniser, beam_size: int | None = None) -> None:
         self.recogniser = recogniser
+        companion = recogniser.companion
+        if beam_size is None:
+            beam_size = 1 if companion is None else recogniser.config.beam_size
         self.beam_size = beam_size
+        if companion is not None:
+            companion.check_beam(beam_size)
+            if not isinstance(recogniser.model, CTCModel):
+                raise ValueError(
+                    "a language model needs a beam search, and only head ctc streams with one: "
+                    "stream without it (--no-lm)"
+                )
+        self._fusion = None if companion is None else companion.fusion
         self._acoustic = getattr(recogniser.model, "acoustic", recogniser.model)
         if recogniser.device.type != "cpu":
             raise ValueError(f"a stream is recognised on the CPU, not on {recogniser.device}")
@@ -106,7 +119,7 @@ class Streamer:
         self._features = StreamingFeatures(self.recogniser.frontend)
         self._subsampling = streaming_subsampling(self._acoustic.subsampling)
         self._stack.reset()
-        self._search = incremental_search(self.recogniser.model, self.beam_size)
+        self._search = incremental_search(self.recogniser.model, self.beam_size, self._fusion)
         self._log_probs: list[torch.Tensor] = []
         self._samples, self._busy, self._longest = 0, 0.0, 0.0
 
@@ -160,6 +173,9 @@ class Streamer:
                 self._advance(self._subsampling.finish())
                 scores = self._scores()
                 found = self._search.hypotheses()
+                companion = self.recogniser.companion
+                if companion is not None:
+                    (found,) = companion.ranked(self.recogniser.model, [found])
                 reading = self.recogniser.reading(scores, 0, found, n_best)
             else:
                 reading = Reading()

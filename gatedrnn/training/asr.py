@@ -21,6 +21,7 @@ from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.log import replace_text
 from gatedrnn.training.ranks import sum_over_ranks
+from gatedrnn.training.searching import TestSearch
 from gatedrnn.training.word_errors import error_figures, word_errors
 
 logger = get_logger(__name__)
@@ -45,7 +46,8 @@ class RecogniserBrain(GuardedBrain):
         ``hop_seconds``
         (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
         ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
-        and without dropout), ``beam_size`` and ``n_best`` (of the test).
+        and without dropout), ``beam_size`` and ``n_best`` (of the test), and what
+        :class:`~gatedrnn.training.searching.TestSearch` takes.
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
     """
@@ -59,6 +61,7 @@ class RecogniserBrain(GuardedBrain):
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
         self._dropout = Dropout(self.modules["model"])
         self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
+        self._test_search = TestSearch(self.hparams, self.modules["model"], tokens)
 
     # ---- what heads differ in ---------------------------------------------------------------
 
@@ -194,6 +197,8 @@ class RecogniserBrain(GuardedBrain):
         """What the searches find, as plain data that ranks can send each other."""
         model = self.network("model", Stage.TEST)
         scores = Scores(*outputs[:2], outputs[3] if len(outputs) > 3 else None)
+        if stage == Stage.TEST and self._test_search.collects(scores):
+            return []
         lists = search(model, scores)
         results = [
             {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
@@ -201,13 +206,13 @@ class RecogniserBrain(GuardedBrain):
         ]
         if stage != Stage.TEST:
             return results
-        beam_size = getattr(self.hparams, "beam_size", 1)
-        if beam_size > 1:
+        if self._test_search.beam_size > 1:
             n_best = getattr(self.hparams, "n_best", None)
             begun = self._now()
-            found = search(model, scores, beam_size)
+            found = self._test_search.search(model, scores)
             self._search_seconds += self._now() - begun
             lists = [distinct(one, self.tokens)[:n_best] for one in found]
+        lists = self._test_search.with_internal(model, lists)
         seconds = self.hparams.hop_seconds * model.factor
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
             words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
@@ -273,6 +278,10 @@ class RecogniserBrain(GuardedBrain):
             If nothing has been trained.
         """
         self.find_best()
+        if self._test_search.needs_label_prior:
+            # Of the first set that is tested, which is that of the validation.
+            self.evaluate(loader, min_key=self.criterion)
+            self._test_search.take_label_prior(self.device, folder if if_main_process() else None)
         self._search_seconds = 0.0
         self.evaluate(loader, min_key=self.criterion)
         loss, results = self.gathered()

@@ -9,6 +9,8 @@ import math
 import pytest
 
 from gatedrnn.cli.main import main
+from gatedrnn.decoding.rescoring import Setting
+from gatedrnn.decoding.settings import read_setting
 from gatedrnn.inference.language_export import load_language_model
 from gatedrnn.inference.language_model import LanguageModelConfig, write_language_model
 from gatedrnn.lobes.text_specification import TextModelSpec
@@ -69,6 +71,34 @@ def test_given_weights_are_taken(model, lists, capsys):
     assert "weight 0, insertion 0, given" in said and said.count("12 -> 12 errors") == 2
     assert main(["rescore", str(model), str(lists[0]), "--weights", "0", "0.01"]) == 0
     assert "among 26" in capsys.readouterr().out
+
+
+def test_an_internal_language_model(model, lists, tmp_path, capsys):
+    output = tmp_path / "rescored"
+    command = ["rescore", str(model), *map(str, lists), "--output", str(output)]
+    assert main(command) == 0
+    assert ", internal" not in capsys.readouterr().out and read_setting(output).internal == 0.0
+    assert main([*command, "--internal", "0.1"]) == 2
+    error = capsys.readouterr().err
+    assert "(ilm): test the recogniser with --internal_lm=True" in error and error.count("\n") == 1
+    for path in lists:
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        for record in records:
+            for hyp in record["hyps"]:
+                # It likes what is wrong.
+                hyp["ilm"] = -3.0 if hyp["text"] == record["ref"] else -1.0
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    alone = ["--weights", "0", "--insertions", "0"]
+    assert main([*command, *alone, "--internal", "0", "0.2", "0.3", "0.5"]) == 0
+    said = capsys.readouterr().out
+    assert "weight 0, insertion 0, internal 0.3, chosen on" in said and "among 4" in said
+    assert said.count("12 -> 0 errors") == 2
+    assert read_setting(output) == Setting(0.0, 0.0, 0.3)
+    assert main([*command, *alone, "--internal", "0.2"]) == 0
+    assert "internal 0.2, given" in capsys.readouterr().out
+    # Of itself where the lists have it.
+    assert main(command) == 0
+    assert "among 1820" in capsys.readouterr().out
 
 
 def test_kaldi_and_lists_without_references(model, lists, tmp_path, capsys):

@@ -157,7 +157,7 @@ def test_a_trainings_folder(tmp_path):
 @pytest.mark.parametrize(
     ("edit", "wanted"),
     [
-        (lambda d: d.update(version=2), "version 2 is newer"),
+        (lambda d: d.update(version=3), "version 3 is newer"),
         (lambda d: d.update(version="1"), "version must be a whole number"),
         (lambda d: d.update(format="other"), "format must be"),
         (lambda d: d.update(code="import os"), "unknown key 'code'"),
