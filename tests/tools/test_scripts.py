@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
         ("demo", ".[demo,plots,vad]", "python recipes/AMI/demo.py"),
         ("test", ".[test]", "python -m pytest"),
         ("bench", ".[plots]", "gatedrnn bench"),
+        ("compare", ".[plots]", "gatedrnn compare"),
     ],
 )
 def test_installs_and_hands_arguments_on(tmp_path, script, extras, command):
@@ -37,7 +38,7 @@ def test_installs_and_hands_arguments_on(tmp_path, script, extras, command):
     assert calls[-1].endswith("--one=1 two words")
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "bench", "environment.sh"])
+@pytest.mark.parametrize("script", ["demo", "test", "bench", "compare", "environment.sh"])
 def test_is_bash(script):
     done = subprocess.run(["bash", "-n", ROOT / "tools" / script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
