@@ -4,8 +4,9 @@
     python recipes/AMI/demo.py [OPTIONS] [--KEY=VALUE ...]
 
 Meetings are simulated in AMI's layout, prepared as AMI, and a deep recogniser is trained on their
-distant microphone and tested on speakers it has never heard. Each step is a command that is shown
-and can be given by itself; an interrupted run goes on where it was. Any top-level key of
+distant microphone and tested on speakers it has never heard; a language model that is trained on
+the transcripts of the same training meetings rescores the tests. Each step is a command that is
+shown and can be given by itself; an interrupted run goes on where it was. Any top-level key of
 ASR/hparams/demo.yaml can be given, e.g. ``--network=highway --num_layers=3 --seed=2``.
 """
 
@@ -22,18 +23,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
 
 from gatedrnn.dataio.picture import draw_recording
 from gatedrnn.simulation.corpus import CorpusOptions, plan_corpus
 from gatedrnn.simulation.meeting import simulate_meeting
 from gatedrnn.simulation.room import ARRAY_SIZE
 from gatedrnn.simulation.voices import SAMPLE_RATE
+from gatedrnn.training.rescore import notes
 from gatedrnn.training.summary import read_n_best, table, transcripts
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
+LM = HERE.parent / "LM"
 #: The microphone that is trained on, and the close one that is tested beside it.
 DISTANT, CLOSE = "Array1-01", "Mix-Headset"
 NEXT = """Next (after . .venv/bin/activate), with recordings of your own, or with the real AMI:
@@ -111,11 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepared = {mic: args.results / f"prepared-{mic}" for mic in (DISTANT, CLOSE)}
     minutes = {f"--{s}-minutes": getattr(args, f"{s}_minutes") for s in ("train", "dev", "eval")}
     steps, python = Steps(), sys.executable
+    given = _given(keys)
+    # One of the user's own takes its place, and a greedy search has nothing to choose from.
+    wanted = "language_model" not in given and given.get("beam_size") != 1
+    language_model = args.results / "language_model" if wanted else None
     train = [
         *(str(HERE / "ASR" / "train.py"), str(HERE / "ASR" / "hparams" / "demo.yaml")),
         *(f"--prepared_folder={prepared[DISTANT]}", f"--results_folder={args.results}"),
         f"--more_tests={json.dumps({'close': str(prepared[CLOSE])})}",
         *([] if any(key.startswith("--device") for key in keys) else ["--device=cpu"]),
+        *([f"--language_model={language_model}"] if language_model else []),
         *keys,
     ]
     launch = [python, "-m", "torch.distributed.run", "--standalone"]
@@ -141,6 +151,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     *("--partition", str(meetings / "partition.json")),
                 ],
             )
+        if language_model:
+            steps.run(
+                "language model",
+                [
+                    *(
+                        python,
+                        str(LM / "train.py"),
+                        str(LM / "hparams" / "demo.yaml"),
+                        "--device=cpu",
+                    ),
+                    f"--data_folder={prepared[DISTANT]}",
+                    f"--output_folder={language_model}",
+                    "--noprogressbar",
+                ],
+                OMP_NUM_THREADS="1",
+            )
         # Matrices this small keep no more threads busy than these.
         threads = max(1, min(2, _cores() // args.processes))
         steps.run("training and test", [*launch, *train], OMP_NUM_THREADS=str(threads))
@@ -152,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.train_minutes, args.dev_minutes, args.eval_minutes, seed=args.meetings_seed
     )
     picture = _draw(folder, options)
-    _report(folder, steps, picture)
+    _report(folder, steps, picture, language_model)
     return 0
 
 
@@ -169,6 +195,12 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     add("--meetings-seed", type=int, default=1, help="other meetings (%(default)s)")
     add("--processes", type=int, default=min(2, _cores()), help="of the training (%(default)s)")
     return parser.parse_known_args(arguments)
+
+
+def _given(keys: Sequence[str]) -> dict[str, Any]:
+    """What is overridden in the YAML."""
+    overrides = sb.parse_arguments(["demo.yaml", *keys])[2]
+    return YAML(typ="safe").load(overrides) or {} if overrides else {}
 
 
 def _output_folder(train: Sequence[str]) -> Path:
@@ -209,14 +241,24 @@ def _draw(folder: Path, options: CorpusOptions) -> Path:
     return path
 
 
-def _report(folder: Path, steps: Steps, picture: Path) -> None:
+def _report(folder: Path, steps: Steps, picture: Path, language_model: Path | None) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    rescored = results.get("rescored")
+    said = [] if rescored is None else ["", notes(rescored)]
+    if language_model is not None:
+        lm = json.loads((language_model / "results.json").read_text(encoding="utf-8"))
+        said.append(
+            f"language model: {lm['model'].split('(')[0]}, {lm['parameters']} parameters, trained "
+            "on nothing but the transcripts of the training meetings; perplexity of dev "
+            f"{lm['sets']['dev']['perplexity']:.2f} per word"
+        )
     summary = "\n".join(
         [
             f"{results['model']}\n{results['parameters']} parameters, {results['epochs']} epochs, "
             f"seed {results['seed']}; dev and eval: {DISTANT}; eval-close: {CLOSE}",
             "",
-            table(results["sets"]),
+            table(results["sets"], rescored and rescored["sets"]),
+            *said,
             "",
             "Some utterances of eval (wrong words in lower case):",
             transcripts(read_n_best(folder / "nbest_eval.jsonl")),
@@ -227,7 +269,8 @@ def _report(folder: Path, steps: Steps, picture: Path) -> None:
     (folder / "summary.txt").write_text(summary + "\n", encoding="utf-8")
     print(f"\n=== Results\n{summary}\n\nIn {folder}:")
     print(f"  {picture.name} (the array's signal and its transcript), learning_curve.png,")
-    print("  summary.txt, wer_eval.txt (all alignments), nbest_eval.jsonl (with word times)\n")
+    print("  summary.txt, wer_eval.txt (all alignments), nbest_eval.jsonl (with word times), and")
+    print("  in rescored/ the same after rescoring\n")
     print(NEXT.format(folder=folder))
 
 

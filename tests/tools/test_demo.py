@@ -51,8 +51,20 @@ def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd):
     assert set(results["sets"]) == {"dev", "eval", "eval-close"}
     summary = (folder / "summary.txt").read_text()
     assert summary in printed
-    for figures in results["sets"].values():
-        assert f"{figures['WER']:.2f}" in summary
+    rescored = results["rescored"]["sets"]
+    assert set(rescored) == set(results["sets"])
+    for name, figures in results["sets"].items():
+        after = rescored[name]
+        rows = {f"{name} ": figures, f"{name}, rescored ": after}
+        for begin, row in rows.items():
+            (line,) = (line for line in summary.splitlines() if line.startswith(begin))
+            assert line.split()[-4] == f"{row['WER']:.2f}"
+        assert f"{name}: oracle WER {after['oracle WER']:.2f} %" in summary
+        assert (folder / "rescored" / f"wer_{name}.txt").is_file()
+    assert "on nothing but the transcripts of the training meetings" in summary
+    text = json.loads((tmp_path / "language_model" / "report.json").read_text())
+    rows = (tmp_path / "prepared-Array1-01" / "train.csv").read_text().splitlines()
+    assert text["figures"]["texts"]["train"]["lines"] == len(rows) - 1
     assert "  said   " in summary and "CPU seconds" in summary
     for command in (
         "recipes/Manifest/ASR/train.py",
