@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Trains and tests a recurrence that reads sentences and tells their class.
+
+To run it: ``python train.py hparams/trec.yaml --data_folder=sentences --device=cpu``; every
+top-level key of ``hparams/sentences.yaml`` can be given on the command line, e.g.
+``--network=ran --vectors=glove.6B.300d.txt``, or many at once by a set-up: ``--setup=beta``. The
+same command goes on with an interrupted training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from speechbrain.utils.distributed import run_on_main
+
+from gatedrnn.dataio.labelled import LabelledSets
+from gatedrnn.dataio.report import Report
+from gatedrnn.dataio.sentences import read_sentences
+from gatedrnn.simulation.labelled import write_sentences
+from gatedrnn.training.classifier_run import train_classifier
+
+
+def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
+    """Reads the sentences.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``dataset``, ``data_folder``, ``folds``, ``division_seed``, ``phrases``, ``simulate``.
+    report : Report
+        Takes what is found.
+
+    Returns
+    -------
+    list of LabelledSets
+        One division, or one for each fold.
+    """
+    folder, simulated = hparams["data_folder"], hparams.get("simulate")
+    if simulated:
+        options = {"dataset": hparams["dataset"], **simulated}
+        run_on_main(write_sentences, args=[folder], kwargs=options)
+    return read_sentences(
+        hparams["dataset"],
+        folder,
+        report,
+        folds=int(hparams["folds"]),
+        seed=int(hparams["division_seed"]),
+        phrases=bool(hparams["phrases"]),
+    )
+
+
+if __name__ == "__main__":
+    train_classifier(sys.argv[1:], read)

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Trains and tests a recurrence that reads images row by row or pixel by pixel.
+
+To run it: ``python train.py hparams/mnist.yaml --data_folder=MNIST --device=cpu``; every top-level
+key of ``hparams/images.yaml`` can be given on the command line, e.g. ``--order=pixels``, or many at
+once by a set-up: ``--setup=slim``. The same command goes on with an interrupted training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from speechbrain.utils.distributed import run_on_main
+
+from gatedrnn.dataio.images import read_images, sets_as_sequences
+from gatedrnn.dataio.labelled import LabelledSets
+from gatedrnn.dataio.report import Report
+from gatedrnn.simulation.labelled import write_digits
+from gatedrnn.training.classifier_run import train_classifier
+
+
+def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
+    """Reads the images as sequences.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``dataset``, ``data_folder``, ``valid_count``, ``order``, ``permutation``, ``simulate``.
+    report : Report
+        Takes what is found.
+
+    Returns
+    -------
+    list of LabelledSets
+        One division.
+    """
+    folder, simulated = hparams["data_folder"], hparams.get("simulate")
+    if simulated:
+        options = {"dataset": hparams["dataset"], **simulated}
+        run_on_main(write_digits, args=[folder], kwargs=options)
+    sets = read_images(hparams["dataset"], folder, report, int(hparams["valid_count"]))
+    return [sets_as_sequences(sets, hparams["order"], hparams["permutation"])]
+
+
+if __name__ == "__main__":
+    train_classifier(sys.argv[1:], read)
