@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
+from gatedrnn.lobes.dropping import drop_units
 from gatedrnn.lobes.softmax import AdaptiveSoftmax, FullSoftmax
 from gatedrnn.lobes.starts import start_from
 from gatedrnn.nnet.stack import Hidden
@@ -254,6 +255,4 @@ class TextModel(nn.Module):
         return nn.functional.embedding(tokens, weight)
 
     def _drop(self, x: torch.Tensor, part: float) -> torch.Tensor:
-        if not self.drop.locked:
-            return nn.functional.dropout(x, part, self.training)
-        return x * nn.functional.dropout(torch.ones_like(x[:, :1]), part, self.training)
+        return drop_units(x, part, self.training, self.drop.locked)

@@ -66,7 +66,7 @@ class BestCheckpoints:
                 )
 
     def keep_best(self, meta: Mapping[str, float]) -> None:
-        """Saves an end-of-epoch checkpoint; keeps it, and the best ones.
+        """Saves an end-of-epoch checkpoint; keeps it, the best ones, and those of ``keep_epochs``.
 
         Arguments
         ---------
@@ -76,7 +76,8 @@ class BestCheckpoints:
         saved = self.checkpointer.save_checkpoint(dict(meta))
         best = self.best_checkpoints()
         kept = {c.path for c in best} | ({saved.path} if saved else set())
-        self.checkpointer.keep_only(lambda c: c.path in kept)
+        wanted = set(getattr(self.hparams, "keep_epochs", None) or ())
+        self.checkpointer.keep_only(lambda c: c.path in kept or c.meta.get("epoch") in wanted)
 
     def best_checkpoints(self) -> list[Any]:
         """The checkpoints to average, the best first.

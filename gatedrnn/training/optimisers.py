@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from gatedrnn.training.schedule import EpochDecay, PlateauDecay
+from gatedrnn.training.schedule import EpochDecay, PlateauDecay, WorseDecay
 
 OPTIMISERS = ("sgd", "adam", "adamw")
-DECAYS = ("epochs", "plateau", "none")
+DECAYS = ("epochs", "plateau", "worse", "none")
 
 
 def make_optimiser(
@@ -63,24 +63,25 @@ def make_optimiser(
 
 def make_decay(
     name: str, factor: float = 0.5, after: int = 0, patience: int = 0
-) -> EpochDecay | PlateauDecay | None:
+) -> EpochDecay | PlateauDecay | WorseDecay | None:
     """Makes what lets the learning rate fall from epoch to epoch.
 
     Arguments
     ---------
     name : str
         ``"epochs"``: in every epoch after some. ``"plateau"``: when validation no longer improves.
-        ``"none"``: never.
+        ``"worse"``: when it is worse than in each of the last epochs. ``"none"``: never.
     factor : float
         What is left of the rate.
     after : int
-        Epochs with the full rate, of ``"epochs"``.
+        Epochs with the full rate, of ``"epochs"`` and ``"worse"``.
     patience : int
-        Epochs without improvement that change nothing, of ``"plateau"``.
+        Epochs without improvement that change nothing, of ``"plateau"``; the last epochs, of
+        ``"worse"``.
 
     Returns
     -------
-    EpochDecay or PlateauDecay or None
+    EpochDecay or PlateauDecay or WorseDecay or None
 
     Raises
     ------
@@ -96,4 +97,6 @@ def make_decay(
         raise ValueError(f"rate_decay must be one of {', '.join(DECAYS)}, not {name!r}")
     if name == "epochs":
         return EpochDecay(factor, after)
+    if name == "worse":
+        return WorseDecay(factor, after, patience)
     return PlateauDecay(factor, patience) if name == "plateau" else None

@@ -192,3 +192,60 @@ class PlateauDecay:
             if waited > self.patience or (self.goes_on and rate < 1.0):
                 rate, waited = rate * self.factor, 0
         return rate
+
+
+@dataclass(frozen=True)
+class WorseDecay:
+    """The rate falls by a factor whenever validation is worse than in each of the last epochs.
+
+    Arguments
+    ---------
+    factor : float
+        What is left of the rate, in (0, 1].
+    after : int
+        Epochs with the full rate.
+    recent : int
+        Number of epochs that a validation is held against.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Example
+    -------
+    >>> decay = WorseDecay(factor=0.5, recent=2)
+    >>> decay(4, [9.0, 8.0, 8.5]), decay(5, [9.0, 8.0, 8.5, 8.6])
+    (1.0, 0.5)
+    """
+
+    factor: float = 0.5
+    after: int = 0
+    recent: int = 3
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.factor <= 1.0 or self.after < 0 or self.recent < 1:
+            raise ValueError(
+                "factor must be in (0, 1], after at least 0 and recent at least 1, not "
+                f"{self.factor}, {self.after} and {self.recent}"
+            )
+
+    def __call__(self, epoch: int, history: Sequence[float]) -> float:
+        """Factor on the full learning rate.
+
+        Arguments
+        ---------
+        epoch : int
+            Number of the epoch; makes no difference.
+        history : sequence of float
+            Figures of the validations so far, the lower the better.
+
+        Returns
+        -------
+        float
+        """
+        worse = sum(
+            history[place] > max(history[max(0, place - self.recent) : place])
+            for place in range(max(1, self.after), len(history))
+        )
+        return self.factor**worse

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Trains and tests a model of polyphonic music with any recurrence.
+
+To run it: ``python train.py hparams/jsb.yaml --data_folder=MUSIC --setup=beta_5g --device=cpu``;
+every top-level key of ``hparams/music.yaml`` can be given on the command line, e.g.
+``--network=ran --num_layers=3``. The same command goes on with an interrupted training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gatedrnn.dataio.music import MusicCorpus, read_music
+from gatedrnn.dataio.report import Report
+from gatedrnn.training.music_run import train_music
+
+
+def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
+    """Reads the pieces.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``corpus``, ``data_folder`` and ``corpus_options``.
+    report : Report
+        Takes the faults.
+
+    Returns
+    -------
+    MusicCorpus
+    """
+    options = hparams.get("corpus_options") or {}
+    return read_music(hparams["corpus"], hparams["data_folder"], report, **options)
+
+
+if __name__ == "__main__":
+    train_music(sys.argv[1:], read)
