@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         0.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
+    from gatedrnn.inference.captioner import CaptionerConfig
     from gatedrnn.inference.export import WithLanguage, export
     from gatedrnn.inference.language_model import LanguageModelConfig
 
@@ -69,6 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
         for name, figures in (config.training.get("sets") or {}).items():
             print(f"  {name}: perplexity {figures['perplexity']:.2f} in the training's own test")
         print(f"  gatedrnn perplexity {arguments.bundle} FILE...")
+        return 0
+    if isinstance(config, CaptionerConfig):
+        print(f"{Path(arguments.bundle)}: {spec.vocabulary} words, {size:,} bytes")
+        for name, figures in (config.training.get("sets") or {}).items():
+            print(f"  {name}: CIDEr-D {figures['CIDEr-D']:.3f} in the training's own test")
+        print(f"  gatedrnn caption {arguments.bundle} FILE_OR_FOLDER...")
         return 0
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
     if config.language is not None:

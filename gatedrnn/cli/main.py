@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gatedrnn import __version__
 from gatedrnn.cli import (
     bench,
+    caption,
     compare,
     doctor,
     export,
@@ -36,6 +37,7 @@ COMMANDS = (
     perplexity,
     generate,
     compare,
+    caption,
 )
 
 

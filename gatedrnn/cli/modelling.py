@@ -1,33 +1,35 @@
-"""What the subcommands with a language model have in common."""
+"""What the subcommands with a language model or a captioner have in common."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
+_LM = "language model: a bundle, or the output folder of a training by recipes/LM"
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds the language model and where it runs."""
-    parser.add_argument(
-        "model", metavar="LM",
-        help="language model: a bundle, or the output folder of a training by recipes/LM",
-    )  # fmt: skip
+
+def add_model(parser: argparse.ArgumentParser, name: str = "LM", help: str = _LM) -> None:
+    """Adds the model and where it runs."""
+    parser.add_argument("model", metavar=name, help=help)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--threads", type=int, metavar="N", help="of the CPU; default: all cores")
 
 
-def load(arguments: argparse.Namespace) -> Any:
-    """Loads the language model.
+def load(arguments: argparse.Namespace, read: Callable[[str], Any] | None = None) -> Any:
+    """Loads the model.
 
     Arguments
     ---------
     arguments : argparse.Namespace
         Of :func:`add_model`.
+    read : callable or None
+        Reads it; None for a language model.
 
     Returns
     -------
     gatedrnn.inference.language_model.LanguageModel
-        On its device.
+        On its device; or what ``read`` reads, whose ``model`` is.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
     import torch
@@ -38,7 +40,7 @@ def load(arguments: argparse.Namespace) -> Any:
         if arguments.threads < 1:
             raise ValueError(f"--threads must be at least 1, not {arguments.threads}")
         torch.set_num_threads(arguments.threads)
-    found = load_language_model(arguments.model)
+    found = (read or load_language_model)(arguments.model)
     try:
         found.model.to(arguments.device)
     except (RuntimeError, AssertionError) as error:

@@ -13,6 +13,8 @@ from speechbrain.processing.features import InputNormalization
 
 from gatedrnn.decoding.rescoring import Setting
 from gatedrnn.inference.bundle import write_bundle
+from gatedrnn.inference.caption_export import export_captioner
+from gatedrnn.inference.captioner import CaptionerConfig
 from gatedrnn.inference.card import model_card
 from gatedrnn.inference.config import BundleConfig
 from gatedrnn.inference.language_export import export_language_model, load_language_model
@@ -24,14 +26,20 @@ from gatedrnn.inference.stock import HYPERPARAMS
 from gatedrnn.lobes.specification import RecogniserSpec
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.describe import CAPTIONS, TEXT
 from gatedrnn.training.describe import FILE as DESCRIPTION
-from gatedrnn.training.describe import TEXT
 
 #: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
 ENCODER, STEP = "encoder.onnx", "step.onnx"
 
 #: What the best checkpoint is the best by, as in the training's own test.
 CRITERION = "WER"
+
+#: Kind of training that is not a recogniser's -> what it trains, and what makes a bundle of it.
+_OTHERS = {
+    TEXT: ("language model", export_language_model),
+    CAPTIONS: ("captioner", export_captioner),
+}
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,12 @@ def export(
     overwrite: bool = False,
     onnx: bool = False,
     language: WithLanguage | None = None,
-) -> BundleConfig | LanguageModelConfig:
+) -> BundleConfig | LanguageModelConfig | CaptionerConfig:
     """Makes a bundle of what a training has left in its output folder.
 
     It takes the checkpoint with which the training's own test was done: that of the lowest
-    validation error rate, or perplexity of a language model; the average of several if that is
-    better.
+    validation error rate, perplexity of a language model, or highest CIDEr-D of a captioner; the
+    average of several if that is better.
 
     Arguments
     ---------
@@ -86,7 +94,7 @@ def export(
 
     Returns
     -------
-    BundleConfig or LanguageModelConfig
+    BundleConfig or LanguageModelConfig or CaptionerConfig
 
     Raises
     ------
@@ -96,7 +104,7 @@ def export(
         If there is something in the bundle's folder that may not be replaced.
     ValueError
         If the training's model is not described by plain data, ONNX or a language model is wanted
-        of a language model, or the recogniser cannot use the language model so.
+        of what is no recogniser, or the recogniser cannot use the language model so.
     ImportError
         If ONNX is wanted and not installed; then nothing is written.
     """
@@ -105,12 +113,12 @@ def export(
         need("onnxruntime")
     results = Path(results)
     description = _read(results / DESCRIPTION, results)
-    if description.get("kind") == TEXT:
-        if onnx:
-            raise ValueError(f"{results}: --onnx is for recognisers, and this is a language model")
-        if language is not None:
-            raise ValueError(f"{results}: --lm is for recognisers, and this is a language model")
-        return export_language_model(results, description, bundle, overwrite)
+    if description.get("kind") in _OTHERS:
+        what, write = _OTHERS[description["kind"]]
+        for option, given in (("onnx", onnx), ("lm", language is not None)):
+            if given:
+                raise ValueError(f"{results}: --{option} is for recognisers, and this is a {what}")
+        return write(results, description, bundle, overwrite)
     if "problem" in description:
         raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
     beam_size = description.pop("beam_size", 1)
