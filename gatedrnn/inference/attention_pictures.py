@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gatedrnn.dataio.picture import draw_mels, new_figure, write_figure
 
@@ -23,7 +24,9 @@ def draw_over_image(
     shape: tuple[int, int],
     title: str = "",
 ) -> None:
-    """Draws an image, then for each word the image lit where the captioner looked for it.
+    """Draws an image, then for each word where the captioner looked for it.
+
+    Beside a word stands the greatest weight that a region had.
 
     Arguments
     ---------
@@ -63,19 +66,12 @@ def draw_over_image(
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel in panels:
         panel.axis("off")
-    whole = (0, width, height, 0)
-    panels[0].imshow(pixels, extent=whole)
+    panels[0].imshow(pixels)
     for panel, word, weights in zip(panels[1:], words, attention, strict=False):
-        panel.imshow(pixels, extent=whole)
-        # Dark where it did not look, and clear where it looked most.
-        panel.imshow(
-            np.zeros(shape),
-            cmap="gray",
-            alpha=0.85 * (1.0 - _stretched(weights.reshape(shape))),
-            interpolation="nearest",
-            extent=whole,
-        )
-        panel.set_title(f"{word}  {weights.max():.2f}", fontsize=10)
+        seen = _enlarged(_stretched(weights).reshape(shape), (height, width))
+        panel.imshow(pixels.mean(2), cmap="gray", vmin=0, vmax=255)
+        panel.imshow(seen, cmap="inferno", vmin=0.0, vmax=1.0, alpha=0.7 * seen)
+        panel.set_title(f"{word}  {weights.max(initial=0.0):.2f}", fontsize=10)
     if title:
         figure.suptitle(title)
     write_figure(path, figure)
@@ -163,6 +159,12 @@ def _stretched(weights: np.ndarray) -> np.ndarray:
     if high - low < 1e-4:
         return np.full_like(weights, 0.5)
     return (weights - low) / (high - low)
+
+
+def _enlarged(weights: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A grid of weights as large as the image, without steps."""
+    grid = torch.from_numpy(weights)[None, None]
+    return torch.nn.functional.interpolate(grid, size, mode="bilinear")[0, 0].numpy()
 
 
 def _checked(words: Sequence[str], attention: np.ndarray, regions: int | None) -> np.ndarray:
