@@ -10,89 +10,22 @@ its tokens are characters, each is scored as it comes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from gatedrnn.decoding.hypotheses import Tokens
-from gatedrnn.decoding.prefixes import EOS, ROWS, join_states
+from gatedrnn.decoding.prefixes import EOS
 from gatedrnn.decoding.rescoring import Setting
+from gatedrnn.decoding.text_tree import Node, read_nodes
 
 #: Stands for the end of a reading where a token would stand.
 _END = -1
 #: Words whose tokens are remembered.
 _WORDS = 1 << 16
-
-
-class Node:
-    """What a language model has read, and the scores of what may come next.
-
-    Arguments
-    ---------
-    token : int
-        The last token.
-    before : torch.Tensor or tuple or None
-        State before it was read.
-    total : float
-        Log-probability of all tokens after the first ``<eos>``.
-    """
-
-    __slots__ = ("_children", "_norm", "_scores", "before", "hidden", "token", "total")
-
-    def __init__(self, token: int, before: Any, total: float) -> None:
-        self.token, self.before, self.total = token, before, total
-        self.hidden: Any = None
-        self._scores: np.ndarray | None = None
-        self._norm = 0.0
-        self._children: dict[int, Node] = {}
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the model has read the last token."""
-        return self._scores is not None
-
-    def take(self, scores: np.ndarray, norm: float, hidden: Any) -> None:
-        """Takes what the model makes of the last token.
-
-        Arguments
-        ---------
-        scores : np.ndarray
-            Of the next token, (tokens,).
-        norm : float
-            What is to be subtracted from them.
-        hidden : torch.Tensor or tuple
-            State after it.
-        """
-        self._scores, self._norm, self.hidden, self.before = scores, norm, hidden, None
-
-    def child(self, token: int) -> Node:
-        """What there is after one more token.
-
-        Arguments
-        ---------
-        token : int
-            The next token.
-
-        Returns
-        -------
-        Node
-            Always the same for the same token.
-        """
-        found = self._children.get(token)
-        if found is None:
-            total = self.total + float(self._scores[token]) - self._norm
-            found = self._children[token] = Node(token, self.hidden, total)
-        return found
-
-    def fresh(self) -> Node:
-        """The same without what has come after it."""
-        copy = Node(self.token, self.before, self.total)
-        copy.hidden, copy._scores, copy._norm = self.hidden, self._scores, self._norm
-        return copy
 
 
 class Prefix:
@@ -112,17 +45,17 @@ class Prefix:
     def __init__(self, node: Node) -> None:
         self.node = node
         #: Tokens that the language model has yet to read.
-        self.due: list[int] = []
+        self.due: tuple[int, ...] = ()
         #: What is spelled of a word that may go on, and whether there is one before it.
         self.word, self.any = "", False
         #: What is added besides the language model's part; what that is charged for spelling.
         self.known, self.unknown = 0.0, 0.0
         self.bonus = 0.0
-        self.children: dict[int, Prefix] = {}
+        self.children: dict[int, Prefix] | None = None
 
 
 class Fusion:
-    """A language model beside a recogniser, for :class:`~gatedrnn.decoding.ctc.PrefixBeam`.
+    """A language model beside a recogniser, for :class:`~gatedrnn.decoding.prefix_beam.PrefixBeam`.
 
     Arguments
     ---------
@@ -148,7 +81,7 @@ class Fusion:
 
     Example
     -------
-    >>> from gatedrnn.decoding.ctc import prefix_beam_search
+    >>> from gatedrnn.decoding.prefix_beam import prefix_beam_search
     >>> from gatedrnn.lobes import TextModel
     >>> from gatedrnn.training.text_tokens import TextWords
     >>> from gatedrnn.training.tokens import Characters
@@ -183,6 +116,12 @@ class Fusion:
         self._costs = [0.0] * len(tokens)
         if setting.internal:
             self._costs = (setting.internal * label_prior.double()).tolist()
+        # A token may end a word before it, and hold some.
+        gain = max(0.0, setting.insertion)
+        self._gains = [
+            gain * (1 + len(spelled.split())) - cost
+            for spelled, cost in zip(self._spelled, self._costs, strict=True)
+        ]
         self._root = Node(EOS, None, 0.0)
 
     def begin(self) -> Prefix:
@@ -194,9 +133,25 @@ class Fusion:
             For one utterance.
         """
         if self.setting.weight and not self._root.is_read:
-            self._read([self._root])
+            read_nodes(self.model, [self._root])
         # What comes after the root is forgotten with the utterance.
         return Prefix(self._root.fresh())
+
+    def most(self, prefix: Prefix, token: int) -> float:
+        """What is added to the recogniser's score at most, after one more token.
+
+        Arguments
+        ---------
+        prefix : Prefix
+            A beginning, with nothing due.
+        token : int
+            The recogniser's token.
+
+        Returns
+        -------
+        float
+        """
+        return prefix.bonus + self._gains[token]
 
     def grow(self, prefix: Prefix, token: int) -> Prefix:
         """A beginning with one more token.
@@ -213,9 +168,9 @@ class Fusion:
         Prefix
             Always the same for the same token. If something is due, :meth:`settle` it.
         """
-        found = prefix.children.get(token)
+        found = None if prefix.children is None else prefix.children.get(token)
         if found is None:
-            found = prefix.children[token] = self._after(prefix)
+            found = self._after(prefix, token)
             found.known -= self._costs[token]
             for character in self._spelled[token]:
                 if character == " ":
@@ -238,12 +193,12 @@ class Fusion:
         Prefix
             With the last word and the end; :meth:`settle` it.
         """
-        found = prefix.children.get(_END)
+        found = None if prefix.children is None else prefix.children.get(_END)
         if found is None:
-            found = prefix.children[_END] = self._after(prefix)
+            found = self._after(prefix, _END)
             self._end_word(found)
             if self.setting.weight:
-                found.due.append(EOS)
+                found.due += (EOS,)
             self._weigh(found)
         return found
 
@@ -257,9 +212,11 @@ class Fusion:
         """
         waiting = changed = [prefix for prefix in prefixes if prefix.due]
         while waiting:
-            self._read(list({id(p.node): p.node for p in waiting if not p.node.is_read}.values()))
+            unread = {id(p.node): p.node for p in waiting if not p.node.is_read}
+            read_nodes(self.model, list(unread.values()))
             for prefix in waiting:
-                prefix.node = prefix.node.child(prefix.due.pop(0))
+                prefix.node = prefix.node.child(prefix.due[0])
+                prefix.due = prefix.due[1:]
             waiting = [prefix for prefix in waiting if prefix.due]
         for prefix in changed:
             self._weigh(prefix)
@@ -279,8 +236,11 @@ class Fusion:
         """
         return {"lm": prefix.node.total - prefix.unknown} if self.setting.weight else {}
 
-    def _after(self, prefix: Prefix) -> Prefix:
+    def _after(self, prefix: Prefix, token: int) -> Prefix:
         found = Prefix(prefix.node)
+        if prefix.children is None:
+            prefix.children = {}
+        prefix.children[token] = found
         found.word, found.any = prefix.word, prefix.any
         found.known, found.unknown = prefix.known, prefix.unknown
         return found
@@ -308,34 +268,11 @@ class Fusion:
             prefix.due += tokens
             prefix.unknown += spelling
 
-    def _encoded(self, part: str) -> tuple[list[int], float]:
+    def _encoded(self, part: str) -> tuple[tuple[int, ...], float]:
         """Tokens of a part of a text, and what spelling the unknown among it costs."""
         found = self.model_tokens.encode(part)
         unknown = self.model_tokens.unknown(part) if self.model_tokens.unk in found else []
-        return found, math.fsum(map(self.model_tokens.spelling, unknown))
-
-    @torch.no_grad()
-    def _read(self, nodes: Sequence[Node]) -> None:
-        device = next(self.model.parameters()).device
-        for begin in range(0, len(nodes), ROWS):
-            some = nodes[begin : begin + ROWS]
-            tokens = torch.tensor([node.token for node in some], device=device)
-            # Only the first token of all has nothing before it, and it is read alone.
-            before = None if some[0].before is None else join_states([n.before for n in some])
-            scores, hidden = self.model(tokens, before)
-            if scores.dtype in (torch.bfloat16, torch.float16):
-                scores = scores.float()
-            norms = scores.logsumexp(1).tolist()
-            table = scores.cpu().numpy()
-            for i, node in enumerate(some):
-                node.take(table[i].copy(), norms[i], _row(hidden, i))
-
-
-def _row(hidden: Any, row: int) -> Any:
-    """State of one row, by itself, so that it does not hold those of all."""
-    if isinstance(hidden, tuple):
-        return tuple(part[:, row : row + 1].clone() for part in hidden)
-    return hidden[:, row : row + 1].clone()
+        return tuple(found), math.fsum(map(self.model_tokens.spelling, unknown))
 
 
 def _check(setting: Setting, label_prior: torch.Tensor | None, vocabulary: int) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from gatedrnn.decoding import transducer
-from gatedrnn.decoding.ctc import PrefixBeam
 from gatedrnn.decoding.hypotheses import Hypothesis
+from gatedrnn.decoding.prefix_beam import PrefixBeam
 from gatedrnn.decoding.search import check_fusion
 from gatedrnn.lobes.acoustic_model import BLANK, CTCModel
 from gatedrnn.lobes.transducer_model import TransducerModel

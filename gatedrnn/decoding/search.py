@@ -9,6 +9,7 @@ from torch import nn
 
 from gatedrnn.decoding import attention, ctc, transducer
 from gatedrnn.decoding.hypotheses import Hypothesis, Tokens, Word
+from gatedrnn.decoding.prefix_beam import prefix_beam_search
 from gatedrnn.lobes.acoustic_model import CTCModel
 from gatedrnn.lobes.attention_model import AttentionModel
 from gatedrnn.lobes.transducer_model import TransducerModel
@@ -105,7 +106,7 @@ def search(
         check_fusion(model, beam_size)
     if isinstance(model, CTCModel):
         if beam_size > 1:
-            return ctc.prefix_beam_search(scores.log_probs, scores.counts, beam_size, fusion=fusion)
+            return prefix_beam_search(scores.log_probs, scores.counts, beam_size, fusion=fusion)
         return [[best] for best in ctc.greedy(scores.log_probs, scores.counts)]
     searches = next(module for kind, module in _HEADS.items() if isinstance(model, kind))
     if beam_size > 1:

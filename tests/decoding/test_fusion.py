@@ -8,17 +8,17 @@ import math
 import pytest
 import torch
 
-from gatedrnn.decoding.ctc import PrefixBeam, prefix_beam_search
 from gatedrnn.decoding.fusion import Fusion
 from gatedrnn.decoding.hypotheses import distinct, log_add, n_best_record
 from gatedrnn.decoding.incremental import incremental_search
+from gatedrnn.decoding.prefix_beam import PrefixBeam, prefix_beam_search
 from gatedrnn.decoding.prefixes import score_texts
 from gatedrnn.decoding.rescoring import Setting
 from gatedrnn.decoding.search import Scores, search
 from gatedrnn.lobes import AttentionModel, CTCModel, TextModel
 from gatedrnn.training.text_tokens import TextCharacters, TextPieces, TextWords
 from gatedrnn.training.tokens import Characters, Pieces, Words
-from tests.lm.tiny import doubled
+from tests.lm.tiny import doubled, lines
 
 TEXT = ["AB B A", "B AB", "A A B", "BA AB"]
 #: The recogniser's: letters, pieces (three letters, the mark, and pieces of two), whole words.
@@ -102,6 +102,17 @@ def test_it_is_what_trying_every_reading_finds(kind, model_kind, setting):
             assert h.parts["am"] == pytest.approx(heard[h.tokens], abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_words_have_the_same_pieces_alone(kind):
+    """What scoring word by word stands on."""
+    texts = lines(40, 1)
+    tokens = TextPieces.learn(texts, 24, kind)
+    for text in [*texts, "my dog \u00e4\u00f6 \u00fc sees", "x\u00e4 \u00e4x", "THE cat"]:
+        alone = [tokens.encode(word) for word in text.split()]
+        assert tokens.encode(text) == sum(alone, [])
+        assert tokens.unknown(text) == [p for word in text.split() for p in tokens.unknown(word)]
+
+
 @pytest.mark.parametrize("network", ["ran", "slim", "highway"])
 def test_states_of_any_recurrence(network):
     tokens, model_tokens = RECOGNISERS["characters"], MODELS["words"]
@@ -155,11 +166,11 @@ def test_what_is_left_unasked_would_not_have_been_kept(monkeypatch):
     wanted = prefix_beam_search(log_probs, counts, 4, fusion=fusion)
 
     def ask_all(beam, grown):
-        for reading in grown.ends:
+        for reading, ends in grown.ends.items():
             prefix = beam._prefixes.get(reading)
             if prefix is None:
                 prefix = fusion.grow(beam._prefixes[reading[:-1]], reading[-1])
-            grown.prefixes[reading] = prefix
+            grown.prefixes[reading] = log_add(*ends), prefix
             grown.due.append(prefix)
 
     asked = []

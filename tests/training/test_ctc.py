@@ -10,6 +10,7 @@ import torch
 from speechbrain.decoders import CTCPrefixBeamSearcher
 
 from gatedrnn.decoding import ctc
+from gatedrnn.decoding.prefix_beam import prefix_beam_search
 from gatedrnn.training.tokens import Characters
 
 FRAMES, VOCABULARY = 6, 4
@@ -34,7 +35,7 @@ def log_probs():
 
 def test_a_wide_beam_is_exact(log_probs):
     counts = torch.tensor([6, 5, 1])
-    found = ctc.prefix_beam_search(log_probs, counts, beam_size=9999, min_log_prob=-1e9)
+    found = prefix_beam_search(log_probs, counts, beam_size=9999, min_log_prob=-1e9)
     for scores, count, hypotheses in zip(log_probs, counts.tolist(), found, strict=True):
         exact = dict(all_readings(scores[:count]))
         assert {h.tokens for h in hypotheses} == set(exact)
@@ -49,7 +50,7 @@ def test_it_finds_what_speechbrains_search_finds(log_probs):
     theirs = CTCPrefixBeamSearcher(
         blank_index=0, vocab_list=["_", "a", "b", "c"], beam_size=999, topk=5, **options
     )(log_probs, torch.ones(3))
-    ours = ctc.prefix_beam_search(log_probs, torch.full((3,), FRAMES), 999, 5, -1e9)
+    ours = prefix_beam_search(log_probs, torch.full((3,), FRAMES), 999, 5, -1e9)
     for a, b in zip(ours, theirs, strict=True):
         assert ["".join("_abc"[t] for t in h.tokens) for h in a] == [h.text for h in b]
         assert [h.score for h in a] == pytest.approx([float(h.score) for h in b], abs=1e-6)

@@ -8,10 +8,10 @@ import math
 import pytest
 import torch
 
-from gatedrnn.decoding.ctc import prefix_beam_search
 from gatedrnn.decoding.fusion import Fusion
 from gatedrnn.decoding.hypotheses import distinct
 from gatedrnn.decoding.internal import LABEL_PRIOR, internal_log_probs, read_label_prior
+from gatedrnn.decoding.prefix_beam import prefix_beam_search
 from gatedrnn.decoding.rescoring import Setting
 from gatedrnn.decoding.search import search
 from gatedrnn.inference.bundle import read_bundle
