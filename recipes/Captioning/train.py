@@ -25,7 +25,8 @@ def read(hparams: Mapping[str, Any]) -> CaptionSets:
     Arguments
     ---------
     hparams : Mapping
-        ``corpus``, ``data_folder``, ``prepared_folder`` and ``corpus_options``.
+        ``corpus``, ``data_folder``, ``images_folder``, ``features``, ``prepared_folder`` and
+        ``corpus_options``.
 
     Returns
     -------
@@ -34,8 +35,14 @@ def read(hparams: Mapping[str, Any]) -> CaptionSets:
     corpus, options = hparams["corpus"], dict(hparams.get("corpus_options") or {})
     if corpus in SIMULATED:
         return simulate(corpus, hparams["data_folder"], **options)
+    if hparams["images_folder"] is not None:
+        options["images"] = hparams["images_folder"]
     prepared = prepare_captions(
-        corpus, hparams["data_folder"], hparams["prepared_folder"], **options
+        corpus,
+        hparams["data_folder"],
+        hparams["prepared_folder"],
+        features=hparams["features"],
+        **options,
     )
     items = {split: prepared.items(split) for split in prepared.manifests}
     tests = {"test": items["test"]} if items.get("test") else {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+from gatedrnn.dataio.captions.item import CaptionItem
 
 #: Endings of files with features.
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
@@ -85,6 +88,49 @@ def as_regions(features: np.ndarray) -> np.ndarray:
     ((49, 512), (1, 512))
     """
     return features.reshape(-1, features.shape[-1])
+
+
+def with_features(items: Iterable[CaptionItem], where: str | Path) -> list[CaptionItem]:
+    """Items with their features in place of images or recordings.
+
+    Arguments
+    ---------
+    items : iterable of CaptionItem
+        The items.
+    where : str or Path
+        A folder with a file for each, called by the item or like its image; or a file with an array
+        for each, called by the item.
+
+    Returns
+    -------
+    list of CaptionItem
+        Unchecked.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or file.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> np.save(folder / "dog.npy", np.ones((36, 8)))
+    >>> item = CaptionItem("7", "train", "images/dog.png", "image", ("a dog",))
+    >>> with_features([item], folder)[0].file.name
+    'dog.npy'
+    """
+    where = Path(where).absolute()
+    if not where.exists():
+        raise FileNotFoundError(f"{where}: no such folder or file of features")
+
+    def path(item: CaptionItem) -> str:
+        if where.is_file():
+            return f"{where}#{item.id}"
+        names = (item.id, item.file.stem)
+        possible = [where / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
+        return str(next((one for one in possible if one.is_file()), possible[0]))
+
+    return [replace(item, path=path(item), kind="features") for item in items]
 
 
 def _from_numpy(file: Path, key: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from gatedrnn.dataio.captions.audiocaps import read_audiocaps
 from gatedrnn.dataio.captions.clotho import read_clotho
+from gatedrnn.dataio.captions.features import with_features
 from gatedrnn.dataio.captions.flickr8k import read_flickr8k
 from gatedrnn.dataio.captions.item import SPLITS, CaptionItem
 from gatedrnn.dataio.captions.karpathy import read_karpathy
@@ -165,6 +166,7 @@ def prepare_captions(
     out: str | Path,
     splits: Iterable[str] = ("train", "dev"),
     decode: bool = True,
+    features: str | Path | None = None,
     **options: Any,
 ) -> PreparedCaptions:
     """Writes ``train.jsonl``, ``dev.jsonl``, if there is one ``test.jsonl``, and ``report.json``.
@@ -183,6 +185,9 @@ def prepare_captions(
         Those that must not be empty.
     decode : bool
         Decode every file; False to look only whether it is there.
+    features : str or Path or None
+        Features in place of images or recordings: see
+        :func:`~gatedrnn.dataio.captions.features.with_features`.
     **options : Any
         Of the layout's reader, such as ``images``.
 
@@ -212,6 +217,8 @@ def prepare_captions(
     out = Path(out)
     report = Report(layout)
     listed = read_items(layout, where, report, **options)
+    if features is not None:
+        listed = with_features(listed, features)
     texts = json.dumps([asdict(item) for item in listed], sort_keys=True)
     settings = {
         "captions": hashlib.sha256(texts.encode()).hexdigest(),
