@@ -18,6 +18,7 @@ from gatedrnn.decoding.rescored import (
     rescore_sets,
     write_lists,
 )
+from gatedrnn.decoding.settings import SETTING, write_setting
 from gatedrnn.training.word_errors import error_figures, word_errors
 
 #: Folder, in that of the training, for the files of rescored tests; they are called as those of
@@ -64,8 +65,8 @@ def rescore_tests(
     Arguments
     ---------
     folder : Path
-        Output folder of the training, with ``nbest_SET.jsonl``; ``rescored/nbest_SET.jsonl`` and
-        ``rescored/wer_SET.txt`` are written there.
+        Output folder of the training, with ``nbest_SET.jsonl``; ``rescored/nbest_SET.jsonl``,
+        ``rescored/wer_SET.txt`` and ``rescored/setting.json`` are written there.
     name : str
         The language model, see :func:`check_language_model`.
     tests : Mapping
@@ -83,6 +84,7 @@ def rescore_tests(
     names = ["dev", *(test for test in tests if test != "dev")]
     lists = [read_nbest(folder / f"nbest_{test}.jsonl") for test in names]
     found = rescore_sets(lists, language_model)
+    write_setting(folder / FOLDER / SETTING, found.setting)
     print(f"rescored by {name}: {found.choice('dev')}")
     sets = {}
     for test, scored in zip(names, found.sets, strict=True):
@@ -124,15 +126,15 @@ def notes(rescored: Mapping[str, Any]) -> str:
     -------
     >>> cost = {"language model seconds": 0.5, "search seconds": 2.0, "readings": 80}
     >>> sets = {"dev": {"oracle WER": 7.0, **cost}}
-    >>> choice = {"weight": 0.5, "insertion": 1.0, "tried": 260, "edges": []}
+    >>> choice = {"weight": 0.5, "insertion": 1.0, "internal": 0.0, "tried": 260, "edges": []}
     >>> print(notes({"language model": "lm", **choice, "sets": sets}))
     rescored: language model weight 0.5, insertion 1, chosen on dev among 260
     dev: oracle WER 7.00 %, 80 readings, 0.5 s of language model, 2.0 s of search (0.25)
     """
-    lines = [
-        f"rescored: language model weight {rescored['weight']:g}, insertion "
-        f"{rescored['insertion']:g}, chosen on dev among {rescored['tried']}"
-    ]
+    chosen = f"language model weight {rescored['weight']:g}, insertion {rescored['insertion']:g}"
+    if rescored["internal"]:
+        chosen += f", internal {rescored['internal']:g}"
+    lines = [f"rescored: {chosen}, chosen on dev among {rescored['tried']}"]
     if rescored["edges"]:
         lines.append(
             f"at the end of what was tried, so that there may be a better one: "

@@ -150,6 +150,8 @@ def test_a_language_model_is_a_key(tmp_path, manifests, bundle, capsys):
     assert f"rescored by {bundle}: {said[0].split(', chosen')[0]}, chosen on dev" in printed
     assert f"weight {rescored['weight']:g}, insertion {rescored['insertion']:g}," in said[0]
     assert rescored["tried"] == 260 and set(rescored["sets"]) == {"dev", "test"}
+    by_command = (tmp_path / "by_command" / "setting.json").read_text()
+    assert (with_model / "rescored" / "setting.json").read_text() == by_command
     for name, line in zip(("dev", "test"), said[-2:], strict=True):
         file, found = f"nbest_{name}.jsonl", rescored["sets"][name]
         by_command = (tmp_path / "by_command" / file).read_text()
