@@ -15,7 +15,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.seed import seed_everything
 from torch import nn
 
-from gatedrnn.cells.registry import CELLS
+from gatedrnn.cells.registry import find
 from gatedrnn.dataio.labelled import Labelled, LabelledSets
 from gatedrnn.dataio.report import Report
 from gatedrnn.lobes.sizing import parameters, size_for
@@ -247,18 +247,15 @@ def _counts(model: nn.Module) -> dict[str, int]:
 
 
 def _count(hparams: Mapping[str, Any], sets: LabelledSets) -> dict[str, Any]:
-    """Prints what every recurrence of the package would have at this size; trains nothing."""
+    """Prints what every variant of the recurrence would have at this size; trains nothing."""
     frames = sets.train.inputs
     width = frames.shape[2] if isinstance(frames, torch.Tensor) else hparams["embedding_size"]
     found = {}
-    for cell in CELLS:
-        for options in cell.variants or ({},):
-            with torch.device("meta"):
-                model = hparams["model"](
-                    len(sets.classes), width, network=cell.key, network_options=options, start=None
-                )
-            name = " ".join((cell.key, *(f"{k}={v}" for k, v in options.items())))
-            found[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
+    for options in find(hparams["network"]).variants or ({},):
+        with torch.device("meta"):
+            model = hparams["model"](len(sets.classes), width, network_options=options, start=None)
+        name = " ".join((hparams["network"], *(f"{k}={v}" for k, v in options.items())))
+        found[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
     if if_main_process():
         print(f"{width} -> {model.rnn.hidden_size} -> {len(sets.classes)}, whole, recurrence:")
         for name, counts in found.items():

@@ -102,20 +102,20 @@ def test_every_set_of_sentences_with_parts_trains(tmp_path, name, options):
 
 
 def test_folds_are_trainings_of_their_own(tmp_path):
-    options = ["--folds=3", "--hidden_size=4"]
+    options = ["--folds=2", "--hidden_size=4"]
     figures = run(SENTENCES, "mr", tmp_path, *options)
     whole = json.loads((tmp_path / "out" / "results.json").read_text())
     folds = [
-        json.loads((tmp_path / "out" / f"fold-{n}" / "results.json").read_text()) for n in (1, 2, 3)
+        json.loads((tmp_path / "out" / f"fold-{n}" / "results.json").read_text()) for n in (1, 2)
     ]
-    assert [fold["seed"] for fold in folds] == [1001, 1002, 1003]
+    assert [fold["seed"] for fold in folds] == [1001, 1002]
     accuracies = torch.tensor([fold["sets"]["test"]["accuracy"] for fold in folds])
     assert figures == whole["sets"]
     assert figures["test"]["accuracy"] == pytest.approx(float(accuracies.mean()))
     assert figures["test"]["accuracy deviation"] == pytest.approx(float(accuracies.std()))
     assert figures["test"]["sequences"] == 40
     assert whole["steps"] == sum(fold["steps"] for fold in folds)
-    assert whole["folds"][2]["test"] == folds[2]["sets"]["test"]["accuracy"]
+    assert whole["folds"][1]["test"] == folds[1]["sets"]["test"]["accuracy"]
     # The same command finds what is there; one that was lost is trained as it was.
     kept = (tmp_path / "out" / "fold-2" / "results.json").read_text()
     for path in sorted((tmp_path / "out" / "fold-2").rglob("*"), reverse=True):
@@ -158,9 +158,8 @@ def test_every_setup_builds(recipe, setup):
     with open(bottom, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, changes)
     with torch.device("meta"):
-        model = hparams["model"](3, 28, hidden_size=8)
-        scores = model(torch.zeros(2, 5, 28)).scores
-    assert scores.shape == (2, 3)
+        model = hparams["model"](3, 28, hidden_size=8, num_layers=1)
+    assert model.linear.weight.shape == (3, model.rnn.output_size)
 
 
 @pytest.mark.parametrize("recipe", BASES, ids=lambda r: r.name)
