@@ -169,6 +169,10 @@ def _run(
     sums = tuple(total for stage in planned.stages for total in stage.terms)
     trace = Trace(name, cell, sums, lengths)
     traces.append(trace)
+    if lengths is not None:
+        # As the engine does: a sampler's noise depends on what it has drawn for the padding.
+        past = torch.arange(len(x), device=x.device).unsqueeze(1) >= lengths
+        x = x.masked_fill(past.unsqueeze(2), 0.0)
     if state is None:
         state = {n: x.new_zeros(x.shape[1], width) for n, width in cell.states().items()}
     generator = layer._noise(x.device) if layer.training else None

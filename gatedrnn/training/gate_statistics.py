@@ -45,7 +45,7 @@ class GateSettings:
 
     gates: tuple[str, ...] = ("i", "f")
     bins: int = 40
-    batches: int = 4
+    batches: int = 1
     seed: int = 0
 
 

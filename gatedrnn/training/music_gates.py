@@ -42,7 +42,7 @@ def plot_gates(arguments: Sequence[str], read: Read) -> int:
     )
     parser.add_argument("--data_folder", help="of the corpus; default: that of the training")
     parser.add_argument(
-        "--batches", type=int, default=4, metavar="N", help="of validation pieces; default 4"
+        "--batches", type=int, default=1, metavar="N", help="of validation pieces; default 1"
     )
     options = parser.parse_args(arguments)
     try:

@@ -164,7 +164,8 @@ class SequenceModelBrain(GuardedBrain):
 
     def _note(self, predictions: FrameLoss, batch: FrameBatch) -> None:
         """Notes the figures of each piece."""
-        losses, scores = predictions.losses.double().cpu(), predictions.scores.float().cpu()
+        losses = predictions.losses.detach().double().cpu()
+        scores = predictions.scores.detach().float().cpu()
         heard = scores > math.log(_SOUNDS / (1.0 - _SOUNDS))
         for row, (name, count) in enumerate(zip(batch.id, batch.counts.tolist(), strict=True)):
             found, right = heard[row, :count], batch.targets[row, :count] > 0
