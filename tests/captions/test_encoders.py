@@ -108,10 +108,12 @@ def test_images_keep_their_grid_and_know_no_company():
     # A bright spot is seen where it is.
     spot = torch.zeros(2, 3, 32, 32)
     spot[1, :, 24:28, 4:8] = 1.0
-    dark, bright = ImageEncoder([4], width=16)(spot).features.unflatten(1, (16, 16))
-    # What is normalised over the image shifts everywhere by the same: look at the difference.
-    changed = (bright - dark).abs().sum(2)
-    assert divmod(int(changed.argmax()), 16) in {(r, c) for r in (12, 13) for c in (2, 3)}
+    dark, bright = ImageEncoder([4], width=16)(spot).features
+    # What is normalised over the image shifts everywhere by the same, where there is nothing.
+    changed = bright - dark
+    changed = (changed - changed.median(0).values).abs().sum(1)
+    row, column = divmod(int(changed.argmax()), 16)
+    assert row in range(11, 15) and column in range(1, 5)
     with pytest.raises(ValueError, match="images have no lengths"):
         encoder(media, torch.ones(3))
     with pytest.raises(ValueError, match=r"must be \(batch, 3, height, width\)"):
@@ -219,12 +221,14 @@ def test_networks_of_torchvision_keep_their_grid(vision, name, channels):
     memory = encoder.train()(media)
     assert memory.features.shape[0] == 2 and memory.features.shape[2] == 5
     assert memory.shape[0] * memory.shape[1] == memory.features.shape[1] > 1
-    assert encoder.project.in_features == channels
+    assert encoder.regions.project.in_features == channels
     # Averages of the normalisation stay, and nothing of it is trained.
     assert torch.allclose(encoder(media[:1]).features, memory.features[:1], atol=1e-5)
     assert [n for n, p in encoder.named_parameters() if p.requires_grad] == [
-        "project.weight",
-        "project.bias",
+        "regions.project.weight",
+        "regions.project.bias",
+        "regions.norm.weight",
+        "regions.norm.bias",
     ]
     trained = BackboneEncoder(name, width=5, trained=True)
     trained(media).features.sum().backward()
@@ -240,7 +244,7 @@ def test_weights_of_torchvision_come_from_a_file(vision, tmp_path):
     network.layer4.register_forward_hook(lambda *hooked: seen.update(grid=hooked[2]))
     media = torch.rand(1, 3, 64, 64)
     network((media - encoder.mean) / encoder.deviation)
-    encoder.project.register_forward_pre_hook(lambda m, x: seen.update(found=x[0]))
+    encoder.regions.register_forward_pre_hook(lambda m, x: seen.update(found=x[0]))
     encoder(media)
     assert torch.allclose(seen["found"], seen["grid"].flatten(2).transpose(1, 2), atol=1e-5)
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from gatedrnn.lobes.captions.encoders import MemoryEncoder, pixels
+from gatedrnn.lobes.captions.encoders import MemoryEncoder, Regions, pixels
 from gatedrnn.lobes.captions.memory import Memory
 
 #: What torchvision's weights expect red, green and blue to be brought to.
@@ -66,7 +66,7 @@ class BackboneEncoder(MemoryEncoder):
         trained: bool = False,
         layer: str | None = None,
     ) -> None:
-        super().__init__(width, dropout)
+        super().__init__(width)
         models, extraction = _torchvision()
         if name not in models.list_models(module=models):
             raise ValueError(
@@ -87,7 +87,7 @@ class BackboneEncoder(MemoryEncoder):
             )
         self.trained = trained
         self.body.requires_grad_(trained)
-        self.project = nn.Linear(channels, width)
+        self.regions = Regions(channels, width, dropout)
         self.register_buffer("mean", torch.tensor(MEAN).view(-1, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(-1, 1, 1), persistent=False)
         self.train(self.training)
@@ -119,7 +119,7 @@ class BackboneEncoder(MemoryEncoder):
             regions, shape = _patches(grid)
         else:
             regions, shape = grid.flatten(2).transpose(1, 2), tuple(grid.shape[2:])
-        return Memory(self.dropout(torch.relu(self.project(regions))), None, shape)
+        return Memory(self.regions(regions), None, shape)
 
 
 def _torchvision() -> tuple[ModuleType, ModuleType]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.lobes.captions.encoders import MemoryEncoder
+from gatedrnn.lobes.captions.encoders import MemoryEncoder, Regions
 from gatedrnn.lobes.captions.memory import Memory
 from gatedrnn.lobes.features import LogMel, feature_lengths
 from gatedrnn.lobes.starts import start_from
@@ -28,14 +28,13 @@ class SoundMemoryEncoder(MemoryEncoder):
         Frames that become one region.
     width : int
         Width of the memory.
-    dropout : float
-        Dropout on the memory.
     """
 
-    def __init__(
-        self, features: Mapping[str, Any] | None, factor: int, width: int, dropout: float
-    ) -> None:
-        super().__init__(width, dropout)
+    #: The last layer; subclasses make it.
+    regions: Regions
+
+    def __init__(self, features: Mapping[str, Any] | None, factor: int, width: int) -> None:
+        super().__init__(width)
         self.features = LogMel(**(features or {}))
         #: Frames that become one region.
         self.factor = factor
@@ -71,8 +70,8 @@ class SoundMemoryEncoder(MemoryEncoder):
     def _as_memory(self, features: torch.Tensor, counts: torch.Tensor) -> Memory:
         frames = features.shape[1]
         valid = valid_frames(counts, frames).unsqueeze(2)
-        features = self.dropout(torch.relu(features)).masked_fill(~valid, 0.0)
-        return Memory(features, counts / frames, (frames,))
+        regions = self.regions(features).masked_fill(~valid, 0.0)
+        return Memory(regions, counts / frames, (frames,))
 
 
 class SoundEncoder(SoundMemoryEncoder):
@@ -114,14 +113,14 @@ class SoundEncoder(SoundMemoryEncoder):
     ) -> None:
         if not channels:
             raise ValueError("channels: there must be one number at least")
-        super().__init__(features, 2 ** len(channels), width, dropout)
+        super().__init__(features, 2 ** len(channels), width)
         inputs = [1, *channels[:-1]]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1) for i, o in zip(inputs, channels, strict=True)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
         bands = -(-self.features.options["n_mels"] // self.factor)
-        self.project = nn.Linear(channels[-1] * bands, width)
+        self.regions = Regions(channels[-1] * bands, width, dropout)
 
     def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
         """Encodes recordings.
@@ -138,7 +137,7 @@ class SoundEncoder(SoundMemoryEncoder):
         Memory
         """
         mels, counts = self._read(media, lengths)
-        hidden = mels.to(self.project.weight.dtype).unsqueeze(1)
+        hidden = mels.to(self.regions.project.weight.dtype).unsqueeze(1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             hidden = norm(convolution(hidden).movedim(1, 3)).movedim(3, 1)
             valid = valid_frames(counts, hidden.shape[2])[:, None, :, None]
@@ -146,7 +145,7 @@ class SoundEncoder(SoundMemoryEncoder):
             hidden = torch.relu(hidden) * valid
             hidden = nn.functional.max_pool2d(hidden, 2, ceil_mode=True)
             counts = torch.div(counts + 1, 2, rounding_mode="floor")
-        return self._as_memory(self.project(hidden.transpose(1, 2).flatten(2)), counts)
+        return self._as_memory(hidden.transpose(1, 2).flatten(2), counts)
 
 
 class RecurrentSoundEncoder(SoundMemoryEncoder):
@@ -207,7 +206,7 @@ class RecurrentSoundEncoder(SoundMemoryEncoder):
         features: Mapping[str, Any] | None = None,
         start: Mapping[str, float | str] | None = None,
     ) -> None:
-        super().__init__(features, stacked * pooled, width, dropout)
+        super().__init__(features, stacked * pooled, width)
         self.stacking = FrameStacking(self.features.options["n_mels"], stacked)
         self.stack = nnet.build(
             network,
@@ -222,7 +221,7 @@ class RecurrentSoundEncoder(SoundMemoryEncoder):
         if start:
             start_from(self.stack, start)
         self.pooling = FrameStacking(self.stack.output_size, pooled)
-        self.project = nn.Linear(self.pooling.output_size, width)
+        self.regions = Regions(self.pooling.output_size, width, dropout)
 
     def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
         """Encodes recordings.
@@ -239,10 +238,10 @@ class RecurrentSoundEncoder(SoundMemoryEncoder):
         Memory
         """
         mels, counts = self._read(media, lengths)
-        stacked, counts = self.stacking(mels.to(self.project.weight.dtype), counts)
+        stacked, counts = self.stacking(mels.to(self.regions.project.weight.dtype), counts)
         output, _ = self.stack(stacked, lengths=counts / stacked.shape[1])
         pooled, counts = self.pooling(output, counts)
-        return self._as_memory(self.project(pooled), counts)
+        return self._as_memory(pooled, counts)
 
     def auxiliary_loss(self) -> torch.Tensor | None:
         """The stack's own loss term, of the last forward in training."""
