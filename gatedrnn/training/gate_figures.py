@@ -190,7 +190,7 @@ def _correlations(figure: Any, runs: Mapping[str, Training]) -> None:
             counts, edges = np.histogram(last, bins=40, range=(-1.0, 1.0))
             units.stairs(counts / max(1, len(last)), edges, label=label, **style)
     over.set(xlabel="epoch", ylabel="correlation of input and forget gate", ylim=(-1.05, 1.05))
-    over.set_xscale("symlog", linthresh=1)
+    _over_epochs(over)
     units.set(xlabel="correlation in a unit, last epoch", ylabel="share of units")
     for axes in (over, units):
         axes.grid(alpha=0.25)
@@ -224,11 +224,17 @@ def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
         if kind == "slope":
             axes.axhline(0.25, color="grey", linewidth=0.8, linestyle=":")
         axes.set_yscale("log")
-        axes.set_xscale("symlog", linthresh=1)
+        _over_epochs(axes)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.25)
     panels[0][0].legend(fontsize=7)
+
+
+def _over_epochs(axes: Any) -> None:
+    """Most happens in the first epochs: a logarithmic axis that has a zero."""
+    axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _cycle() -> tuple[str, ...]:
