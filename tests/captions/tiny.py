@@ -70,9 +70,10 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
     caption_run.CaptionBrain, caption_run.SafeCheckpointer = WatchedCaptionBrain, Fatal
     TrainingLog._draw = lambda self: None  # takes longer than all the rest
     counts = {k: changes.pop(k) for k in ("train", "dev", "test", "corpus") if k in changes}
-    learned = changes.pop("dev_is_train", False)
+    repeat = changes.pop("by_heart", 0)
     sets = scenes(changes.pop("data", folder / "data"), **counts)
-    if learned:
-        sets = replace(sets, dev=sets.train)
+    if repeat:
+        # Epochs cost more than steps, by what is written after each.
+        sets = replace(sets, train=list(sets.train) * repeat, dev=sets.train)
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
     return caption_run.fit_captioner(hparams(folder, **changes), options, sets)
