@@ -7,7 +7,7 @@ import torch
 
 from gatedrnn.dataio.music import Music
 from gatedrnn.lobes import SequenceModel
-from gatedrnn.lobes.sizing import parameters, size_for
+from gatedrnn.lobes.sizing import parameters
 from gatedrnn.training.music_data import PieceDataset, collate
 from gatedrnn.training.sequence_model import figures_of
 
@@ -56,7 +56,7 @@ def test_the_state_goes_on():
     whole, _ = net(x)
     first, hidden = net(x[:, :3])
     rest, _ = net(x[:, 3:], hidden)
-    assert torch.equal(torch.cat([first, rest], dim=1), whole)
+    assert torch.allclose(torch.cat([first, rest], dim=1), whole, atol=1e-12)
 
 
 def test_dropout_is_locked_and_in_all_places():
@@ -100,12 +100,12 @@ def test_mean_over_frames_and_mean_over_pieces():
 def test_the_authors_sizes_are_those_of_the_budget(network, options, size):
     """The sizes of their code are the largest with no more parameters than their LSTM."""
 
-    def make(hidden_size):
-        return SequenceModel(88, network, hidden_size=hidden_size, network_options=options)
+    def count(network, hidden_size, options):
+        with torch.device("meta"):
+            return parameters(
+                SequenceModel(88, network, hidden_size=hidden_size, network_options=options)
+            )
 
-    with torch.device("meta"):
-        budget = parameters(
-            SequenceModel(88, "lstmp", hidden_size=200, network_options={"peephole": False})
-        )
+    budget = count("lstmp", 200, {"peephole": False})
     assert budget == 569_688
-    assert size_for(make, budget)[0] == size
+    assert count(network, size, options) <= budget < count(network, size + 1, options)
