@@ -194,17 +194,18 @@ def test_a_file_that_breaks_is_named(tmp_path):
 
 
 def test_values_that_are_wrong(tmp_path):
-    for changes, message in (
+    cases = (
         ({"encoder": "vision"}, "encoder must be features, image, backbone"),
         ({"self_critical_samples": 1}, "must be at least 2 with the baseline others"),
         ({"self_critical_baseline": "mean"}, "must be greedy or others, not 'mean'"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\)"),
         ({"media": {"fit": "bend"}}, "fit of the media must be one of stretch"),
-        ({"network": "gru"}, "there is no recurrence 'gru'"),
+        ({"network": "rann"}, "there is no recurrence 'rann'"),
         ({"more_than": 10_000}, "no word comes more than 10000 times"),
-    ):
+    )
+    for number, (changes, message) in enumerate(cases):
         with pytest.raises(ValueError, match=message):
-            train(tmp_path / str(len(message)), train=2, dev=1, test=1, **changes)
+            train(tmp_path / str(number), train=2, dev=1, test=1, **changes)
     with pytest.raises(FileNotFoundError, match="train first"):
         train(tmp_path / "empty", {"test_only": True}, train=2, dev=1, test=1)
     with pytest.raises(ValueError, match="there is no item in dev"):
