@@ -8,13 +8,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from gatedrnn.engine.select import VARIABLE
+from gatedrnn.engine import naming
+from gatedrnn.engine.select import REFERENCE, VARIABLE
 
 # The networks of the tests are tiny, and tests run beside each other: threads only wait.
 torch.set_num_threads(1)
 # The reference defines what a network computes. The other runners compile each recurrence; they
 # are compared with it, once for every recurrence, in tests/engine and tests/engine_triton.
-os.environ.setdefault(VARIABLE, "reference")
+os.environ.setdefault(VARIABLE, REFERENCE)
+
+_trace = naming.trace
+
+
+def trace_what_can_be_compiled(cell, training=False):
+    """Leaves a new recurrence untraced until some runner asks, if the reference runs it.
+
+    A trace takes longer than most tests' networks run, and each size of a network is a new
+    recurrence. In the tests of the engine, all are traced as soon as they are made.
+    """
+    if os.environ.get(VARIABLE) != REFERENCE:
+        _trace(cell, training)
+
+
+naming.trace = trace_what_can_be_compiled
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +38,6 @@ def automatic_runner_for_tests_of_the_engine(request, monkeypatch):
     """Leaves the choice of a runner to the engine where the engine is what is tested."""
     if Path(request.path).parent.name.startswith("engine"):
         monkeypatch.delenv(VARIABLE, raising=False)
+        # Recurrences that other tests have made are new to these, and traced.
+        monkeypatch.setattr(naming, "_KEYS", {})
+        monkeypatch.setattr(naming, "_CELLS", {})
