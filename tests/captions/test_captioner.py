@@ -208,8 +208,8 @@ def test_impossible_values_are_told():
         decoder(attention={"width": 3})
     with pytest.raises(ValueError, match="neither words nor locked masks"):
         decoder(dropout={"words": 0.1})
-    with pytest.raises(ValueError, match="there is no recurrence 'gru'"):
-        decoder("gru")
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
+        decoder("rann")
     with pytest.raises(ValueError, match="memory is 8 wide, but the decoder reads one of 6"):
         Captioner(FeatureEncoder(3, 8), decoder())
 

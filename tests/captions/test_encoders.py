@@ -200,8 +200,8 @@ def test_what_is_wrong_in_plain_data_is_told(arguments, message):
 def test_what_cannot_be_built_is_told():
     with pytest.raises(ValueError, match="cannot be built.*input_size"):
         CaptionerSpec(12, "features").build()
-    with pytest.raises(ValueError, match="there is no recurrence 'gru'"):
-        CaptionerSpec(12, "image", {}, {"network": "gru"}).build()
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
+        CaptionerSpec(12, "image", {}, {"network": "rann"}).build()
 
 
 # ---- torchvision --------------------------------------------------------------------------------

@@ -108,8 +108,8 @@ def test_registry_lists_every_recurrence_once():
         assert find(c.__name__) is c
         assert c.paper
         assert c.summary
-    with pytest.raises(ValueError, match="there is no recurrence 'gru'; there are: lstmp, highway"):
-        find("gru")
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'; there are: lstmp, highway"):
+        find("rann")
 
 
 def test_engine_refuses_what_does_not_fit():

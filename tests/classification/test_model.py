@@ -69,8 +69,8 @@ def test_pooling_takes_what_it_says():
         SequenceClassifier(3, 4, pooling="sum")
     with pytest.raises(ValueError, match="words are dropped by the embedding"):
         SequenceClassifier(3, 4, dropout={"words": 0.1})
-    with pytest.raises(ValueError, match="there is no recurrence 'gru'"):
-        SequenceClassifier(3, 4, "gru")
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
+        SequenceClassifier(3, 4, "rann")
 
 
 def test_words_are_dropped_in_training_only():

@@ -56,7 +56,7 @@ def test_markdown_of_one_recurrence(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["list", "gru"], "there is no recurrence 'gru'; there are: lstmp"),
+        (["list", "rann"], "there is no recurrence 'rann'; there are: lstmp"),
         (["list", "--hidden-size", "0"], "hidden_size must be a positive integer, not 0"),
         (["list", "--num-layers", "0"], "num_layers must be at least 1, not 0"),
     ],

@@ -67,8 +67,8 @@ def test_network_and_head_are_a_key_each(tmp_path, key):
 
 
 def test_an_unknown_network_is_named(tmp_path):
-    with pytest.raises(ValueError, match="there is no recurrence 'gru'; there are: lstmp"):
-        train_here(tmp_path, "--number_of_epochs=1", "--network=gru")
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'; there are: lstmp"):
+        train_here(tmp_path, "--number_of_epochs=1", "--network=rann")
 
 
 def test_utterances_follow_from_seed_and_speaker():

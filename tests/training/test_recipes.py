@@ -195,7 +195,7 @@ def test_two_processes_by_torchrun(tmp_path, manifests, bundle):
 @pytest.mark.parametrize(
     ("argument", "error", "message"),
     [
-        ("--network=gru", ValueError, "there is no recurrence 'gru'; there are: lstmp"),
+        ("--network=rann", ValueError, "there is no recurrence 'rann'; there are: lstmp"),
         ("--head=rnnt", ValueError, "head must be ctc, attention, transducer, not 'rnnt'"),
         ("--bidirectional", ValueError, "--bidirectional needs a value, such as"),
         ("--test_only", FileNotFoundError, "train first"),
