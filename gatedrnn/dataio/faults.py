@@ -109,5 +109,13 @@ _MUSIC = (
     Fault("note-repeated", "mended", "a note stands twice in a frame: it sounds once"),
 )
 
+_PARALLEL = (
+    Fault("pair-empty", "skipped", "a sentence or its translation holds no words"),
+    Fault("pair-incomplete", "skipped", "a line without two sentences and a tab between them"),
+    Fault("pair-repeated", "skipped", "the same pair was seen before"),
+    Fault("pair-long", "skipped", "a sentence for training of more tokens than wanted"),
+    Fault("pair-uneven", "skipped", "one of two sentences for training is many times as long"),
+)
+
 #: Kind -> fault.
-FAULTS = {f.kind: f for f in (*_AUDIO, *_TEXT, *_NXT, *_LINES, *_CAPTIONS, *_MUSIC)}
+FAULTS = {f.kind: f for f in (*_AUDIO, *_TEXT, *_NXT, *_LINES, *_CAPTIONS, *_MUSIC, *_PARALLEL)}

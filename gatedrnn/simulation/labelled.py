@@ -116,7 +116,7 @@ def write_digits(
                 write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels)
 
     options = {"kind": "digits", "train": train, "test": test, "dataset": dataset, "seed": seed}
-    _once(Path(folder), options, write)
+    write_once(Path(folder), options, write)
 
 
 def _write_batches(
@@ -177,7 +177,7 @@ def write_sentences(
             write_atomically(folder / name, "".join(lines))
 
     options = {"kind": "sentences", "train": train, "test": test, "dataset": dataset, "seed": seed}
-    _once(Path(folder), options, write)
+    write_once(Path(folder), options, write)
 
 
 def _sentence(classes: int, rng: np.random.Generator) -> str:
@@ -191,8 +191,23 @@ def _sentence(classes: int, rng: np.random.Generator) -> str:
     return f"{label} {' '.join(words)}\n"
 
 
-def _once(folder: Path, options: Mapping[str, object], write: Callable[[Path], None]) -> None:
-    """Writes into a folder of its own, unless it holds the same already."""
+def write_once(folder: Path, options: Mapping[str, object], write: Callable[[Path], None]) -> None:
+    """Writes into a folder of its own, unless it holds the same already.
+
+    Arguments
+    ---------
+    folder : Path
+        The folder.
+    options : Mapping
+        What decides the content, as plain data.
+    write : callable
+        Writes the files, given the folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds other files.
+    """
     key = fingerprint(options, [])
     stamp = folder / STAMP
     if is_current(stamp, key):
