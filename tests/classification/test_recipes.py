@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from gatedrnn.training.classifier_run import train_classifier
 from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.session import lay
 from tests.classification.test_model import SLIM
+from tests.training.tiny import run_script
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 IMAGES, SENTENCES = RECIPES / "SequentialImages", RECIPES / "SentenceClassification"
@@ -125,18 +123,13 @@ def test_folds_are_trainings_of_their_own(tmp_path):
     assert again["sets"] == json.loads(kept)["sets"]
 
 
-def test_two_processes_by_torchrun(tmp_path):
+def test_two_processes(tmp_path):
     script = [
         SENTENCES / "train.py", SENTENCES / "hparams" / "demo.yaml", *SMALL, *WORDS,
         f"--data_folder={tmp_path / 'data'}", f"--output_folder={tmp_path / 'out'}",
     ]  # fmt: skip
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, *map(str, script)],
-        capture_output=True, text=True, check=False,
-        env=os.environ | {"GATEDRNN_RUNNER": "reference", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for code, said in run_script(tmp_path, *map(str, script)):
+        assert code == 0, said
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["sets"]["test"]["sequences"] == 10
 

@@ -73,11 +73,14 @@ def test_installed_command():
         [sys.executable, "-m", "gatedrnn.cli.main", "--version"], capture_output=True, text=True
     )
     assert done.stdout.strip() == f"gatedrnn {__version__}"
-    done = subprocess.run(
-        [sys.executable, "-m", "gatedrnn.cli.main"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "list" in done.stderr or "COMMAND" in done.stderr
+
+
+def test_a_command_is_needed(capsys):
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "list" in said or "COMMAND" in said
 
 
 def test_who_has_seen_enough_of_the_output_is_no_error():

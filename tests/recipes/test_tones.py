@@ -52,8 +52,7 @@ def test_trains_resumes_and_tests(tmp_path):
     assert re.search(r"test: WER \d+\.\d\d %", done.stdout)
     assert "test-7" in (tmp_path / "wer_test.txt").read_text()
     # The same command with more epochs goes on from the checkpoint.
-    done = train(tmp_path, "--number_of_epochs=4")
-    assert done.returncode == 0, done.stderr
+    train_here(tmp_path, "--number_of_epochs=4")
     log = (tmp_path / "train_log.txt").read_text()
     assert len(re.findall(r"^epoch: \d", log, re.MULTILINE)) == 4
 

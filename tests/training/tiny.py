@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -180,7 +182,7 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
 
 #: Processes are forked off one that has imported everything and run nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.training.tiny"])
+PROCESSES.set_forkserver_preload(["tests.conftest", "tests.training.tiny"])
 
 
 @dataclass(frozen=True)
@@ -208,19 +210,45 @@ def launch(
     **changes: Any,
 ) -> list[Outcome]:
     """Trains in one process, or in several that are data-parallel; one outcome each."""
+    outcomes = []
+    found = _run_all(_train, folder, world, environment or {}, (task, run_opts, changes))
+    for rank, (code, said) in enumerate(found):
+        left = folder / f"left-{rank}.pt"
+        rest = torch.load(left) if left.exists() else (None, [], [], {})
+        left.unlink(missing_ok=True)
+        outcomes.append(Outcome(code, said, *rest))
+    return outcomes
+
+
+def run_script(folder: Path, *command: str, world: int = 2) -> list[tuple[int, str]]:
+    """Runs a script in processes with the variables that torchrun sets; what became of each.
+
+    Starting interpreters, as torchrun does, takes longer than a small training.
+    """
+    return _run_all(_script, folder, world, {}, (command,))
+
+
+def _run_all(
+    work: Callable[..., None],
+    folder: Path,
+    world: int,
+    environment: dict[str, str],
+    arguments: tuple[Any, ...],
+) -> list[tuple[int, str]]:
+    """Exit status of each process, and what it printed."""
     folder.mkdir(exist_ok=True)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     workers = []
     for rank in range(world):
-        variables = {"GATEDRNN_RUNNER": "reference"} | (environment or {})
+        variables = {"GATEDRNN_RUNNER": "reference"} | environment
         if world > 1:
             variables |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world}
             variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         variables = {k: str(v) for k, v in variables.items()}
-        arguments = (task, folder, rank, variables, run_opts, changes)
-        workers.append(PROCESSES.Process(target=_work, args=arguments))
+        given = (work, folder, rank, variables, *arguments)
+        workers.append(PROCESSES.Process(target=_work, args=given))
         workers[-1].start()
     outcomes = []
     for rank, worker in enumerate(workers):
@@ -228,21 +256,12 @@ def launch(
         if worker.exitcode is None:
             worker.kill()
             worker.join()
-        left = folder / f"left-{rank}.pt"
-        rest = torch.load(left) if left.exists() else (None, [], [], {})
-        left.unlink(missing_ok=True)
-        said = (folder / f"said-{rank}.txt").read_text()
-        outcomes.append(Outcome(worker.exitcode, said, *rest))
+        outcomes.append((worker.exitcode, (folder / f"said-{rank}.txt").read_text()))
     return outcomes
 
 
 def _work(
-    task: Callable[..., dict[str, Any]],
-    folder: Path,
-    rank: int,
-    variables: dict[str, str],
-    run_opts: dict[str, Any] | None,
-    changes: dict[str, Any],
+    work: Callable[..., None], folder: Path, rank: int, variables: dict[str, str], *arguments: Any
 ) -> None:
     said = os.open(folder / f"said-{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1)
@@ -250,11 +269,26 @@ def _work(
     os.environ.update(variables)
     torch.set_num_threads(1)
     TrainingLog._draw = lambda self: None  # takes longer than all the rest
+    work(folder, rank, *arguments)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _script(folder: Path, rank: int, command: tuple[str, ...]) -> None:
+    sys.argv = list(command)
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def _train(
+    folder: Path,
+    rank: int,
+    task: Callable[..., dict[str, Any]],
+    run_opts: dict[str, Any] | None,
+    changes: dict[str, Any],
+) -> None:
     run_opts = {"distributed_backend": "gloo"} | (run_opts or {})
     ddp_init_group(run_opts)
     figures = task(folder, run_opts, **changes)
     brain = Watched.instance
     weights = brain.checkpointer.recoverables["model"].state_dict()
     torch.save((weights, brain.losses, brain.batch_ids, figures), folder / f"left-{rank}.pt")
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
