@@ -5,6 +5,7 @@ from gatedrnn.cells.coupled import CoupledLSTM
 from gatedrnn.cells.declaration import Cell, Stage, Term, parse_products
 from gatedrnn.cells.depth_gated import DepthGatedLSTM
 from gatedrnn.cells.g2 import G2LSTM
+from gatedrnn.cells.gru import ChoGRU
 from gatedrnn.cells.highway import HighwayLSTM
 from gatedrnn.cells.lstmp import LSTMP
 from gatedrnn.cells.ran import RAN
@@ -19,6 +20,7 @@ __all__ = [
     "RAN",
     "BetaLSTM",
     "Cell",
+    "ChoGRU",
     "CoupledLSTM",
     "DepthGatedLSTM",
     "G2LSTM",

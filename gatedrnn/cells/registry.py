@@ -7,6 +7,7 @@ from gatedrnn.cells.coupled import CoupledLSTM
 from gatedrnn.cells.declaration import Cell
 from gatedrnn.cells.depth_gated import DepthGatedLSTM
 from gatedrnn.cells.g2 import G2LSTM
+from gatedrnn.cells.gru import ChoGRU
 from gatedrnn.cells.highway import HighwayLSTM
 from gatedrnn.cells.lstmp import LSTMP
 from gatedrnn.cells.ran import RAN
@@ -24,6 +25,7 @@ CELLS: tuple[type[Cell], ...] = (
     G2LSTM,
     CoupledLSTM,
     RAN,
+    ChoGRU,
 )
 
 REGISTRY: dict[str, type[Cell]] = {cell.key: cell for cell in CELLS}

@@ -34,9 +34,10 @@ def test_overrides_of_depth_and_size(key):
     assert (encoder.num_layers, encoder.bidirectional) == (2, True)
     width = 3 if cell.has_projection else 4
     assert block["output_size"] == encoder.output_size == 2 * width
-    output, (h, c) = encoder(torch.randn(2, 5, 6), lengths=torch.tensor([1.0, 0.4]))
+    output, state = encoder(torch.randn(2, 5, 6), lengths=torch.tensor([1.0, 0.4]))
     assert output.shape == (2, 5, 2 * width)
-    assert h.shape == (4, 2, width) and c.shape == (4, 2, 4)
+    states = (state,) if key == "gru" else state
+    assert [part.shape for part in states] == [(4, 2, width), (4, 2, 4)][: len(states)]
     assert output[1, 2:].abs().max() == 0 and output[1, :2].abs().min() > 0
 
 
