@@ -13,6 +13,7 @@ from gatedrnn.lobes import CTCModel, LogMel, TextModel
 from gatedrnn.lobes.captions.specification import CaptionerSpec
 from gatedrnn.lobes.specification import HEAD_MODELS, RecogniserSpec
 from gatedrnn.lobes.text_specification import TRAINING_ONLY, TextModelSpec
+from gatedrnn.lobes.translator import TranslatorSpec
 from gatedrnn.training.heads import head_name
 from gatedrnn.training.log import replace_text
 
@@ -20,8 +21,9 @@ from gatedrnn.training.log import replace_text
 FILE = "model.json"
 #: Arguments of the acoustic model that only matter before training.
 _BEGINNINGS = ("start",)
-#: The ``kind`` of a language model's and of a captioner's description; recognisers have none.
-TEXT, CAPTIONS = "text", "captions"
+#: The ``kind`` of the descriptions of language models, captioners and translators; recognisers have
+#: none.
+TEXT, CAPTIONS, TRANSLATIONS = "text", "captions", "translations"
 
 
 def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
@@ -149,6 +151,32 @@ def write_caption_description(
         "kind": CAPTIONS,
         "model": spec.to_dict(),
         "media": media.to_dict(),
+        "beam_size": beam_size,
+    }
+    replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
+
+
+def write_translator_description(
+    spec: TranslatorSpec, languages: tuple[str, str], beam_size: int, folder: Path
+) -> None:
+    """Writes ``model.json`` of a translator.
+
+    Arguments
+    ---------
+    spec : TranslatorSpec
+        What it is built of.
+    languages : tuple of str
+        What it reads and what it writes.
+    beam_size : int
+        Of its tests.
+    folder : Path
+        The output folder.
+    """
+    data = {
+        "kind": TRANSLATIONS,
+        "problem": "there are no bundles of translators yet",
+        "model": spec.to_dict(),
+        "languages": list(languages),
         "beam_size": beam_size,
     }
     replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")

@@ -179,3 +179,35 @@ def short_enough(
             f"{pairs.name}: no pair is left with max_length {longest} and max_ratio {ratio}"
         )
     return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])
+
+
+def some_of(pairs: Pairs, count: int | None) -> Pairs:
+    """Fewer pairs, taken evenly from all: corpora are often sorted by length.
+
+    Arguments
+    ---------
+    pairs : Pairs
+        The pairs.
+    count : int or None
+        How many; ``None``, or more than there are, for all.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    ValueError
+        If it is less than 1.
+
+    Example
+    -------
+    >>> some_of(Pairs("train", ["a", "b", "c", "d"], ["A", "B", "C", "D"]), 2).target
+    ['A', 'C']
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"max_pairs must be at least 1, not {count}")
+    if count is None or count >= len(pairs):
+        return pairs
+    kept = [i * len(pairs) // count for i in range(count)]
+    return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])
