@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,16 @@ def automatic_runner_for_tests_of_the_engine(request, monkeypatch):
         # Recurrences that other tests have made are new to these, and traced.
         monkeypatch.setattr(naming, "_KEYS", {})
         monkeypatch.setattr(naming, "_CELLS", {})
+
+
+@pytest.fixture
+def learning_curves():
+    """Has learning curves drawn."""
+
+
+@pytest.fixture(autouse=True)
+def no_learning_curves_unless_asked_for(request, monkeypatch):
+    """Drawing takes longer than all the rest of a small training."""
+    log = sys.modules.get("gatedrnn.training.log")
+    if log is not None and "learning_curves" not in request.fixturenames:
+        monkeypatch.setattr(log.TrainingLog, "_draw", lambda self: None)

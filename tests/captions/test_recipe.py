@@ -15,7 +15,6 @@ from hyperpyyaml import load_hyperpyyaml
 from gatedrnn.lobes.captions import CaptionDecoder
 from gatedrnn.lobes.captions.specification import ENCODERS, MEDIA
 from gatedrnn.training.caption_run import train_captioner
-from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.session import lay
 from tests.captions.test_readers import image
 
@@ -31,7 +30,6 @@ SETUPS = sorted(path.stem for path in (HPARAMS / "setups").glob("*.yaml"))
 
 def recipe(name: str, *arguments: str) -> dict:
     """Runs the recipe's script in this process: starting others takes most of the time."""
-    TrainingLog._draw = lambda self: None  # takes longer than all the rest
     namespace = runpy.run_path(str(RECIPE / "train.py"))
     options = {a.split("=")[0]: a for a in (*SMALL, *arguments)}
     return train_captioner([str(HPARAMS / f"{name}.yaml"), *options.values()], namespace["read"])

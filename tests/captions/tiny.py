@@ -13,7 +13,6 @@ from speechbrain.utils.seed import seed_everything
 from gatedrnn.training import caption_run
 from gatedrnn.training.caption_data import CaptionSets
 from gatedrnn.training.captions import CaptionBrain
-from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.optimisers import make_optimiser
 from gatedrnn.training.scheduled_sampling import ScheduledSampling
 from gatedrnn.training.simulated_captions import simulate
@@ -68,7 +67,6 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
     caption_run.CaptionBrain, caption_run.SafeCheckpointer = WatchedCaptionBrain, Fatal
-    TrainingLog._draw = lambda self: None  # takes longer than all the rest
     counts = {k: changes.pop(k) for k in ("train", "dev", "test", "corpus") if k in changes}
     repeat = changes.pop("by_heart", 0)
     sets = scenes(changes.pop("data", folder / "data"), **counts)

@@ -14,7 +14,6 @@ from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.comparison.specification import read_table
 from gatedrnn.training.classifier_run import train_classifier
-from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.session import lay
 from tests.classification.test_model import SLIM
 from tests.training.tiny import run_script
@@ -25,12 +24,6 @@ BASES = {IMAGES: "images.yaml", SENTENCES: "sentences.yaml"}
 SMALL = ["--device=cpu", "--noprogressbar", "--hidden_size=6", "--number_of_epochs=1"]
 DIGITS = ["--simulate={train: 30, test: 10}", "--valid_count=10", "--batch_size=10"]
 WORDS = ["--simulate={train: 40, test: 10}", "--embedding_size=5", "--batch_size=20"]
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(TrainingLog, "_draw", lambda self: None)
 
 
 def run(recipe: Path, name: str, folder: Path, *arguments: str) -> dict:

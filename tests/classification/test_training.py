@@ -10,16 +10,9 @@ import pytest
 import torch
 
 from gatedrnn.training import classifier_run
-from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.text_tokens import load
 from tests.classification.tiny import WatchedClassifierBrain, hparams, sets, train
 from tests.training.tiny import launch
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(TrainingLog, "_draw", lambda self: None)
 
 
 def test_it_learns_and_tests_the_best(tmp_path):

@@ -59,7 +59,9 @@ def corpora(tmp_path_factory):
         ("folder", {"valid", "test"}, ["--pieces=25", "--proj_size=8", "--warmup_steps=2"]),
     ],
 )  # fmt: skip
-def test_every_corpus_trains_and_is_tested(tmp_path, corpora, name, tests, options):
+def test_every_corpus_trains_and_is_tested(
+    tmp_path, corpora, name, tests, options, learning_curves
+):
     folder = tmp_path / "out"
     output = [f"--data_folder={corpora / name}", f"--output_folder={folder}"]
     figures = recipe(name, *output, *options)

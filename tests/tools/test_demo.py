@@ -41,7 +41,7 @@ def _demo(monkeypatch):
     return runpy.run_path("recipes/AMI/demo.py")["main"]
 
 
-def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd):
+def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd, learning_curves):
     assert demo(["--results", str(tmp_path), *SMALL]) == 0
     printed = capfd.readouterr().out
     folder = tmp_path / "highway-2-1"

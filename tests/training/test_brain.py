@@ -12,11 +12,6 @@ from gatedrnn.training import NonFiniteLossError
 from tests.training.tiny import WATCHED, Watched, train
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch):
-    monkeypatch.setattr("gatedrnn.training.log.TrainingLog._draw", lambda self: None)
-
-
 def test_it_learns_a_few_utterances_by_heart(tmp_path):
     figures = train(
         tmp_path, train=4, valid=4, epochs=40, hidden_size=48, proj_size=24, lr=0.03,
@@ -163,8 +158,7 @@ def test_an_utterance_too_short_for_its_transcript_is_named(tmp_path, monkeypatc
     assert "have fewer frames than their transcript" in said[0]
 
 
-def test_figures_travel_into_the_learning_curve(tmp_path, monkeypatch):
+def test_figures_travel_into_the_learning_curve(tmp_path, learning_curves):
     pytest.importorskip("matplotlib")
-    monkeypatch.undo()
     train(tmp_path, epochs=1)
     assert (tmp_path / "learning_curve.png").read_bytes()[1:4] == b"PNG"
