@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from gatedrnn.training.music_gates import plot_gates
 from gatedrnn.training.music_run import train_music
 from gatedrnn.training.session import lay
 from tests.music.tiny import write_corpus
+from tests.training.tiny import run_script
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "PolyphonicMusic"
 HPARAMS = RECIPE / "hparams"
@@ -100,13 +98,11 @@ def test_gates_are_plotted_by_one_command(trained, tmp_path, capsys):
 def test_two_processes(tmp_path):
     data = write_corpus(tmp_path / "data")
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
         str(RECIPE / "train.py"), str(HPARAMS / "folder.yaml"), f"--data_folder={data}",
         f"--output_folder={tmp_path / 'out'}", *SMALL, "--setup=g2",
     ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GATEDRNN_RUNNER": "reference"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for code, said in run_script(tmp_path, *command):
+        assert code == 0, said
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     # Twelve pieces, two at a time, twice.
     assert results["steps"] == 12
