@@ -43,7 +43,7 @@ def sentence(rng: np.random.Generator) -> tuple[str, str]:
     Example
     -------
     >>> sentence(np.random.default_rng(4))
-    ('a house sees the red child today', 'odi uno domo lo pago rug vidar')
+    ('a red quiet river likes a old dog often', 'sov uni akri tas rug uno runo vek amar')
     """
 
     def phrase() -> tuple[str, str]:
