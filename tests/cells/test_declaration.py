@@ -108,7 +108,9 @@ def test_registry_lists_every_recurrence_once():
         assert find(c.__name__) is c
         assert c.paper
         assert c.summary
-    with pytest.raises(ValueError, match="there is no recurrence 'rann'; there are: lstmp, highway"):
+    with pytest.raises(
+        ValueError, match="there is no recurrence 'rann'; there are: lstmp, highway"
+    ):
         find("rann")
 
 

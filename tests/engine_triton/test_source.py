@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,14 @@ from gatedrnn.cells import LSTMP, RAN
 from gatedrnn.engine.trace import trace
 from gatedrnn.engine.triton import dispatch, source
 from gatedrnn.engine.triton.layout import Layout
+from tests.training.tiny import PROCESSES
 
-PRINT = """
-import torch
-from gatedrnn.cells import RAN
-from gatedrnn.engine.trace import trace
-from gatedrnn.engine.triton import source
-from gatedrnn.engine.triton.layout import Layout
-layout = Layout(trace(RAN(input_size=3, hidden_size=21)))
-print(source.load(source.print_module(layout, False, torch.float32, True)).__file__)
-"""
+
+def print_file(folder, answer):
+    """Prints a kernel as a process of its own does."""
+    os.environ["GATEDRNN_CACHE"] = folder
+    layout = Layout(trace(RAN(input_size=3, hidden_size=21)))
+    answer.send(source.load(source.print_module(layout, False, torch.float32, True)).__file__)
 
 
 @pytest.fixture
@@ -39,10 +38,18 @@ def text_of(hidden_size):
 
 
 def test_processes_at_once_make_one_file(cache):
-    command = [sys.executable, "-c", PRINT]
-    together = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    paths = {process.communicate()[0].strip() for process in together}
-    assert [process.returncode for process in together] == [0, 0]
+    answers, processes = [], []
+    for _ in range(2):
+        receiver, sender = PROCESSES.Pipe(duplex=False)
+        process = PROCESSES.Process(target=print_file, args=(str(cache.parent), sender))
+        process.start()
+        sender.close()
+        answers.append(receiver)
+        processes.append(process)
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    paths = {answer.recv() for answer in answers}
     assert paths == {str(path) for path in cache.iterdir()} and len(paths) == 1
 
 
