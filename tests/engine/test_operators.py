@@ -1,7 +1,6 @@
 """The operators inside PyTorch's own machinery."""
 
 import copy
-import os
 import warnings
 
 import pytest
@@ -13,7 +12,7 @@ from gatedrnn.cells import LSTMP, RAN, BetaLSTM
 from gatedrnn.engine import naming, select
 from gatedrnn.engine.cpu import build
 from gatedrnn.nnet import ResidualLSTM
-from tests.training.tiny import PROCESSES
+from tests.engine.alone import finish, start
 
 needs_compiler = pytest.mark.skipif(build.obstacle() is not None, reason="no C++ compiler")
 
@@ -115,42 +114,6 @@ def test_choice(monkeypatch):
     assert engine.explain(cell, runner="reference")[0] == "reference"
     with pytest.raises(ValueError, match="there is no runner 'gpu'"):
         engine.explain(cell, runner="gpu")
-
-
-def program(values, absent, answer):
-    """Runs a cell as a process of its own does, with its own environment."""
-    os.environ.update(values)
-    for name in absent:
-        os.environ.pop(name, None)
-    cell = RAN(input_size=3, hidden_size=4)
-    g = torch.Generator().manual_seed(0)
-    params = {n: torch.rand(s, generator=g) for n, s in engine.plan(cell).parameters.items()}
-    x = torch.rand(4, 2, 3, generator=g)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = engine.run(cell, params, x).output
-        engine.run(cell, params, x)
-    wanted = engine.run(cell, params, x, runner="reference").output
-    torch.testing.assert_close(found, wanted)
-    said = [str(w.message) for w in caught if w.category is UserWarning]
-    answer.send(f"{engine.explain(cell)[0]} {said}")
-
-
-def start(cache, **environment):
-    """A process off one that has imported everything and run nothing, and where it answers."""
-    receiver, sender = PROCESSES.Pipe(duplex=False)
-    values = {"GATEDRNN_CACHE": str(cache), **environment}
-    process = PROCESSES.Process(target=program, args=(values, ["GATEDRNN_RUNNER"], sender))
-    process.start()
-    sender.close()
-    return process, receiver
-
-
-def finish(started):
-    process, receiver = started
-    process.join(timeout=120)
-    assert process.exitcode == 0
-    return receiver.recv()
 
 
 @needs_compiler
