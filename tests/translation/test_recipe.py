@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from hyperpyyaml import load_hyperpyyaml
 from gatedrnn.comparison.specification import read_table
 from gatedrnn.lobes.translator import make_translator
 from gatedrnn.training.session import lay
+from tests.training.tiny import run_script
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "MT"
 HPARAMS = RECIPE / "hparams"
@@ -23,7 +21,7 @@ SETUPS = sorted(path.stem for path in (HPARAMS / "setups").glob("*.yaml"))
 CORPORA = sorted(path.stem for path in HPARAMS.glob("*.yaml") if path.stem != "translation")
 
 
-def test_two_processes_by_torchrun(tmp_path):
+def test_two_processes(tmp_path):
     pytest.importorskip("sacrebleu")
     script = [
         RECIPE / "train.py", HPARAMS / "demo.yaml", "--device=cpu", "--noprogressbar",
@@ -31,13 +29,8 @@ def test_two_processes_by_torchrun(tmp_path):
         "--simulated={train: 24, valid: 4, test: 4}", "--number_of_epochs=1", "--hidden_size=8",
         "--network=gru", "--batch_size=4",
     ]  # fmt: skip
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [sys.executable, *launcher, *map(str, script)],
-        capture_output=True, text=True, check=False,
-        env=os.environ | {"GATEDRNN_RUNNER": "reference", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for code, said in run_script(tmp_path, *map(str, script)):
+        assert code == 0, said
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["sets"]["test"]["sentences"] == 4 and results["steps"] == 3
 

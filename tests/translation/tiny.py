@@ -13,7 +13,6 @@ from gatedrnn.dataio.parallel import read_parallel
 from gatedrnn.dataio.report import Report
 from gatedrnn.simulation.parallel import write_parallel
 from gatedrnn.training import translation_run
-from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.optimisers import make_optimiser
 from gatedrnn.training.translation import TranslationBrain
 from tests.training.tiny import Fatal, Watched
@@ -52,7 +51,6 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
     """Trains and tests; the figures."""
     translation_run.TranslationBrain = WatchedTranslationBrain
     translation_run.SafeCheckpointer = Fatal
-    TrainingLog._draw = lambda self: None  # takes longer than all the rest
     counts = {name: changes.pop(name, n) for name, n in (("train", 40), ("valid", 8), ("test", 8))}
     data = changes.pop("data", folder.parent / "data")
     write_parallel(data, **counts)
