@@ -153,7 +153,7 @@ def test_command_writes_reports(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gru"], "there is no recurrence 'gru'"),
+        (["rann"], "there is no recurrence 'rann'"),
         (["ran", "--shape", "1,2"], "must be five whole numbers B,T,K,L,N"),
         (["ran", "--rounds", "0"], "--rounds must be at least 1"),
         (["ran", "--shape", "1,1,2,1,0", "--rounds", "1", "--output", "x.txt"], "ends in .md"),
