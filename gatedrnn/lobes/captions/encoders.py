@@ -57,6 +57,31 @@ class Regions(nn.Module):
         return self.dropout(torch.relu(self.norm(self.project(x))))
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Normalises the channels at every place by themselves.
+
+    Example
+    -------
+    >>> ChannelNorm(4)(torch.rand(2, 4, 3, 5)).shape
+    torch.Size([2, 4, 3, 5])
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalises.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            (batch, channels, rows, columns).
+
+        Returns
+        -------
+        torch.Tensor
+            The same shape.
+        """
+        return super().forward(x.movedim(1, 3)).movedim(3, 1)
+
+
 class MemoryEncoder(nn.Module):
     """Makes a memory.
 
@@ -148,10 +173,10 @@ class FeatureEncoder(MemoryEncoder):
 class ImageEncoder(MemoryEncoder):
     """A small convolutional network that is trained from scratch and keeps the grid.
 
-    Each stage halves rows and columns. What is normalised is normalised by averages over batches,
-    and after training by those that were kept: an image's own averages would tell every region
-    what is in the others, so that attention need not look where a thing is, and without averages
-    over places a thing is lost beside the background. Two more channels say where a region is.
+    Each stage halves rows and columns. What is normalised is normalised at its place: averages over
+    a batch would make an image's memory depend on its company, and averages over an image would
+    tell every region what is in the others, so that attention need not look where a thing is. Two
+    more channels say where a region is.
 
     Arguments
     ---------
@@ -242,5 +267,5 @@ def pixels(media: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
 
 
 def _convolution(inside: int, outside: int, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False)
-    return [convolution, nn.BatchNorm2d(outside), nn.ReLU()]
+    convolution = nn.Conv2d(inside, outside, 3, stride=stride, padding=1)
+    return [convolution, ChannelNorm(outside), nn.ReLU()]

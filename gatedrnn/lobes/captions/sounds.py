@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.lobes.captions.encoders import MemoryEncoder, Regions
+from gatedrnn.lobes.captions.encoders import ChannelNorm, MemoryEncoder, Regions
 from gatedrnn.lobes.captions.memory import Memory
 from gatedrnn.lobes.features import LogMel, feature_lengths
 from gatedrnn.lobes.starts import start_from
@@ -72,31 +72,6 @@ class SoundMemoryEncoder(MemoryEncoder):
         valid = valid_frames(counts, frames).unsqueeze(2)
         regions = self.regions(features).masked_fill(~valid, 0.0)
         return Memory(regions, counts / frames, (frames,))
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Normalises the channels at every place by themselves.
-
-    Example
-    -------
-    >>> ChannelNorm(4)(torch.rand(2, 4, 3, 5)).shape
-    torch.Size([2, 4, 3, 5])
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalises.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (batch, channels, rows, columns).
-
-        Returns
-        -------
-        torch.Tensor
-            The same shape.
-        """
-        return super().forward(x.movedim(1, 3)).movedim(3, 1)
 
 
 class SoundEncoder(SoundMemoryEncoder):
