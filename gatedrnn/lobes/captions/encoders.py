@@ -57,31 +57,6 @@ class Regions(nn.Module):
         return self.dropout(torch.relu(self.norm(self.project(x))))
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Normalises the channels at every place by themselves.
-
-    Example
-    -------
-    >>> ChannelNorm(4)(torch.rand(2, 4, 3, 5)).shape
-    torch.Size([2, 4, 3, 5])
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalises.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (batch, channels, rows, columns).
-
-        Returns
-        -------
-        torch.Tensor
-            The same shape.
-        """
-        return super().forward(x.movedim(1, 3)).movedim(3, 1)
-
-
 class MemoryEncoder(nn.Module):
     """Makes a memory.
 
@@ -173,10 +148,8 @@ class FeatureEncoder(MemoryEncoder):
 class ImageEncoder(MemoryEncoder):
     """A small convolutional network that is trained from scratch and keeps the grid.
 
-    Each stage halves rows and columns. What is normalised is normalised at its place: averages over
-    a batch would make an image's memory depend on its company, and averages over an image would
-    tell every region what is in the others, so that attention need not look where a thing is. Two
-    more channels say where a region is.
+    Each stage halves rows and columns. What is normalised is normalised within an image, so that
+    an image's memory does not depend on its batch; two more channels say where a region is.
 
     Arguments
     ---------
@@ -267,5 +240,9 @@ def pixels(media: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
 
 
 def _convolution(inside: int, outside: int, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(inside, outside, 3, stride=stride, padding=1)
-    return [convolution, ChannelNorm(outside), nn.ReLU()]
+    groups = next(n for n in (8, 4, 2, 1) if outside % n == 0)
+    return [
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        nn.GroupNorm(groups, outside),
+        nn.ReLU(),
+    ]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.lobes.captions.encoders import ChannelNorm, MemoryEncoder, Regions
+from gatedrnn.lobes.captions.encoders import MemoryEncoder, Regions
 from gatedrnn.lobes.captions.memory import Memory
 from gatedrnn.lobes.features import LogMel, feature_lengths
 from gatedrnn.lobes.starts import start_from
@@ -118,7 +118,7 @@ class SoundEncoder(SoundMemoryEncoder):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1) for i, o in zip(inputs, channels, strict=True)
         )
-        self.norms = nn.ModuleList(ChannelNorm(size) for size in channels)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
         bands = -(-self.features.options["n_mels"] // self.factor)
         self.regions = Regions(channels[-1] * bands, width, dropout)
 
@@ -139,7 +139,7 @@ class SoundEncoder(SoundMemoryEncoder):
         mels, counts = self._read(media, lengths)
         hidden = mels.to(self.regions.project.weight.dtype).unsqueeze(1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            hidden = norm(convolution(hidden))
+            hidden = norm(convolution(hidden).movedim(1, 3)).movedim(3, 1)
             valid = valid_frames(counts, hidden.shape[2])[:, None, :, None]
             # Above zero, so that a zero in the padding never is the greatest.
             hidden = torch.relu(hidden) * valid
