@@ -128,7 +128,7 @@ def write_image(path: str | Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()
     need_pillow().fromarray(pixels).save(encoded, format="PNG")
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(encoded.getvalue())
     os.replace(draft, path)
 
