@@ -19,6 +19,7 @@ from gatedrnn.training.loaders import SharedLoaders
 from gatedrnn.training.log import TrainingLog, new_epoch
 from gatedrnn.training.random_states import RandomStates
 from gatedrnn.training.ranks import gather, rank_and_world, sum_over_ranks
+from gatedrnn.training.synchronised import synchronise
 
 logger = get_logger(__name__)
 
@@ -135,6 +136,13 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         found = self.checkpointer.recover_if_possible(ckpt_predicate=is_of_training)
         if found is not None and "cost" not in found.paramfiles:
             self.cost.known = False
+
+    def _wrap_distributed(self) -> None:
+        if self.distributed_launch and torch.device(self.device).type == "cpu":
+            # SpeechBrain takes torch's SyncBatchNorm, which there is on GPUs only.
+            for name, module in self.modules.items():
+                self.modules[name] = synchronise(module)
+        super()._wrap_distributed()
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
         """Begins the sums of a stage.
