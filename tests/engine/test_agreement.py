@@ -10,7 +10,7 @@ from gatedrnn.engine.cpu import build
 RUNNERS = ["cpu", "loop"] if build.obstacle() is None else ["loop"]
 
 
-def cases():
+def cases() -> list:
     """Every row of the table, with and without projection, as first and as higher layer."""
     for kind in CELLS:
         for variant in kind.variants:

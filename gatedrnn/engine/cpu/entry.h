@@ -22,6 +22,7 @@ extern "C" void run(const long* n, void* const* p) {
   layout(&j, locals, n, p, (char*)(locals + n[N_THREADS]));
 #pragma omp parallel num_threads(n[N_THREADS])
   {
+    NoDenormals guard;
 #pragma omp single
     // Inside another parallel region, or under a thread limit, fewer come than were asked for.
     j.barrier.count = omp_get_num_threads();
@@ -31,6 +32,7 @@ extern "C" void run(const long* n, void* const* p) {
     long fewer[N_WIDTH + S];
     memcpy(fewer, n, sizeof fewer);
     fewer[N_THREADS] = 1;
+    NoDenormals guard;
     layout(&j, locals, fewer, p, (char*)(locals + 1));
     THREAD(j, locals[0]);
   }

@@ -105,11 +105,13 @@ extern "C" void run(const long* n, void* const* p) {
   Barrier barrier = {1, 0, 0, 0};
   uint8_t* scratch = (uint8_t*)p[0];
   if (n[1] == 1) {
+    NoDenormals guard;
     frame(n, p, 0, 1, &barrier, scratch);
     return;
   }
 #pragma omp parallel num_threads(n[1])
   {
+    NoDenormals guard;
 #pragma omp single
     // Under a thread limit fewer come than were asked for.
     barrier.count = omp_get_num_threads();
