@@ -60,6 +60,7 @@ from gatedrnn.engine.segments import (
     UnsupportedOperation,
     grad,
 )
+from gatedrnn.engine.sharing import traced
 
 __all__ = ["Draw", "Product", "Segment", "Step", "UnsupportedOperation", "grad", "trace"]
 
@@ -156,7 +157,7 @@ class Step:
 @lru_cache(maxsize=1024)
 def _joints(cell: Cell, training: bool) -> list[tuple[Draft, tuple]]:
     plan = make_plan(cell, training)
-    return [(draft, cutting.joint(plan, draft)) for draft in cutting.split(plan)]
+    return [(draft, traced(plan, draft)) for draft in cutting.split(plan)]
 
 
 _STEPS: dict[tuple, Step] = {}
