@@ -63,7 +63,8 @@ def fit_captioner(hparams: Mapping[str, Any], run_opts: Any, sets: CaptionSets) 
     hparams : Mapping
         Of the YAML: ``output_folder``, ``seed``, ``more_than``, ``words`` and ``max_length`` of
         the vocabulary, ``media``, ``cache_mb``, ``captions_per_item``, what :func:`make_captioner`
-        takes, ``opt_class``, ``epoch_counter``, and what
+        takes, ``opt_class``, ``epoch_counter``, optionally ``train_tested``: how many of the
+        training items are tested as the set ``train``; and what
         :class:`~gatedrnn.training.captions.CaptionBrain` takes.
     run_opts : Mapping or RunOptions
         SpeechBrain's options of the command line.
@@ -101,6 +102,10 @@ def fit_captioner(hparams: Mapping[str, Any], run_opts: Any, sets: CaptionSets) 
         log=TrainingLog(folder, CURVE),
     )
     tests = {"dev": sets.dev, **sets.tests}
+    count = int(hparams.get("train_tested") or 0)
+    if count:
+        # What is recalled, beside what is recognised.
+        tests["train"] = sets.train[:: max(1, len(sets.train) // count)][:count]
     found = {name: dataset(items) for name, items in tests.items()}
     loaders = {name: brain.evaluation_loader(one, one.sizes) for name, one in found.items()}
     if not brain.test_only:

@@ -35,10 +35,12 @@ def test_it_learns_some_scenes_by_heart(tmp_path, attention):
 
 
 def test_what_comes_out(tmp_path, capsys):
-    figures = train(tmp_path, {"precision": "bf16"}, parameters=15_000, epochs=1)
+    figures = train(tmp_path, {"precision": "bf16"}, parameters=15_000, epochs=1, train_tested=5)
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["sets"] == figures
-    assert set(figures) == {"dev", "test"}
+    assert set(figures) == {"dev", "test", "train"}
+    recalled = json.loads((tmp_path / "captions_train.json").read_text())
+    assert [r["image_id"] for r in recalled] == [f"train-{i:06d}" for i in range(0, 10, 2)]
     model = WatchedCaptionBrain.instance.checkpointer.recoverables["model"]
     assert results["parameters"] == sum(w.numel() for w in model.parameters()) <= 15_000
     described = json.loads((tmp_path / "model.json").read_text())
