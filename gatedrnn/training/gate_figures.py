@@ -234,6 +234,7 @@ def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
 def _over_epochs(axes: Any) -> None:
     """Most happens in the first epochs: a logarithmic axis that has a zero."""
     axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter("{x:g}")
 
 
