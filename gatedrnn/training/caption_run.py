@@ -20,6 +20,7 @@ from gatedrnn.training.captions import CaptionBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.describe import write_caption_description
 from gatedrnn.training.log import Curve, TrainingLog, replace_text
+from gatedrnn.training.pretrained import load_parts
 from gatedrnn.training.session import run_recipe
 from gatedrnn.training.taught import TaughtCaptioner
 from gatedrnn.training.tokens import save
@@ -64,7 +65,8 @@ def fit_captioner(hparams: Mapping[str, Any], run_opts: Any, sets: CaptionSets) 
         Of the YAML: ``output_folder``, ``seed``, ``more_than``, ``words`` and ``max_length`` of
         the vocabulary, ``media``, ``cache_mb``, ``captions_per_item``, what :func:`make_captioner`
         takes, ``opt_class``, ``epoch_counter``, optionally ``train_tested``: how many of the
-        training items are tested as the set ``train``; and what
+        training items are tested as the set ``train``, ``pretrained_encoder``: the output folder of
+        a training whose encoder is taken, ``freeze_encoder``: whether it stays as it is; and what
         :class:`~gatedrnn.training.captions.CaptionBrain` takes.
     run_opts : Mapping or RunOptions
         SpeechBrain's options of the command line.
@@ -82,6 +84,12 @@ def fit_captioner(hparams: Mapping[str, Any], run_opts: Any, sets: CaptionSets) 
     vocabulary = load_vocabulary(folder / "tokens.json")
     media = MediaOptions(kind=sets.kind, **(hparams.get("media") or {}))
     model, spec = make_captioner(hparams, len(vocabulary), sets, media)
+    if hparams.get("pretrained_encoder"):
+        remedy = "Give the encoder and the encoder_options that it was trained with"
+        source, best = hparams["pretrained_encoder"], {"max_key": CaptionBrain.criterion}
+        load_parts(model, source, ("encoder.",), best, remedy)
+    if hparams.get("freeze_encoder"):
+        model.freeze_encoder()
     if if_main_process():
         _report_words(vocabulary, sets)
         write_caption_description(spec, media, int(hparams["beam_size"]), folder)

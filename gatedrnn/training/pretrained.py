@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from speechbrain.utils.logger import get_logger
+from torch import nn
 
 from gatedrnn.lobes import CTCModel
 from gatedrnn.training.best import is_of_training
@@ -55,26 +56,75 @@ def load_encoder(acoustic: CTCModel, source: str | Path) -> Path:
     >>> torch.equal(other.encoder.state_dict()[name], one.encoder.state_dict()[name])
     True
     """
-    path = _find(Path(source))
+    remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
+    return load_parts(acoustic, source, PARTS, {"min_key": "WER"}, remedy, PREFIX)
+
+
+def load_parts(
+    model: nn.Module,
+    source: str | Path,
+    parts: tuple[str, ...],
+    best: Mapping[str, str],
+    remedy: str,
+    prefix: str = "",
+) -> Path:
+    """Gives a model some of the weights of another training.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model to begin with.
+    source : str or Path
+        As of :func:`load_encoder`.
+    parts : tuple of str
+        Beginnings of the names of what is taken.
+    best : Mapping
+        ``min_key`` or ``max_key``: by which figure the best checkpoint is found.
+    remedy : str
+        What to do if it does not fit, for the message.
+    prefix : str
+        What names may begin with in the other training.
+
+    Returns
+    -------
+    Path
+        The file that was read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no checkpoint.
+    ValueError
+        If what it holds does not fit the model.
+
+    Example
+    -------
+    >>> one, other = (nn.Sequential(nn.Linear(2, 3), nn.Linear(3, n)) for n in (4, 5))
+    >>> path = getfixture("tmp_path") / "model.ckpt"
+    >>> torch.save(one.state_dict(), path)
+    >>> _ = load_parts(other, path, ("0.",), {"min_key": "loss"}, "Give the same sizes")
+    >>> torch.equal(one[0].weight, other[0].weight)
+    True
+    """
+    path = _find(Path(source), best)
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds no model")
-    found = {name.removeprefix(PREFIX): value for name, value in state.items()}
-    found = {name: value for name, value in found.items() if name.startswith(PARTS)}
-    wanted = {n: v for n, v in acoustic.state_dict().items() if n.startswith(PARTS)}
+    found = {name.removeprefix(prefix): value for name, value in state.items()}
+    found = {name: value for name, value in found.items() if name.startswith(parts)}
+    wanted = {n: v for n, v in model.state_dict().items() if n.startswith(parts)}
     problems = _differences(found, wanted)
     if problems:
         raise ValueError(
             f"pretrained_encoder: {path} does not fit this model: {'; '.join(problems[:4])}"
-            f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. Give the network, "
-            "num_layers, sizes and subsampling that it was trained with"
+            f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. {remedy}"
         )
-    acoustic.load_state_dict({**acoustic.state_dict(), **found})
+    model.load_state_dict({**model.state_dict(), **found})
     logger.info(f"Encoder initialised from {path}")
     return path
 
 
-def _find(source: Path) -> Path:
+def _find(source: Path, key: Mapping[str, str]) -> Path:
     if source.is_file():
         return source
     for folder in (source, source / "save"):
@@ -82,7 +132,7 @@ def _find(source: Path) -> Path:
             return folder / "model.ckpt"
         if folder.is_dir():
             checkpointer = SafeCheckpointer(folder)
-            best = checkpointer.find_checkpoint(min_key="WER")
+            best = checkpointer.find_checkpoint(**key)
             best = best or checkpointer.find_checkpoint(ckpt_predicate=is_of_training)
             if best is not None:
                 return best.path / "model.ckpt"

@@ -47,6 +47,30 @@ class Captioner(nn.Module):
             )
         self.encoder = encoder
         self.decoder = decoder
+        self._frozen = False
+
+    def freeze_encoder(self) -> None:
+        """Leaves the encoder as it is: it gets no gradients, and normalises as in evaluation."""
+        self._frozen = True
+        self.encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Captioner:
+        """Sets the mode; a frozen encoder stays in that of evaluation.
+
+        Arguments
+        ---------
+        mode : bool
+            Whether to train.
+
+        Returns
+        -------
+        Captioner
+            Itself.
+        """
+        super().train(mode)
+        if self._frozen:
+            self.encoder.eval()
+        return self
 
     def encode(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
         """Makes a memory.
