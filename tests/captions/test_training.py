@@ -60,6 +60,30 @@ def test_what_comes_out(tmp_path, capsys):
     assert figures["test"]["exact match"] <= figures["test"]["true"] <= 1
 
 
+def test_an_encoder_that_was_trained_before_stays_as_it_was(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(first, epochs=1)
+    save = WatchedCaptionBrain.instance.checkpointer
+    taken = torch.load(save.find_checkpoint(max_key="CIDEr-D").path / "model.ckpt")
+    case = {"pretrained_encoder": str(first), "network": "residual", "num_layers": 3, "epochs": 1}
+    train(second, freeze_encoder=True, **case)
+    brain = WatchedCaptionBrain.instance
+    state = brain.checkpointer.recoverables["model"].state_dict()
+    names = [name for name in state if name.startswith("encoder.")]
+    assert any("running_mean" in name for name in names)
+    for name in names:
+        assert torch.equal(state[name], taken[name]), name
+    assert len(brain.losses) == 9 and not torch.equal(
+        state["decoder.embedding.weight"], taken["decoder.embedding.weight"]
+    )
+    train(tmp_path / "third", **case)
+    state = WatchedCaptionBrain.instance.checkpointer.recoverables["model"].state_dict()
+    assert not torch.equal(state[names[0]], taken[names[0]]), "it goes on learning"
+    with pytest.raises(ValueError, match=r"pretrained_encoder: .* does not fit .*encoder_options"):
+        options = {"channels": [8, 8], "width": 16}
+        train(tmp_path / "fourth", encoder_options=options, **case)
+
+
 def test_all_references_come_once_in_an_epoch(tmp_path):
     sets = scenes(tmp_path, 3, 1, 1)
     words = Vocabulary.learn([t for i in sets.train for t in i.references], 0)
