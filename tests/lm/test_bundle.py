@@ -46,7 +46,12 @@ def scores(model, tokens):
 def test_every_recurrence(tmp_path, network):
     model = write(tmp_path / "lm", network=network)
     found = read_language_model(tmp_path / "lm")
-    assert torch.equal(scores(found.model, found.tokens), scores(model, TOKENS))
+    for name, weight in model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], weight), name
+    # Products of the same numbers at other addresses may differ in their last digit.
+    torch.testing.assert_close(
+        scores(found.model, found.tokens), scores(model, TOKENS), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
