@@ -66,7 +66,8 @@ def traced(plan: Plan, draft: Draft) -> tuple:
             tuple(draft.values),
         )
         hash(key)
-    except TypeError:  # of what cannot be hashed, too
+    except (TypeError, ValueError, RecursionError):
+        # What cannot be hashed either, a function that is not whole yet, or that holds itself.
         return joint(plan, draft)
     if key not in _TRACED:
         # What the key knows by its address must not give that address to another.

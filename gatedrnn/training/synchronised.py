@@ -123,7 +123,7 @@ def synchronise(module: nn.Module) -> nn.Module:
     >>> type(made[1]).__name__, sorted(made.state_dict())[:2]
     ('SynchronisedBatchNorm', ['0.bias', '0.weight'])
     """
-    if isinstance(module, _BatchNorm) and not isinstance(module, SynchronisedBatchNorm):
+    if isinstance(module, _BatchNorm):
         made = SynchronisedBatchNorm(
             module.num_features, module.eps, module.momentum, module.affine,
             module.track_running_stats,

@@ -143,6 +143,8 @@ def test_an_encoders_own_loss_term_is_passed_on():
     auxiliary = captioner(*arguments).auxiliary
     assert float((auxiliary - encoder.stack.auxiliary_loss()).detach()) == 0.0
     assert captioner.eval()(*arguments).auxiliary is None
+    captioner.freeze_encoder()
+    assert captioner.train()(*arguments).auxiliary is None, "nothing of it is learnt"
 
 
 # ---- captioners as plain data -------------------------------------------------------------------

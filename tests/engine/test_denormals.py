@@ -19,8 +19,7 @@ def test_a_run_takes_them_for_zeros_and_leaves_the_thread_as_it_was(threads):
     """The content of an additive network is nothing but a product with the input."""
     cell = RAN(input_size=3, hidden_size=40, output="identity")
     plan = engine.plan(cell)
-    params = {n: torch.zeros(s, requires_grad=True) for n, s in plan.parameters.items()}
-    params = {n: p.detach().fill_(1.0).requires_grad_() for n, p in params.items()}
+    params = {n: torch.ones(s, requires_grad=True) for n, s in plan.parameters.items()}
     x = torch.full((4, 2, 3), TINY, requires_grad=True)
     state = {n: torch.zeros(2, width) for n, width in cell.states().items()}
     before = torch.get_num_threads()

@@ -100,3 +100,19 @@ def test_what_cannot_be_told_is_traced_anew():
 
     cell = Odd(input_size=3, hidden_size=4)
     assert traced(cell)[1] is not traced(cell)[1]
+
+
+def test_a_function_that_holds_itself_is_traced():
+    class Recursive(MinimalGatedUnit):
+        def stages(self, training=False):
+            first, second = super().stages(training)
+
+            def halved(value, times):
+                return halved(0.5 * value, times - 1) if times else value
+
+            def update(z_h, f, h_prev, b_h=0.0):
+                return ((1 - f) * h_prev + f * torch.tanh(halved(z_h + b_h, 2)),)
+
+            return first, Stage(second.products, update, second.returns)
+
+    assert len(traced(Recursive(input_size=3, hidden_size=4))) == 2
