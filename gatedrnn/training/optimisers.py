@@ -58,7 +58,8 @@ def make_optimiser(
     if name not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    return kind(parameters, lr, betas=tuple(betas), weight_decay=weight_decay)
+    # One pass over each weight instead of ten: with batches of one piece a tenth of a step's time.
+    return kind(parameters, lr, betas=tuple(betas), weight_decay=weight_decay, fused=True)
 
 
 def make_decay(
