@@ -33,8 +33,6 @@ from gatedrnn.lobes.text_specification import TextModelSpec
 from gatedrnn.training.text_tokens import TextCharacters, TextWords
 from tests.inference import models
 from tests.inference.test_bundle import HEADS
-from tests.lm import tiny as tiny_text
-from tests.training import tiny
 
 SIGNALS = [models.signal(1.0), models.signal(0.4, seed=1)]
 FUSED = LanguageUse("fusion", Setting(1.5, 1.0))
@@ -327,76 +325,6 @@ def test_settings_that_are_broken(tmp_path):
         with pytest.raises(ValueError, match="does not hold a language model's weight") as caught:
             read_setting(tmp_path)
         assert str(path) in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Output folders of trainings: recognisers, and a language model of what they read."""
-    folders = {}
-    for name, changes in {
-        "ctc": {"beam_size": 4},
-        "greedy": {},
-        "transducer": {"head": "transducer", "beam_size": 3},
-    }.items():
-        folders[name] = tmp_path_factory.mktemp(name)
-        tiny.train(folders[name], epochs=1, **changes)
-    folders["lm"] = tmp_path_factory.mktemp("lm")
-    tiny_text.train(folders["lm"], epochs=1, carry_state=False)
-    return folders
-
-
-@pytest.fixture
-def lm(tmp_path):
-    """A bundle of a language model of all that the trained recognisers may read."""
-    names = tiny.Tones("test", 3, 200).texts + tiny.Tones("train", 10).texts
-    found = language_model(TextWords.learn(names))
-    write_language_model(tmp_path / "lm", found.config, found.tokens, found.model)
-    return tmp_path / "lm"
-
-
-def test_export(trained, lm, tmp_path, capsys):
-    bundle = tmp_path / "bundle"
-    options = ["--lm", lm, "--lm-weight", 0.4, "--lm-insertion", 0.5]
-    assert main(["export", *map(str, [trained["ctc"], bundle, *options])]) == 0
-    assert "fusion, weight 0.4, insertion 0.5, a beam of 4" in capsys.readouterr().out
-    found = read_bundle(bundle)
-    assert found.config.language == LanguageUse("fusion", Setting(0.4, 0.5))
-    card = (bundle / "README.md").read_text()
-    assert "has its say in its search: weight 0.4, insertion 0.5" in card and "--no-lm" in card
-    speech = tiny.Tones("test", 3, 200)
-    assert Recogniser(found).read([speech[i]["sig"] for i in range(3)])
-    write_setting(tmp_path / "rescored" / SETTING, Setting(0.3, -0.5, 0.2))
-    setting = ["--lm-setting", tmp_path / "rescored", "--overwrite"]
-    assert main(["export", *map(str, [trained["transducer"], bundle, "--lm", lm, *setting])]) == 0
-    found = read_bundle(bundle)
-    assert found.config.language == LanguageUse("rescoring", Setting(0.3, -0.5, 0.2))
-    assert "its own counting -0.2" in (bundle / "README.md").read_text()
-    beam = ["--lm", lm, "--lm-weight", 1, "--beam-size", 7]
-    assert main(["export", *map(str, [trained["greedy"], bundle, "--overwrite", *beam])]) == 0
-    assert read_bundle(bundle).config.beam_size == 7
-
-
-def test_export_refuses(trained, lm, tmp_path, capsys):
-    bundle = tmp_path / "b"
-    capitals = language_model(TextWords.learn(["\u0392 \u0393"]))
-    write_language_model(tmp_path / "capitals", capitals.config, capitals.tokens, capitals.model)
-    for results, options, wanted in (
-        ("greedy", ["--lm", lm, "--lm-weight", 1], "beam_size of at least 2, not 1"),
-        ("ctc", ["--lm", lm], "--lm needs --lm-weight"),
-        ("ctc", ["--lm-weight", 1], "name it by --lm"),
-        ("ctc", ["--beam-size", 5], "--beam-size is for --lm"),
-        ("ctc", ["--lm", tmp_path / "no", "--lm-weight", 1], "no such bundle"),
-        ("ctc", ["--lm", trained["transducer"], "--lm-weight", 1], "not of a language model"),
-        ("ctc", ["--lm", tmp_path / "capitals", "--lm-weight", 1], "another case"),
-        ("lm", ["--lm", lm, "--lm-weight", 1], "--lm is for recognisers"),
-        (
-            "transducer",
-            ["--lm", lm, "--lm-weight", 1, "--lm-mode", "fusion"],
-            "fusion is for head ctc",
-        ),
-    ):
-        assert wanted in failed(capsys, trained[results], bundle, *options, command="export")
-    assert not bundle.exists()
 
 
 def test_old_configs_are_read():
