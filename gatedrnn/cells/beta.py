@@ -198,5 +198,20 @@ def gamma_kl(a: torch.Tensor, a0: float) -> torch.Tensor:
     >>> gamma_kl(torch.tensor([0.5]), 0.5)
     tensor([0.])
     """
-    a = a.to(torch.promote_types(a.dtype, torch.float32))
-    return (a - a0) * torch.digamma(a) - torch.lgamma(a) + math.lgamma(a0)
+    return _GammaKL.apply(a.to(torch.promote_types(a.dtype, torch.float32)), a0)
+
+
+class _GammaKL(torch.autograd.Function):
+    """Its derivative is ``(a-a0)*trigamma(a)``: the digamma terms, which autograd would compute
+    again and subtract, cancel."""
+
+    @staticmethod
+    def forward(ctx, a, a0):
+        ctx.save_for_backward(a)
+        ctx.a0 = a0
+        return (a - a0) * torch.digamma(a) - torch.lgamma(a) + math.lgamma(a0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (a,) = ctx.saved_tensors
+        return grad * (a - ctx.a0) * torch.polygamma(1, a), None

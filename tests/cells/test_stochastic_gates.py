@@ -114,6 +114,15 @@ def test_kl_equals_torch_distributions():
         torch.testing.assert_close(gamma_kl(a, a0), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_kl_has_its_gradients():
+    a = torch.tensor([0.05, 0.5, 1.0, 3.0, 40.0], dtype=torch.float64, requires_grad=True)
+    plain = (a - 0.7) * torch.digamma(a) - torch.lgamma(a)
+    (expected,) = torch.autograd.grad(plain.sum(), a)
+    (grad,) = torch.autograd.grad(gamma_kl(a, 0.7).sum(), a)
+    torch.testing.assert_close(grad, expected, rtol=1e-10, atol=1e-12)
+    assert torch.autograd.gradgradcheck(lambda a: gamma_kl(a, 0.7), a)
+
+
 @pytest.mark.parametrize("prior_shape", [0.5, (0.5, 0.7, 0.9, 1.1, 1.3)])
 def test_prior_sums_over_valid_frames_layers_directions_and_k(prior_shape):
     net = cases.build(
