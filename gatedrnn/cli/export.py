@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gatedrnn.inference.captioner import CaptionerConfig
     from gatedrnn.inference.export import WithLanguage, export
     from gatedrnn.inference.language_model import LanguageModelConfig
+    from gatedrnn.inference.translator import TranslatorConfig
 
     setting = language.setting(arguments)
     wanted = None
@@ -70,6 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         for name, figures in (config.training.get("sets") or {}).items():
             print(f"  {name}: perplexity {figures['perplexity']:.2f} in the training's own test")
         print(f"  gatedrnn perplexity {arguments.bundle} FILE...")
+        return 0
+    if isinstance(config, TranslatorConfig):
+        print(f"{Path(arguments.bundle)}: {spec.vocabulary} tokens, {size:,} bytes")
+        for name, figures in (config.training.get("sets") or {}).items():
+            print(f"  {name}: BLEU {figures['BLEU']:.2f} in the training's own test")
+        print(f"  gatedrnn translate {arguments.bundle} FILE...")
         return 0
     if isinstance(config, CaptionerConfig):
         print(f"{Path(arguments.bundle)}: {spec.vocabulary} words, {size:,} bytes")

@@ -21,6 +21,7 @@ from gatedrnn.cli import (
     score,
     score_captions,
     transcribe,
+    translate,
 )
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
@@ -38,6 +39,7 @@ COMMANDS = (
     generate,
     compare,
     caption,
+    translate,
 )
 
 

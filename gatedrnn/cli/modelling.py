@@ -1,4 +1,4 @@
-"""What the subcommands with a language model or a captioner have in common."""
+"""What the subcommands with a language model, a captioner or a translator have in common."""
 
 from __future__ import annotations
 

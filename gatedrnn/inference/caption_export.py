@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ from gatedrnn.inference.captioner import (
     read_captioner,
     write_captioner,
 )
-from gatedrnn.inference.folder import CONFIG
+from gatedrnn.inference.trained import load_either, outdated, take_best
 from gatedrnn.lobes.captions import CaptionerSpec
 from gatedrnn.lobes.sizing import parameters
 from gatedrnn.training.caption_run import load_vocabulary
 from gatedrnn.training.captions import CaptionBrain
-from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.describe import CAPTIONS
-from gatedrnn.training.describe import FILE as DESCRIPTION
 
 #: Of the training's test, in the card.
 _MEASURES = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D", "exact match")
@@ -46,15 +44,7 @@ def load_captioner(folder: str | Path) -> CaptionerBundle:
     ValueError
         If a file is broken, or the model is no captioner.
     """
-    folder = Path(folder)
-    description = folder / DESCRIPTION
-    if (folder / CONFIG).is_file() or not description.is_file():
-        return read_captioner(folder)
-    try:
-        data = json.loads(description.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{description} is no JSON: {error}") from error
-    return trained_captioner(folder, data)
+    return load_either(folder, read_captioner, trained_captioner)
 
 
 def trained_captioner(results: str | Path, description: Mapping[str, Any]) -> CaptionerBundle:
@@ -86,26 +76,10 @@ def trained_captioner(results: str | Path, description: Mapping[str, Any]) -> Ca
         media = MediaOptions.from_dict(description["media"])
         config = CaptionerConfig(spec, media, description.get("beam_size", 1))
     except (ValueError, KeyError) as error:
-        raise ValueError(
-            f"{results / DESCRIPTION}: {error}; the command of that training with --test_only "
-            "writes the file anew"
-        ) from error
+        raise outdated(results, error) from error
     vocabulary = load_vocabulary(results / "tokens.json")
     model = spec.build()
-    criterion = CaptionBrain.criterion
-    checkpointer = SafeCheckpointer(results / "save", {"model": model})
-    checkpoint = checkpointer.load_undamaged(max_key=criterion)
-    if checkpoint is None:
-        raise FileNotFoundError(
-            f"{results / 'save'} has no undamaged checkpoint with a validation {criterion}"
-        )
-    training: dict[str, Any] = {f"validation {criterion}": float(checkpoint.meta[criterion])}
-    path = results / "results.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        training |= {key: found[key] for key in ("seed", "epochs", "sets") if key in found}
-    model.eval().requires_grad_(False)
-    config = CaptionerConfig(spec, media, config.beam_size, training=training)
+    config = replace(config, training=take_best(results, model, CaptionBrain))
     return CaptionerBundle(config, vocabulary, model)
 
 

@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
-
 from gatedrnn import __version__
 from gatedrnn.dataio.captions import Vocabulary
 from gatedrnn.dataio.captions.loading import MediaOptions
@@ -39,8 +36,8 @@ FORMAT = "gatedrnn-captioner"
 VERSION = 1
 
 _KEYS = ("format", "version", "made_by", "model", "media", "search", "files", "training")
-#: The matrix of the output layer, and that of the embedding, which it may be.
-_OUTPUT, _EMBEDDING = "decoder.softmax.weight", "decoder.embedding.weight"
+#: Of a decoder the matrix of the output layer, and that of the embedding, which it may be.
+TIED = ("decoder.softmax.weight", "decoder.embedding.weight")
 
 
 @dataclass(frozen=True)
@@ -198,19 +195,15 @@ def read_captioner(folder: str | Path) -> CaptionerBundle:
             f"{config.model.vocabulary}"
         )
     try:
-        empty = config.model.build_empty()
-        wanted = {safe.MODEL + name: tuple(v.shape) for name, v in _state(config, empty).items()}
-        safe.check_shapes(shapes, wanted, path)
+        tied = TIED if config.model.decoder.get("tied") else None
+        empty = safe.weights_of(config.model.build_empty(), tied)
+        safe.check_shapes(shapes, {name: tuple(v.shape) for name, v in empty.items()}, path)
         # Not the empty one with weights put in: encoders also hold tables that no file has.
         model = config.model.build()
     except ValueError as error:
         where = "" if str(folder) in str(error) else f"{folder / CONFIG}: "
         raise ValueError(f"{where}{error}") from error
-    state = {n.removeprefix(safe.MODEL): v for n, v in safe.read_weights(path).items()}
-    if config.model.decoder.get("tied"):
-        state[_OUTPUT] = state[_EMBEDDING]
-    model.load_state_dict(state)
-    model.eval().requires_grad_(False)
+    safe.put_weights(model, safe.read_weights(path), tied)
     return CaptionerBundle(config, vocabulary, model)
 
 
@@ -254,11 +247,8 @@ def write_captioner(
     ('<eos>', '<unk>', 'a', 'dog')
     """
     with replacing(folder, overwrite) as draft:
-        weights = {
-            safe.MODEL + name: value.detach().to("cpu", torch.float32).contiguous().clone()
-            for name, value in _state(found.config, found.model).items()
-        }
-        save_file(weights, draft / WEIGHTS, metadata={"format": "pt"})
+        tied = TIED if found.config.model.decoder.get("tied") else None
+        safe.write_weights(draft / WEIGHTS, found.model, tied)
         save(found.vocabulary, draft / TOKENS)
         config = replace(
             found.config,
@@ -267,11 +257,3 @@ def write_captioner(
         )
         write_config(draft, config.to_dict(), more)
     return config
-
-
-def _state(config: CaptionerConfig, model: Captioner) -> dict[str, torch.Tensor]:
-    """The weights, each once."""
-    state = dict(model.state_dict())
-    if config.model.decoder.get("tied"):
-        del state[_OUTPUT]
-    return state

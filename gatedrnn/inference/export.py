@@ -23,10 +23,12 @@ from gatedrnn.inference.language_use import FUSION, RESCORING, Companion, Langua
 from gatedrnn.inference.onnx import export_encoder, export_step
 from gatedrnn.inference.onnx.graph import need
 from gatedrnn.inference.stock import HYPERPARAMS
+from gatedrnn.inference.translator import TranslatorConfig
+from gatedrnn.inference.translator_export import export_translator
 from gatedrnn.lobes.specification import RecogniserSpec
 from gatedrnn.training import tokens as tokenization
 from gatedrnn.training.checkpoints import SafeCheckpointer
-from gatedrnn.training.describe import CAPTIONS, TEXT
+from gatedrnn.training.describe import CAPTIONS, TEXT, TRANSLATIONS
 from gatedrnn.training.describe import FILE as DESCRIPTION
 
 #: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
@@ -39,6 +41,7 @@ CRITERION = "WER"
 _OTHERS = {
     TEXT: ("language model", export_language_model),
     CAPTIONS: ("captioner", export_captioner),
+    TRANSLATIONS: ("translator", export_translator),
 }
 
 
@@ -71,12 +74,12 @@ def export(
     overwrite: bool = False,
     onnx: bool = False,
     language: WithLanguage | None = None,
-) -> BundleConfig | LanguageModelConfig | CaptionerConfig:
+) -> BundleConfig | LanguageModelConfig | CaptionerConfig | TranslatorConfig:
     """Makes a bundle of what a training has left in its output folder.
 
     It takes the checkpoint with which the training's own test was done: that of the lowest
-    validation error rate, perplexity of a language model, or highest CIDEr-D of a captioner; the
-    average of several if that is better.
+    validation error rate, perplexity of a language model, or highest CIDEr-D of a captioner or BLEU
+    of a translator; the average of several if that is better.
 
     Arguments
     ---------
@@ -94,7 +97,7 @@ def export(
 
     Returns
     -------
-    BundleConfig or LanguageModelConfig or CaptionerConfig
+    BundleConfig or LanguageModelConfig or CaptionerConfig or TranslatorConfig
 
     Raises
     ------

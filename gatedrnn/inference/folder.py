@@ -16,7 +16,7 @@ from typing import Any
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENS = "tokens.json"
-#: The files that a bundle lists with their sizes and checksums.
+#: The files that bundles of most models list with their sizes and checksums.
 FILES = (WEIGHTS, TOKENS)
 #: No honest one comes near it.
 LARGEST_CONFIG = 1 << 20
@@ -111,13 +111,15 @@ def check_header(data: Any, format: str, version: int, keys: tuple[str, ...]) ->
             raise ValueError(f"there is no key {key!r}")
 
 
-def read_files(data: Any) -> dict[str, FileEntry]:
+def read_files(data: Any, names: tuple[str, ...] = FILES) -> dict[str, FileEntry]:
     """Reads the list of a bundle's files.
 
     Arguments
     ---------
     data : Any
         Plain data.
+    names : tuple of str
+        The files that it must list, and no others.
 
     Returns
     -------
@@ -132,13 +134,13 @@ def read_files(data: Any) -> dict[str, FileEntry]:
     if not isinstance(data, Mapping):
         raise ValueError("files must be an object with named values")
     for name in data:
-        if name not in FILES:
+        if name not in names:
             raise ValueError(
-                f"files: {name!r} is not a file of a bundle; these are {' and '.join(FILES)}, and "
+                f"files: {name!r} is not a file of a bundle; these are {' and '.join(names)}, and "
                 "they lie in the bundle's own folder"
             )
     entries = {}
-    for name in FILES:
+    for name in names:
         if name not in data:
             raise ValueError(f"files: {name} is not listed")
         entry = data[name]
@@ -176,20 +178,22 @@ def only(data: Any, known: tuple[str, ...], place: str) -> None:
         raise ValueError(f"{place}unknown key {unknown[0]!r}; known are {', '.join(known)}")
 
 
-def check_present(folder: Path) -> None:
+def check_present(folder: Path, names: tuple[str, ...] = FILES) -> None:
     """Refuses a bundle that lacks a file.
 
     Arguments
     ---------
     folder : Path
         The bundle.
+    names : tuple of str
+        Its files.
 
     Raises
     ------
     FileNotFoundError
         If one is missing.
     """
-    for name in FILES:
+    for name in names:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name}: this file of the bundle is missing")
 
@@ -209,11 +213,11 @@ def check_files(folder: Path, files: Mapping[str, FileEntry]) -> None:
     ValueError
         If one is another than is listed.
     """
-    for name in FILES:
+    for name, entry in files.items():
         path, size = folder / name, (folder / name).stat().st_size
-        if size != files[name].bytes:
-            raise ValueError(f"{path} has {size} bytes, and {files[name].bytes} by {CONFIG}")
-        if entry_of(path).sha256 != files[name].sha256:
+        if size != entry.bytes:
+            raise ValueError(f"{path} has {size} bytes, and {entry.bytes} by {CONFIG}")
+        if entry_of(path).sha256 != entry.sha256:
             raise ValueError(f"{path} is not the file that {CONFIG} lists: its checksum differs")
 
 

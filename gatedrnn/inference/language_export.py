@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.inference.folder import CONFIG
 from gatedrnn.inference.language_model import (
     LanguageModel,
     LanguageModelConfig,
     read_language_model,
     write_language_model,
 )
+from gatedrnn.inference.trained import load_either, outdated, take_best
 from gatedrnn.lobes.sizing import parameters
 from gatedrnn.lobes.text_specification import TextModelSpec
 from gatedrnn.training import text_tokens
-from gatedrnn.training.checkpoints import SafeCheckpointer
-from gatedrnn.training.describe import FILE as DESCRIPTION
 from gatedrnn.training.describe import TEXT
 from gatedrnn.training.lm import LanguageModelBrain
 
@@ -42,15 +39,7 @@ def load_language_model(folder: str | Path) -> LanguageModel:
     ValueError
         If a file is broken, or the model is no language model.
     """
-    folder = Path(folder)
-    description = folder / DESCRIPTION
-    if (folder / CONFIG).is_file() or not description.is_file():
-        return read_language_model(folder)
-    try:
-        data = json.loads(description.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{description} is no JSON: {error}") from error
-    return trained_language_model(folder, data)
+    return load_either(folder, read_language_model, trained_language_model)
 
 
 def trained_language_model(results: str | Path, description: Mapping[str, Any]) -> LanguageModel:
@@ -83,25 +72,10 @@ def trained_language_model(results: str | Path, description: Mapping[str, Any]) 
     try:
         spec = TextModelSpec.from_dict(values)
     except ValueError as error:
-        raise ValueError(
-            f"{results / DESCRIPTION}: {error}; the command of that training with --test_only "
-            "writes the file anew"
-        ) from error
+        raise outdated(results, error) from error
     tokens = text_tokens.load(results / "tokens.json")
     model = spec.build()
-    criterion = LanguageModelBrain.criterion
-    checkpointer = SafeCheckpointer(results / "save", {"model": model})
-    checkpoint = checkpointer.load_undamaged(min_key=criterion)
-    if checkpoint is None:
-        raise FileNotFoundError(
-            f"{results / 'save'} has no undamaged checkpoint with a validation {criterion}"
-        )
-    training: dict[str, Any] = {"validation_perplexity": float(checkpoint.meta[criterion])}
-    path = results / "results.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        training |= {key: found[key] for key in ("seed", "epochs", "sets") if key in found}
-    model.eval().requires_grad_(False)
+    training = take_best(results, model, LanguageModelBrain)
     return LanguageModel(LanguageModelConfig(spec, training=training), tokens, model)
 
 
@@ -190,7 +164,7 @@ def language_model_card(name: str, found: LanguageModel) -> str:
         for text, f in sets.items()
     ]
     if not sets:
-        lines.append(f"Perplexity on the validation text: {training['validation_perplexity']:.2f}.")
+        lines.append(f"Perplexity on the validation text: {training['validation perplexity']:.2f}.")
     if "seed" in training:
         lines += ["", f"Seed {training['seed']}, {training.get('epochs', '?')} epochs."]
     return "\n".join(lines) + "\n"

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from gatedrnn import __version__
@@ -39,7 +37,7 @@ VERSION = 1
 
 _KEYS = ("format", "version", "made_by", "model", "files", "training")
 #: The matrix of the output layer, and that of the embedding, which it may be.
-_OUTPUT, _EMBEDDING = "softmax.weight", "embedding.weight"
+_TIED = ("softmax.weight", "embedding.weight")
 
 
 @dataclass(frozen=True)
@@ -166,13 +164,10 @@ def read_language_model(folder: str | Path) -> LanguageModel:
         model = config.model.build_empty()
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG}: {error}") from error
-    wanted = {safe.MODEL + name: tuple(v.shape) for name, v in _state(config, model).items()}
+    tied = _TIED if config.model.model.get("tied") else None
+    wanted = {name: tuple(v.shape) for name, v in safe.weights_of(model, tied).items()}
     safe.check_shapes(shapes, wanted, path)
-    state = {n.removeprefix(safe.MODEL): v for n, v in safe.read_weights(path).items()}
-    if config.model.model.get("tied"):
-        state[_OUTPUT] = state[_EMBEDDING]
-    model.load_state_dict(state, assign=True)
-    model.eval().requires_grad_(False)
+    safe.put_weights(model, safe.read_weights(path), tied, assign=True)
     return LanguageModel(config, tokens, model)
 
 
@@ -221,11 +216,9 @@ def write_language_model(
     ['<eos>', '<unk>', 'GO', 'ON']
     """
     with replacing(folder, overwrite) as draft:
-        weights = {
-            safe.MODEL + name: value.detach().to("cpu", torch.float32).contiguous().clone()
-            for name, value in _state(config, model).items()
-        }
-        save_file(weights, draft / WEIGHTS, metadata={"format": "pt"})
+        safe.write_weights(
+            draft / WEIGHTS, model, _TIED if config.model.model.get("tied") else None
+        )
         save(tokens, draft / TOKENS)
         config = replace(
             config,
@@ -234,14 +227,6 @@ def write_language_model(
         )
         write_config(draft, config.to_dict(), more)
     return config
-
-
-def _state(config: LanguageModelConfig, model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights, each once."""
-    state = dict(model.state_dict())
-    if config.model.model.get("tied"):
-        del state[_OUTPUT]
-    return state
 
 
 def _read_tokens(path: Path, vocabulary: int) -> text_tokens.TextTokens:

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 #: Names of the statistics of the features among the weights.
 MEAN, STD = "normalize.mean", "normalize.std"
@@ -155,3 +156,78 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         if not torch.isfinite(value).all():
             raise ValueError(f"{path}: {name} holds values that are not finite")
     return weights
+
+
+def weights_of(model: nn.Module, tied: tuple[str, str] | None = None) -> dict[str, torch.Tensor]:
+    """The weights of a model, each once, by their names in a bundle.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model.
+    tied : tuple of str or None
+        Of a tied model the matrix of the output layer, which is left out, and that of the
+        embedding, which it is.
+
+    Returns
+    -------
+    dict
+        Name -> tensor, not copied.
+
+    Example
+    -------
+    >>> model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5, bias=False))
+    >>> model[1].weight = model[0].weight
+    >>> list(weights_of(model, ("1.weight", "0.weight")))
+    ['model.0.weight']
+    """
+    return {
+        MODEL + name: value
+        for name, value in model.state_dict().items()
+        if tied is None or name != tied[0]
+    }
+
+
+def write_weights(path: str | Path, model: nn.Module, tied: tuple[str, str] | None = None) -> None:
+    """Writes the weights of a model, in float32.
+
+    Arguments
+    ---------
+    path : str or Path
+        A safetensors file.
+    model : nn.Module
+        The model.
+    tied : tuple of str or None
+        See :func:`weights_of`.
+    """
+    found = {
+        name: value.detach().to("cpu", torch.float32).contiguous().clone()
+        for name, value in weights_of(model, tied).items()
+    }
+    save_file(found, path, metadata={"format": "pt"})
+
+
+def put_weights(
+    model: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    tied: tuple[str, str] | None = None,
+    assign: bool = False,
+) -> None:
+    """Has a model take weights, and be as it is used: in evaluation, without gradients.
+
+    Arguments
+    ---------
+    model : nn.Module
+        The model; changed in place.
+    weights : Mapping
+        Name in a bundle -> tensor.
+    tied : tuple of str or None
+        See :func:`weights_of`.
+    assign : bool
+        Whether it takes the tensors themselves; for models without memory of their own.
+    """
+    state = {name.removeprefix(MODEL): value for name, value in weights.items()}
+    if tied is not None:
+        state[tied[0]] = state[tied[1]]
+    model.load_state_dict(state, assign=assign)
+    model.eval().requires_grad_(False)

@@ -46,7 +46,21 @@ def whole(least: int, most: int) -> Rule:
     return problem
 
 
-def _number(least: float, below: float) -> Rule:
+def number(least: float, below: float) -> Rule:
+    """The rule of a number.
+
+    Arguments
+    ---------
+    least : float
+        The smallest.
+    below : float
+        What it must be smaller than.
+
+    Returns
+    -------
+    callable
+    """
+
     def problem(value: Any) -> str | None:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
         fits = fits and math.isfinite(value) and least <= value < below
@@ -107,18 +121,18 @@ _RULES: dict[str, Rule] = {
     "num_layers": whole(1, _DEEPEST),
     "bidirectional": boolean,
     "tied": boolean,
-    "dropout": _number(0, 1),
-    "ctc_weight": _number(0, 1),
-    "label_smoothing": _number(0, 1),
+    "dropout": number(0, 1),
+    "ctc_weight": number(0, 1),
+    "label_smoothing": number(0, 1),
     "network": _text,
     "subsampling": _text,
     "attention": _text,
     "network_options": _options,
     "sample_rate": whole(1000, 384000),
     "n_mels": whole(1, 4096),
-    "hop_seconds": _number(1e-4, 1.0),
-    "window_seconds": _number(1e-4, 1.0),
-    "dynamic_range": _number(0, 1e6),
+    "hop_seconds": number(1e-4, 1.0),
+    "window_seconds": number(1e-4, 1.0),
+    "dynamic_range": number(0, 1e6),
 }
 
 

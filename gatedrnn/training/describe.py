@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gatedrnn.dataio.captions.loading import MediaOptions
+from gatedrnn.dataio.parallel import Languages
+from gatedrnn.decoding.captions import CaptionSearch
 from gatedrnn.lobes import CTCModel, LogMel, TextModel
 from gatedrnn.lobes.captions.specification import CaptionerSpec
 from gatedrnn.lobes.specification import HEAD_MODELS, RecogniserSpec
@@ -157,7 +160,7 @@ def write_caption_description(
 
 
 def write_translator_description(
-    spec: TranslatorSpec, languages: tuple[str, str], beam_size: int, folder: Path
+    spec: TranslatorSpec, languages: Languages, search: CaptionSearch, folder: Path
 ) -> None:
     """Writes ``model.json`` of a translator.
 
@@ -165,19 +168,18 @@ def write_translator_description(
     ---------
     spec : TranslatorSpec
         What it is built of.
-    languages : tuple of str
+    languages : Languages
         What it reads and what it writes.
-    beam_size : int
+    search : CaptionSearch
         Of its tests.
     folder : Path
         The output folder.
     """
     data = {
         "kind": TRANSLATIONS,
-        "problem": "there are no bundles of translators yet",
         "model": spec.to_dict(),
-        "languages": list(languages),
-        "beam_size": beam_size,
+        "languages": languages.to_dict(),
+        "search": asdict(search),
     }
     replace_text(folder / FILE, json.dumps(data, indent=2) + "\n")
 

@@ -28,6 +28,33 @@ from gatedrnn.training.translation_data import TranslationBatch
 Stage = sb.Stage
 
 
+def make_search(hparams: Mapping[str, Any], tokens: TextTokens) -> CaptionSearch:
+    """Makes the search of a training's tests.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``max_length``, ``beam_size`` and ``search``, see :class:`TranslationBrain`.
+    tokens : TextTokens
+        Of the language that is written.
+
+    Returns
+    -------
+    CaptionSearch
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+    return CaptionSearch(**{
+        "max_length": int(hparams["max_length"]), "beam_size": hparams["beam_size"],
+        # The search knows <unk> by its place among words; characters and pieces spell all that
+        # training has, and do not learn to say it.
+        "unknown": tokens.unk != UNKNOWN, **(hparams["search"] or {}),
+    })  # fmt: skip
+
+
 class TranslationBrain(GuardedBrain):
     """Trains a :class:`~gatedrnn.lobes.translator.Translator`.
 
@@ -75,12 +102,7 @@ class TranslationBrain(GuardedBrain):
         if not 0.0 <= options.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must be in [0, 1), not {options.label_smoothing}")
         make_measures(options.bleu_tokenize)  # better now than after an epoch
-        self.search = CaptionSearch(**{
-            "max_length": int(options.max_length), "beam_size": options.beam_size,
-            # The search knows <unk> by its place among words; characters and pieces spell all that
-            # training has, and do not learn to say it.
-            "unknown": tokens.unk != UNKNOWN, **(options.search or {}),
-        })  # fmt: skip
+        self.search = make_search(vars(options), tokens)
 
     # ---- one batch --------------------------------------------------------------------------
 

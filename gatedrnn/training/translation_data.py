@@ -55,6 +55,32 @@ class TranslationDataset(Dataset):
         }
 
 
+def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sentences as a translator reads them.
+
+    Arguments
+    ---------
+    sources : sequence of sequence of int
+        The tokens of each, and its ``<eos>``.
+
+    Returns
+    -------
+    tokens : torch.Tensor
+        (batch, time), ``<eos>`` after the shorter ones.
+    lengths : torch.Tensor
+        Relative lengths.
+
+    Example
+    -------
+    >>> sources_together([[4, 5, 0], [6, 0]])
+    (tensor([[4, 5, 0],
+            [6, 0, 0]]), tensor([1.0000, 0.6667]))
+    """
+    rows = [torch.tensor(source) for source in sources]
+    tokens = pad_sequence(rows, batch_first=True, padding_value=EOS)
+    return tokens, torch.tensor([len(row) for row in rows]) / tokens.shape[1]
+
+
 class TranslationBatch:
     """Some units of a :class:`TranslationDataset` together.
 
@@ -73,10 +99,8 @@ class TranslationBatch:
 
     def __init__(self, units: Sequence[Mapping[str, Any]]) -> None:
         self.id = tuple(unit["id"] for unit in units)
-        sources = [torch.tensor(unit["source"]) for unit in units]
-        self.source = pad_sequence(sources, batch_first=True, padding_value=EOS)
-        #: Relative lengths of the sources.
-        self.lengths = torch.tensor([len(s) for s in sources]) / self.source.shape[1]
+        #: The sources, and their relative lengths.
+        self.source, self.lengths = sources_together([unit["source"] for unit in units])
         #: Tokens of each translation and its end, then ``IGNORE``.
         self.targets = pad_sequence(
             [torch.tensor([*unit["target"], EOS]) for unit in units],

@@ -10,7 +10,7 @@ from typing import Any
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.dataio.parallel import Pairs, ParallelCorpus
+from gatedrnn.dataio.parallel import Languages, Pairs, ParallelCorpus
 from gatedrnn.dataio.report import Report
 from gatedrnn.dataio.text import Text
 from gatedrnn.lobes.sizing import parameters, size_for
@@ -23,7 +23,7 @@ from gatedrnn.training.session import run_recipe
 from gatedrnn.training.taught import TaughtCaptioner
 from gatedrnn.training.text_tokens import TextTokens
 from gatedrnn.training.tokens import save
-from gatedrnn.training.translation import TranslationBrain
+from gatedrnn.training.translation import TranslationBrain, make_search
 from gatedrnn.training.translation_data import TranslationDataset, short_enough, some_of
 
 logger = get_logger(__name__)
@@ -100,8 +100,8 @@ def fit_translator(
         report.figures["pairs to learn from"] = len(train)
         report.log()
         report.write(folder / "report.json")
-        languages = (corpus.source, corpus.target)
-        write_translator_description(spec, languages, int(hparams["beam_size"]), folder)
+        languages = Languages(corpus.source, corpus.target, bool(hparams["lowercase"]))
+        write_translator_description(spec, languages, make_search(hparams, target), folder)
     brain = TranslationBrain(
         tokens=target,
         valid=corpus.valid,

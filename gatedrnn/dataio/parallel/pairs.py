@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from gatedrnn.dataio.report import Report
 
@@ -60,6 +61,91 @@ class Pairs:
             if target not in known:
                 known.append(target)
         return found
+
+
+@dataclass(frozen=True)
+class Languages:
+    """What a translator reads and writes: plain data, which its bundle keeps.
+
+    Arguments
+    ---------
+    source, target : str
+        Codes of the two languages, such as ``"de"``.
+    lowercase : bool
+        Whether it knows small letters only.
+
+    Raises
+    ------
+    ValueError
+        If a value is something else.
+
+    Example
+    -------
+    >>> languages = Languages("de", "en", lowercase=True)
+    >>> languages.prepared("  Guten\tTag \n"), Languages.from_dict(languages.to_dict()) == languages
+    ('guten tag', True)
+    """
+
+    source: str
+    target: str
+    lowercase: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("source", "target"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ValueError(
+                    f"languages: {name} must be the code of a language, not {getattr(self, name)!r}"
+                )
+        if not isinstance(self.lowercase, bool):
+            raise ValueError(f"languages: lowercase must be true or false, not {self.lowercase!r}")
+
+    def prepared(self, sentence: str) -> str:
+        """A sentence as training has seen it: words separated by single spaces.
+
+        Arguments
+        ---------
+        sentence : str
+            The sentence.
+
+        Returns
+        -------
+        str
+        """
+        squeezed = " ".join(sentence.split())
+        return squeezed.lower() if self.lowercase else squeezed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain data.
+
+        Returns
+        -------
+        dict
+        """
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Languages:
+        """Reads what :meth:`to_dict` gave.
+
+        Arguments
+        ---------
+        data : Any
+            Plain data.
+
+        Returns
+        -------
+        Languages
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        if not isinstance(data, Mapping) or set(data) != {"source", "target", "lowercase"}:
+            raise ValueError(
+                f"languages must be an object with source, target and lowercase, not {data!r}"
+            )
+        return cls(**data)
 
 
 @dataclass(frozen=True)
