@@ -173,7 +173,10 @@ def test_two_processes_are_one_with_twice_the_items(tmp_path):
     assert pair[0].losses == pair[1].losses == pytest.approx(one.losses, abs=1e-5)
     for name, weight in one.weights.items():
         assert torch.equal(pair[0].weights[name], pair[1].weights[name]), name
-        assert torch.allclose(pair[0].weights[name], weight, atol=1e-5), name
+        # Adam's steps are of the rate's size, 0.003, whatever the gradient's: where that is next to
+        # zero, its last digits decide.
+        off = (pair[0].weights[name] - weight).abs().double()
+        assert off.median() < 1e-5 and off.max() < 3e-4, name
     assert pair[0].figures == pair[1].figures
     # What two have trained one tests, and finds the same.
     (alone,) = launch(tmp_path / "pair", run_opts={"test_only": True}, max_batch_size=2, **case)

@@ -82,7 +82,7 @@ class Languages:
     Example
     -------
     >>> languages = Languages("de", "en", lowercase=True)
-    >>> languages.prepared("  Guten\tTag \n"), Languages.from_dict(languages.to_dict()) == languages
+    >>> languages.prepared("  Guten   Tag "), Languages.from_dict(languages.to_dict()) == languages
     ('guten tag', True)
     """
 
