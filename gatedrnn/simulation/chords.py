@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
+
+from gatedrnn.dataio.files import write_atomically
+from gatedrnn.simulation.labelled import write_once
 
 #: Chords as steps above the root; and which chord follows which, in steps of the scale.
 _CHORDS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
@@ -77,3 +82,48 @@ def make_pieces(
             number += 1
             found[part].append(make_piece(number, chords + number % (chords // 2 + 1)))
     return found
+
+
+def write_music(
+    folder: str | Path, train: int = 400, valid: int = 20, test: int = 20, seed: int = 0
+) -> None:
+    """Writes ``music.json`` of made-up pieces, once.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where to.
+    train : int
+        Numbers of pieces.
+    valid : int
+        Numbers of pieces.
+    test : int
+        Numbers of pieces.
+    seed : int
+        Decides all.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds other files, a number is not positive, or they are too many.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path") / "music"
+    >>> write_music(folder, 3, 1, 1)
+    >>> len(json.loads((folder / "music.json").read_text())["train"])
+    3
+    """
+    counts = (train, valid, test)
+    # The seeds of pieces of one corpus lie below those of the next.
+    if min(counts) < 1 or sum(counts) >= 1000:
+        raise ValueError(
+            "train, valid and test must be at least 1 piece each, and fewer than 1,000 together, "
+            f"not {train}, {valid} and {test}"
+        )
+
+    def write(folder: Path) -> None:
+        write_atomically(folder / "music.json", json.dumps(make_pieces(counts, seed=seed)) + "\n")
+
+    options = {"kind": "music", "train": train, "valid": valid, "test": test, "seed": seed}
+    write_once(Path(folder), options, write)

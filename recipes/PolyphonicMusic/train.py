@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Trains and tests a model of polyphonic music with any recurrence.
 
-To run it: ``python train.py hparams/jsb.yaml --data_folder=MUSIC --setup=beta_5g --device=cpu``;
-every top-level key of ``hparams/music.yaml`` can be given on the command line, e.g.
-``--network=ran --num_layers=3``. The same command goes on with an interrupted training.
+To run it: ``python train.py hparams/demo.yaml --device=cpu`` needs no data; ``python train.py
+hparams/jsb.yaml --data_folder=MUSIC --setup=beta_5g --device=cpu`` does. Every top-level key of
+``hparams/music.yaml`` can be given on the command line, e.g. ``--network=ran --num_layers=3``. The
+same command goes on with an interrupted training.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from typing import Any
 
 from gatedrnn.dataio.music import MusicCorpus, read_music
 from gatedrnn.dataio.report import Report
+from gatedrnn.simulation.chords import write_music
 from gatedrnn.training.music_run import train_music
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
-    """Reads the pieces.
+    """Reads the pieces; simulated ones are written first.
 
     Arguments
     ---------
     hparams : Mapping
-        ``corpus``, ``data_folder`` and ``corpus_options``.
+        ``corpus``, ``data_folder``, ``corpus_options`` and ``simulated``.
     report : Report
         Takes the faults.
 
@@ -31,6 +33,8 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
     -------
     MusicCorpus
     """
+    if hparams["simulated"]:
+        write_music(hparams["data_folder"], **hparams["simulated"])
     options = hparams.get("corpus_options") or {}
     return read_music(hparams["corpus"], hparams["data_folder"], report, **options)
 

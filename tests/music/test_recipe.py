@@ -59,6 +59,18 @@ def test_it_trains_and_is_tested(trained):
     assert "prior_weight=0.001" in results["model"]
 
 
+def test_the_demo_needs_no_data(tmp_path):
+    options = [f"--data_folder={tmp_path / 'data'}", f"--output_folder={tmp_path / 'out'}"]
+    options += ["--simulated={train: 4, valid: 2, test: 3}", *SMALL]
+    read = runpy.run_path(str(RECIPE / "train.py"))["read"]
+    figures = train_music([str(HPARAMS / "demo.yaml"), *options], read)
+    assert figures["test"]["pieces"] == 3 and (tmp_path / "data" / "music.json").is_file()
+    other = [option.replace("train: 4", "train: 5") for option in options]
+    (tmp_path / "data" / ".simulated.json").unlink()
+    with pytest.raises(ValueError, match="data holds files that were not simulated"):
+        train_music([str(HPARAMS / "demo.yaml"), *other], read)
+
+
 def contents(folder: Path) -> dict[Path, bytes]:
     """All files, but for the log that the training of this process still writes to."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"]
