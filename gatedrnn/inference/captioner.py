@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatedrnn import __version__
 from gatedrnn.dataio.captions import Vocabulary
 from gatedrnn.dataio.captions.loading import MediaOptions
-from gatedrnn.inference import weights as safe
-from gatedrnn.inference.folder import (
-    CONFIG,
-    FILES,
-    TOKENS,
-    WEIGHTS,
-    FileEntry,
-    check_files,
-    check_header,
-    check_present,
-    entry_of,
-    only,
-    read_files,
-    read_json,
-    replacing,
-    write_config,
-)
+from gatedrnn.inference.folder import CONFIG, TOKENS, only
+from gatedrnn.inference.plain import PlainConfig, open_bundle, take_weights, write_plain
 from gatedrnn.lobes.captions import Captioner, CaptionerSpec
 from gatedrnn.training.caption_run import load_vocabulary
-from gatedrnn.training.tokens import save
 
-FORMAT = "gatedrnn-captioner"
-#: Raised when older programs could not read what newer ones write.
-VERSION = 1
-
-_KEYS = ("format", "version", "made_by", "model", "media", "search", "files", "training")
 #: Of a decoder the matrix of the output layer, and that of the embedding, which it may be.
 TIED = ("decoder.softmax.weight", "decoder.embedding.weight")
 
 
 @dataclass(frozen=True)
-class CaptionerConfig:
+class CaptionerConfig(PlainConfig):
     """What ``config.json`` of a captioner says.
 
     Arguments
@@ -52,12 +30,8 @@ class CaptionerConfig:
         What it is given.
     beam_size : int
         That of the training's test.
-    files : Mapping
-        Name -> :class:`~gatedrnn.inference.folder.FileEntry`, of the weights and of the words.
-    training : Mapping
-        How the captioner came to be, for the reader: seed, scores.
-    made_by : str
-        Program and version that wrote the bundle.
+    **common : Any
+        Of :class:`~gatedrnn.inference.plain.PlainConfig`.
 
     Raises
     ------
@@ -68,9 +42,9 @@ class CaptionerConfig:
     model: CaptionerSpec
     media: MediaOptions
     beam_size: int = 1
-    files: Mapping[str, FileEntry] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    made_by: str = ""
+
+    FORMAT = "gatedrnn-captioner"
+    KEYS = ("model", "media", "search")
 
     def __post_init__(self) -> None:
         if self.model.media != self.media.kind:
@@ -83,60 +57,21 @@ class CaptionerConfig:
                 f"search: beam_size must be a whole number from 1 to 1000, not {self.beam_size!r}"
             )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain data.
-
-        Returns
-        -------
-        dict
-        """
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "made_by": self.made_by,
-            "model": self.model.to_dict(),
-            "media": self.media.to_dict(),
-            "search": {"beam_size": self.beam_size},
-            "files": {name: asdict(entry) for name, entry in self.files.items()},
-            "training": dict(self.training),
-        }
+    def own(self) -> dict[str, Any]:
+        """See :meth:`~gatedrnn.inference.plain.PlainConfig.own`."""
+        parts = {"model": self.model.to_dict(), "media": self.media.to_dict()}
+        return parts | {"search": {"beam_size": self.beam_size}}
 
     @classmethod
-    def from_dict(cls, data: Any, path: str | Path) -> CaptionerConfig:
-        """Reads what :meth:`to_dict` gave.
-
-        Arguments
-        ---------
-        data : Any
-            Plain data.
-        path : str or Path
-            Where it came from, for messages.
-
-        Returns
-        -------
-        CaptionerConfig
-
-        Raises
-        ------
-        ValueError
-            If it is something else; it names the file, the key, and what would be right.
-        """
-        try:
-            check_header(data, FORMAT, VERSION, _KEYS)
-            training, search = data.get("training", {}), data.get("search", {})
-            if not isinstance(training, Mapping):
-                raise ValueError("training must be an object with named values")
-            only(search, ("beam_size",), "search: ")
-            return cls(
-                CaptionerSpec.from_dict(data["model"]),
-                MediaOptions.from_dict(data.get("media", {})),
-                search.get("beam_size", 1),
-                read_files(data["files"]),
-                training,
-                str(data.get("made_by", "")),
-            )
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+    def read_own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`~gatedrnn.inference.plain.PlainConfig.read_own`."""
+        search = data.get("search", {})
+        only(search, ("beam_size",), "search: ")
+        return {
+            "model": CaptionerSpec.from_dict(data["model"]),
+            "media": MediaOptions.from_dict(data.get("media", {})),
+            "beam_size": search.get("beam_size", 1),
+        }
 
 
 @dataclass(frozen=True)
@@ -183,11 +118,7 @@ def read_captioner(folder: str | Path) -> CaptionerBundle:
         If the encoder is one of torchvision, and that is not installed.
     """
     folder = Path(folder)
-    config = CaptionerConfig.from_dict(read_json(folder), folder / CONFIG)
-    check_present(folder)
-    path = folder / WEIGHTS
-    shapes = safe.read_shapes(path)
-    check_files(folder, config.files)
+    config, shapes = open_bundle(folder, CaptionerConfig)
     vocabulary = load_vocabulary(folder / TOKENS)
     if len(vocabulary) != config.model.vocabulary:
         raise ValueError(
@@ -195,15 +126,12 @@ def read_captioner(folder: str | Path) -> CaptionerBundle:
             f"{config.model.vocabulary}"
         )
     try:
-        tied = TIED if config.model.decoder.get("tied") else None
-        empty = safe.weights_of(config.model.build_empty(), tied)
-        safe.check_shapes(shapes, {name: tuple(v.shape) for name, v in empty.items()}, path)
+        empty = config.model.build_empty()
         # Not the empty one with weights put in: encoders also hold tables that no file has.
-        model = config.model.build()
+        model = take_weights(folder, shapes, empty, _tied(config), config.model.build)
     except ValueError as error:
         where = "" if str(folder) in str(error) else f"{folder / CONFIG}: "
         raise ValueError(f"{where}{error}") from error
-    safe.put_weights(model, safe.read_weights(path), tied)
     return CaptionerBundle(config, vocabulary, model)
 
 
@@ -246,14 +174,9 @@ def write_captioner(
     >>> read_captioner(folder).vocabulary.names
     ('<eos>', '<unk>', 'a', 'dog')
     """
-    with replacing(folder, overwrite) as draft:
-        tied = TIED if found.config.model.decoder.get("tied") else None
-        safe.write_weights(draft / WEIGHTS, found.model, tied)
-        save(found.vocabulary, draft / TOKENS)
-        config = replace(
-            found.config,
-            made_by=f"gatedrnn {__version__}",
-            files={name: entry_of(draft / name) for name in FILES},
-        )
-        write_config(draft, config.to_dict(), more)
-    return config
+    tokens, tied = {TOKENS: found.vocabulary}, _tied(found.config)
+    return write_plain(folder, found.config, found.model, tokens, tied, more, overwrite)
+
+
+def _tied(config: CaptionerConfig) -> tuple[str, str] | None:
+    return TIED if config.model.decoder.get("tied") else None

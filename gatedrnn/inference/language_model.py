@@ -4,112 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from gatedrnn import __version__
-from gatedrnn.inference import weights as safe
-from gatedrnn.inference.folder import (
-    CONFIG,
-    FILES,
-    TOKENS,
-    WEIGHTS,
-    FileEntry,
-    check_files,
-    check_header,
-    check_present,
-    entry_of,
-    read_files,
-    read_json,
-    replacing,
-    write_config,
-)
+from gatedrnn.inference.folder import CONFIG, TOKENS
+from gatedrnn.inference.plain import PlainConfig, open_bundle, take_weights, write_plain
 from gatedrnn.lobes.text_specification import TextModelSpec
 from gatedrnn.training import text_tokens
-from gatedrnn.training.tokens import save
 
-FORMAT = "gatedrnn-language-model"
-#: Raised when older programs could not read what newer ones write.
-VERSION = 1
-
-_KEYS = ("format", "version", "made_by", "model", "files", "training")
 #: The matrix of the output layer, and that of the embedding, which it may be.
 _TIED = ("softmax.weight", "embedding.weight")
 
 
 @dataclass(frozen=True)
-class LanguageModelConfig:
+class LanguageModelConfig(PlainConfig):
     """What ``config.json`` of a language model says.
 
     Arguments
     ---------
     model : TextModelSpec
         What the model is built of.
-    files : Mapping
-        Name -> :class:`~gatedrnn.inference.folder.FileEntry`, of the weights and of the tokens.
-    training : Mapping
-        How the model came to be, for the reader: seed, perplexities.
-    made_by : str
-        Program and version that wrote the bundle.
+    **common : Any
+        Of :class:`~gatedrnn.inference.plain.PlainConfig`.
     """
 
     model: TextModelSpec
-    files: Mapping[str, FileEntry] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    made_by: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain data.
+    FORMAT = "gatedrnn-language-model"
 
-        Returns
-        -------
-        dict
-        """
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "made_by": self.made_by,
-            "model": self.model.to_dict(),
-            "files": {name: asdict(entry) for name, entry in self.files.items()},
-            "training": dict(self.training),
-        }
+    def own(self) -> dict[str, Any]:
+        """See :meth:`~gatedrnn.inference.plain.PlainConfig.own`."""
+        return {"model": self.model.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: Any, path: str | Path) -> LanguageModelConfig:
-        """Reads what :meth:`to_dict` gave.
-
-        Arguments
-        ---------
-        data : Any
-            Plain data.
-        path : str or Path
-            Where it came from, for messages.
-
-        Returns
-        -------
-        LanguageModelConfig
-
-        Raises
-        ------
-        ValueError
-            If it is something else; it names the file, the key, and what would be right.
-        """
-        try:
-            check_header(data, FORMAT, VERSION, _KEYS)
-            training = data.get("training", {})
-            if not isinstance(training, Mapping):
-                raise ValueError("training must be an object with named values")
-            return cls(
-                TextModelSpec.from_dict(data["model"]),
-                read_files(data["files"]),
-                training,
-                str(data.get("made_by", "")),
-            )
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+    def read_own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`~gatedrnn.inference.plain.PlainConfig.read_own`."""
+        return {"model": TextModelSpec.from_dict(data["model"])}
 
 
 @dataclass(frozen=True)
@@ -154,21 +87,13 @@ def read_language_model(folder: str | Path) -> LanguageModel:
         would be right.
     """
     folder = Path(folder)
-    config = LanguageModelConfig.from_dict(read_json(folder), folder / CONFIG)
-    check_present(folder)
-    path = folder / WEIGHTS
-    shapes = safe.read_shapes(path)
-    check_files(folder, config.files)
-    tokens = _read_tokens(folder / TOKENS, config.model.vocabulary)
+    config, shapes = open_bundle(folder, LanguageModelConfig)
+    tokens = read_text_tokens(folder / TOKENS, config.model.vocabulary)
     try:
-        model = config.model.build_empty()
+        empty = config.model.build_empty()
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG}: {error}") from error
-    tied = _TIED if config.model.model.get("tied") else None
-    wanted = {name: tuple(v.shape) for name, v in safe.weights_of(model, tied).items()}
-    safe.check_shapes(shapes, wanted, path)
-    safe.put_weights(model, safe.read_weights(path), tied, assign=True)
-    return LanguageModel(config, tokens, model)
+    return LanguageModel(config, tokens, take_weights(folder, shapes, empty, _tied(config)))
 
 
 def write_language_model(
@@ -215,29 +140,40 @@ def write_language_model(
     >>> read_language_model(folder).tokens.names
     ['<eos>', '<unk>', 'GO', 'ON']
     """
-    with replacing(folder, overwrite) as draft:
-        safe.write_weights(
-            draft / WEIGHTS, model, _TIED if config.model.model.get("tied") else None
-        )
-        save(tokens, draft / TOKENS)
-        config = replace(
-            config,
-            made_by=f"gatedrnn {__version__}",
-            files={name: entry_of(draft / name) for name in FILES},
-        )
-        write_config(draft, config.to_dict(), more)
-    return config
+    return write_plain(folder, config, model, {TOKENS: tokens}, _tied(config), more, overwrite)
 
 
-def _read_tokens(path: Path, vocabulary: int) -> text_tokens.TextTokens:
+def _tied(config: LanguageModelConfig) -> tuple[str, str] | None:
+    return _TIED if config.model.model.get("tied") else None
+
+
+def read_text_tokens(path: Path, count: int) -> text_tokens.TextTokens:
+    """Reads tokens of running text out of a bundle.
+
+    Arguments
+    ---------
+    path : Path
+        Their file.
+    count : int
+        How many the model knows.
+
+    Returns
+    -------
+    TextTokens
+
+    Raises
+    ------
+    ValueError
+        If the file is broken, or has another number of them.
+    """
     try:
         tokens = text_tokens.from_dict(json.loads(path.read_text(encoding="utf-8")))
         if not all(isinstance(name, str) for name in (tokens.alphabet, *tokens.names)):
             raise ValueError("names and alphabet must be text")
     except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
-        raise ValueError(f"{path} does not hold the tokens of a language model: {error}") from error
-    if len(tokens) != vocabulary:
+        raise ValueError(f"{path} does not hold the tokens of a text: {error}") from error
+    if len(tokens) != count:
         raise ValueError(
-            f"{path} has {len(tokens)} tokens, and the model of {CONFIG} scores {vocabulary}"
+            f"{path} has {len(tokens)} tokens, and the model of {CONFIG} knows {count}"
         )
     return tokens

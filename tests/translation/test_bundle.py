@@ -100,8 +100,8 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
     refused(lambda d: d["search"].update(beam_size="5"), "beam_size must be a whole number from 1")
     refused(lambda d: d["search"].update(groups=2), "search: beam_size and groups must be")
     refused(lambda d: d["search"].update(beam=2), "search has an unknown key 'beam'")
-    refused(lambda d: d["model"].update(source=99), "and the model of config.json reads 99")
-    refused(lambda d: d["model"].update(vocabulary=99), "and the model of config.json writes 99")
+    refused(lambda d: d["model"].update(source=99), "and the model of config.json knows 99")
+    refused(lambda d: d["model"].update(vocabulary=99), "and the model of config.json knows 99")
     refused(lambda d: d["model"]["encoder"].update(hidden_size=9), "does not fit the model")
     refused(lambda d: d["model"]["decoder"].update(network="gpt"), "config.json: ")
     refused(lambda d: d["files"].pop("source_tokens.json"), "source_tokens.json is not listed")
@@ -126,7 +126,7 @@ def test_tokens_that_are_none(tmp_path, capsys):
     entry = entry_of(path)
     config["files"]["target_tokens.json"] = {"bytes": entry.bytes, "sha256": entry.sha256}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"target_tokens\.json does not hold the tokens of a lan"):
+    with pytest.raises(ValueError, match=r"target_tokens\.json does not hold the tokens of a tex"):
         read_translator(folder)
 
 
