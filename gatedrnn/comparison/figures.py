@@ -48,7 +48,7 @@ def write_figures(gathered: Gathered) -> list[str]:
     parameters = _Cost("parameters", "", lambda row: row.figures.get(PARAMETERS))
     step = _Cost(label, "s", lambda row: row.step(clock))
     pictures = {
-        "curves.png": (_curves, f"{LOG} with the figure of the curve"),
+        "curves.png": (_curves, _curve_source(gathered)),
         "quality_parameters.png": (functools.partial(_quality, cost=parameters), PARAMETERS),
         "quality_time.png": (functools.partial(_quality, cost=step), f"{STEPS} and {clock}"),
     }
@@ -218,6 +218,21 @@ def _coloured(gathered: Gathered) -> list[tuple[Any, Part]]:
     networks = gathered.plan.table.networks
     shades = colormaps["tab10" if len(networks) <= 10 else "tab20"].colors
     return [(shades[n % len(shades)], network) for n, network in enumerate(networks)]
+
+
+def _curve_source(gathered: Gathered) -> str:
+    """What curves are drawn from, and what there is in its place."""
+    table = gathered.plan.table
+    wanted = "" if table.curve is None else f" {table.curve!r}"
+    rows = [
+        row
+        for data in table.data
+        for network in table.networks
+        for row in gathered.finished(data, network).values()
+    ]
+    known = list(dict.fromkeys(name for row in rows for epoch in _log(row) for name in epoch))
+    there = f", but {', '.join(map(repr, known))}" if known else ""
+    return f"{LOG} with the figure{wanted} of the curve{there}"
 
 
 def _log(row: Row) -> list[dict[str, float]]:

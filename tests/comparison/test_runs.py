@@ -285,7 +285,10 @@ def test_a_picture_without_figures_is_named(tmp_path, capsys, pictures):
     path = write_table(tmp_path, seeds=[1], curve="valid BLEU", networks={"LSTM": {}})
     assert compare(path) == 0
     said = capsys.readouterr().err
-    assert "no curves.png: no finished run has left its train_log.txt with the figure" in said
+    assert (
+        "no curves.png: no finished run has left its train_log.txt with the figure 'valid BLEU' of "
+        "the curve, but 'epoch', 'lr', 'train loss', 'valid loss', 'valid error'\n"
+    ) in said
     assert not (tmp_path / "out/curves.png").exists()
     assert (tmp_path / "out/quality_time.png").exists()
 

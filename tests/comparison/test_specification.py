@@ -109,3 +109,5 @@ def test_a_file_that_is_no_table(tmp_path):
 def test_tables_of_the_recipes(path):
     table = read_table(path)
     assert table.tuning is None or table.select is not None
+    # As training logs name their figures.
+    assert table.curve is None or table.curve.startswith(("valid ", "train "))
