@@ -205,11 +205,16 @@ class _GammaKL(torch.autograd.Function):
     """Its derivative is ``(a-a0)*trigamma(a)``: the digamma terms, which autograd would compute
     again and subtract, cancel."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, a, a0):
-        ctx.save_for_backward(a)
-        ctx.a0 = a0
+    def forward(a, a0):
         return (a - a0) * torch.digamma(a) - torch.lgamma(a) + math.lgamma(a0)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        a, ctx.a0 = inputs
+        ctx.save_for_backward(a)
 
     @staticmethod
     def backward(ctx, grad):

@@ -67,9 +67,9 @@ class CaptionSearch:
                 "min_length must be from 0 to max_length, and that at least 1, not "
                 f"{self.min_length} and {self.max_length}"
             )
-        for name in ("length_penalty", "diversity", "block_ngrams"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        for name, most in (("length_penalty", 10), ("diversity", 1e6), ("block_ngrams", 1 << 20)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from 0 to {most:g}, not {getattr(self, name)}")
         if not self.temperature > 0.0:
             raise ValueError(f"temperature must be above 0, not {self.temperature}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from gatedrnn.inference.language_use import FUSION, RESCORING, Companion, Langua
 from gatedrnn.inference.onnx import export_encoder, export_step
 from gatedrnn.inference.onnx.graph import need
 from gatedrnn.inference.stock import HYPERPARAMS
+from gatedrnn.inference.trained import read_object
 from gatedrnn.inference.translator import TranslatorConfig
 from gatedrnn.inference.translator_export import export_translator
 from gatedrnn.lobes.specification import RecogniserSpec
@@ -185,7 +185,7 @@ def _training(results: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
     training: dict[str, Any] = {"validation_wer": float(meta[CRITERION])}
     path = results / "results.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_object(path)
         training |= {key: found[key] for key in ("seed", "epochs", "sets") if key in found}
     return training
 
@@ -199,7 +199,4 @@ def _read(path: Path, results: Path) -> dict[str, Any]:
             "an older version trained it; then the command of that training with --test_only "
             "writes the file"
         )
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    return read_object(path)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gatedrnn.inference.folder import TOKENS
 from gatedrnn.inference.language_model import (
     LanguageModel,
     LanguageModelConfig,
     read_language_model,
+    read_text_tokens,
     write_language_model,
 )
 from gatedrnn.inference.trained import load_either, outdated, take_best
 from gatedrnn.lobes.sizing import parameters
 from gatedrnn.lobes.text_specification import TextModelSpec
-from gatedrnn.training import text_tokens
+from gatedrnn.training.describe import FILE as DESCRIPTION
 from gatedrnn.training.describe import TEXT
 from gatedrnn.training.lm import LanguageModelBrain
 
@@ -73,7 +75,7 @@ def trained_language_model(results: str | Path, description: Mapping[str, Any]) 
         spec = TextModelSpec.from_dict(values)
     except ValueError as error:
         raise outdated(results, error) from error
-    tokens = text_tokens.load(results / "tokens.json")
+    tokens = read_text_tokens(results / TOKENS, spec.vocabulary, DESCRIPTION)
     model = spec.build()
     training = take_best(results, model, LanguageModelBrain)
     return LanguageModel(LanguageModelConfig(spec, training=training), tokens, model)

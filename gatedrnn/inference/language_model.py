@@ -147,8 +147,8 @@ def _tied(config: LanguageModelConfig) -> tuple[str, str] | None:
     return _TIED if config.model.model.get("tied") else None
 
 
-def read_text_tokens(path: Path, count: int) -> text_tokens.TextTokens:
-    """Reads tokens of running text out of a bundle.
+def read_text_tokens(path: Path, count: int, model: str = CONFIG) -> text_tokens.TextTokens:
+    """Reads the tokens of a model, and holds their number against it.
 
     Arguments
     ---------
@@ -156,6 +156,8 @@ def read_text_tokens(path: Path, count: int) -> text_tokens.TextTokens:
         Their file.
     count : int
         How many the model knows.
+    model : str
+        The file that says so, for the message.
 
     Returns
     -------
@@ -173,7 +175,5 @@ def read_text_tokens(path: Path, count: int) -> text_tokens.TextTokens:
     except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
         raise ValueError(f"{path} does not hold the tokens of a text: {error}") from error
     if len(tokens) != count:
-        raise ValueError(
-            f"{path} has {len(tokens)} tokens, and the model of {CONFIG} knows {count}"
-        )
+        raise ValueError(f"{path} has {len(tokens)} tokens, and the model of {model} knows {count}")
     return tokens

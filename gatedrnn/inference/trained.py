@@ -49,11 +49,33 @@ def load_either(
     description = folder / DESCRIPTION
     if (folder / CONFIG).is_file() or not description.is_file():
         return read(folder)
+    return trained(folder, read_object(description))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a file of named values that a training has written.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
     try:
-        data = json.loads(description.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{description} is no JSON: {error}") from error
-    return trained(folder, data)
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} must hold an object with named values")
+    return data
 
 
 def outdated(results: Path, error: Exception) -> ValueError:
@@ -112,6 +134,6 @@ def take_best(results: Path, model: nn.Module, brain: type[GuardedBrain]) -> dic
     training: dict[str, Any] = {f"validation {criterion}": float(checkpoint.meta[criterion])}
     path = results / "results.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_object(path)
         training |= {key: found[key] for key in ("seed", "epochs", "sets") if key in found}
     return training

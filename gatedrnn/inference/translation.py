@@ -15,6 +15,8 @@ from gatedrnn.training.translation_data import sources_together
 
 #: Batches of sentences that are read at once, to be sorted by their lengths.
 _BATCHES = 16
+#: Tokens up to which as many sentences as are wanted go together: others are padded to the longest.
+_USUAL = 100
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,26 @@ def translate(
         tokens = [bundle.source.encode(sentence) for sentence in read]
         made = {}
         order = sorted((i for i in range(len(chunk)) if read[i]), key=lambda i: len(tokens[i]))
-        for begin in range(0, len(order), batch_size):
-            places = order[begin : begin + batch_size]
+        for places in _batches(order, [len(one) + 1 for one in tokens], batch_size):
             found = _search(bundle, [[*tokens[i], EOS] for i in places], options)
             made |= dict(zip(places, found, strict=True))
         for i, sentence in enumerate(chunk):
             unknown = tuple(bundle.source.unknown(read[i]))
             texts, scores = made.get(i, (("",), (0.0,)))
             yield Translation(sentence, texts, scores, unknown)
+
+
+def _batches(order: list[int], sizes: list[int], batch_size: int) -> Iterator[list[int]]:
+    """Places of sentences, the short ones first; long sentences in smaller batches, or alone."""
+    batch: list[int] = []
+    for place in order:
+        full = len(batch) == batch_size
+        if batch and (full or (len(batch) + 1) * sizes[place] > batch_size * _USUAL):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ _SEARCH = {
     "beam_size": whole(1, 1000),
     "max_length": whole(1, 1 << 20),
     "min_length": whole(0, 1 << 20),
-    "length_penalty": number(0, 1000),
+    "length_penalty": number(0, 1e6),
     "groups": whole(1, 1000),
     "diversity": number(0, 1e6),
     "temperature": number(0, 1e6),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.dataio.parallel import Languages
+from gatedrnn.inference.language_model import read_text_tokens
 from gatedrnn.inference.trained import load_either, outdated, take_best
 from gatedrnn.inference.translator import (
     SOURCE_TOKENS,
@@ -20,9 +21,12 @@ from gatedrnn.inference.translator import (
 )
 from gatedrnn.lobes.sizing import parameters
 from gatedrnn.lobes.translator import TranslatorSpec
-from gatedrnn.training import text_tokens
+from gatedrnn.training.describe import FILE as DESCRIPTION
 from gatedrnn.training.describe import TRANSLATIONS
 from gatedrnn.training.translation import TranslationBrain
+
+#: Of the training's test, in the card.
+_MEASURES = ("sentences", "BLEU", "greedy BLEU", "chrF", "signature")
 
 
 def load_translator(folder: str | Path) -> TranslatorBundle:
@@ -77,7 +81,8 @@ def trained_translator(results: str | Path, description: Mapping[str, Any]) -> T
         config = TranslatorConfig(spec, languages, search_from_dict(description["search"]))
     except (ValueError, KeyError) as error:
         raise outdated(results, error) from error
-    source, target = (text_tokens.load(results / name) for name in (SOURCE_TOKENS, TARGET_TOKENS))
+    source = read_text_tokens(results / SOURCE_TOKENS, spec.source, DESCRIPTION)
+    target = read_text_tokens(results / TARGET_TOKENS, spec.vocabulary, DESCRIPTION)
     model = spec.build()
     config = replace(config, training=take_best(results, model, TranslationBrain))
     return TranslatorBundle(config, source, target, model)
@@ -161,7 +166,11 @@ def translator_card(name: str, found: TranslatorBundle) -> str:
         "## Measured",
         "",
     ]
-    sets = training.get("sets") or {}
+    sets = {
+        one: figures
+        for one, figures in (training.get("sets") or {}).items()
+        if isinstance(figures, Mapping) and figures.keys() >= set(_MEASURES)
+    }
     if sets:
         lines += [
             f"In the training's own test, beam {config.search.beam_size}, by sacreBLEU:",

@@ -230,4 +230,8 @@ def put_weights(
     if tied is not None:
         state[tied[0]] = state[tied[1]]
     model.load_state_dict(state, assign=assign)
+    if tied is not None:
+        # Assigned by their names they are two again.
+        owner, _, name = tied[0].rpartition(".")
+        setattr(model.get_submodule(owner), name, model.get_parameter(tied[1]))
     model.eval().requires_grad_(False)

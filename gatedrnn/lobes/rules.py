@@ -6,7 +6,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 import torch
@@ -212,8 +212,10 @@ class PlainSpec(ABC):
         unknown = sorted(set(data) - known)
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-        if "vocabulary" not in data:
-            raise ValueError("there is no key 'vocabulary'")
+        for one in fields(cls):
+            needed = one.default is MISSING and one.default_factory is MISSING
+            if needed and one.name not in data:
+                raise ValueError(f"there is no key {one.name!r}")
         return cls(**data)
 
     def to_dict(self) -> dict[str, Any]:

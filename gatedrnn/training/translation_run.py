@@ -100,7 +100,8 @@ def fit_translator(
         report.figures["pairs to learn from"] = len(train)
         report.log()
         report.write(folder / "report.json")
-        languages = Languages(corpus.source, corpus.target, bool(hparams["lowercase"]))
+        tokenize = str(hparams["bleu_tokenize"])
+        languages = Languages(corpus.source, corpus.target, bool(hparams["lowercase"]), tokenize)
         write_translator_description(spec, languages, make_search(hparams, target), folder)
     brain = TranslationBrain(
         tokens=target,

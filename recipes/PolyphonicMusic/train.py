@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from speechbrain.utils.distributed import run_on_main
+
 from gatedrnn.dataio.music import MusicCorpus, read_music
 from gatedrnn.dataio.report import Report
 from gatedrnn.simulation.chords import write_music
@@ -34,7 +36,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
     MusicCorpus
     """
     if hparams["simulated"]:
-        write_music(hparams["data_folder"], **hparams["simulated"])
+        run_on_main(write_music, args=[hparams["data_folder"]], kwargs=hparams["simulated"])
     options = hparams.get("corpus_options") or {}
     return read_music(hparams["corpus"], hparams["data_folder"], report, **options)
 

@@ -33,7 +33,8 @@ def test_what_comes_out(tmp_path):
     assert results["parameters"] == count <= 9_000 and results["steps"] > 0
     described = json.loads((folder / "model.json").read_text())
     assert described["kind"] == "translations" and described["search"]["max_length"] == 9
-    assert described["languages"] == {"source": "en", "target": "xx", "lowercase": True}
+    wanted = {"source": "en", "target": "xx", "lowercase": True, "bleu_tokenize": "13a"}
+    assert described["languages"] == wanted and described["search"]["unknown"] is True
     built = TranslatorSpec.from_dict(described["model"]).build()
     assert {n: w.shape for n, w in built.state_dict().items()} == {
         n: w.shape for n, w in model.state_dict().items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gatedrnn.dataio.report import Report
@@ -73,6 +73,8 @@ class Languages:
         Codes of the two languages, such as ``"de"``.
     lowercase : bool
         Whether it knows small letters only.
+    bleu_tokenize : str
+        How sacreBLEU splits what it writes, see :mod:`gatedrnn.scoring.translations`.
 
     Raises
     ------
@@ -89,13 +91,13 @@ class Languages:
     source: str
     target: str
     lowercase: bool = False
+    bleu_tokenize: str = "13a"
 
     def __post_init__(self) -> None:
-        for name in ("source", "target"):
+        code = "the code of a language"
+        for name, what in (("source", code), ("target", code), ("bleu_tokenize", "a name")):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(
-                    f"languages: {name} must be the code of a language, not {getattr(self, name)!r}"
-                )
+                raise ValueError(f"languages: {name} must be {what}, not {getattr(self, name)!r}")
         if not isinstance(self.lowercase, bool):
             raise ValueError(f"languages: lowercase must be true or false, not {self.lowercase!r}")
 
@@ -141,10 +143,9 @@ class Languages:
         ValueError
             If it is something else.
         """
-        if not isinstance(data, Mapping) or set(data) != {"source", "target", "lowercase"}:
-            raise ValueError(
-                f"languages must be an object with source, target and lowercase, not {data!r}"
-            )
+        known = [one.name for one in fields(cls)]
+        if not isinstance(data, Mapping) or set(data) != set(known):
+            raise ValueError(f"languages must be an object with {', '.join(known)}, not {data!r}")
         return cls(**data)
 
 

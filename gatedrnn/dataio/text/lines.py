@@ -115,7 +115,33 @@ def read_lines(path: str | Path, report: Report, *, keep_empty: bool = False) ->
     [1, 1, 1]
     """
     path = Path(path)
-    raw = read_bytes(path)
+    return split_lines(read_bytes(path), path, report, keep_empty=keep_empty)
+
+
+def split_lines(raw: bytes, path: Path, report: Report, *, keep_empty: bool = False) -> list[str]:
+    """The lines of a text that has been read.
+
+    Arguments
+    ---------
+    raw : bytes
+        The text.
+    path : Path
+        Where it is from, for messages.
+    report : Report
+        Takes the faults.
+    keep_empty : bool
+        Whether lines without a word stay.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If it is not text of single bytes, or holds no word.
+    """
+    _single_bytes(raw, path)
     if raw.startswith(_BOM):
         report.add("byte-order-mark", path.name)
         raw = raw.removeprefix(_BOM)
@@ -158,12 +184,16 @@ def read_bytes(path: Path) -> bytes:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be decompressed: {error}") from error
+    _single_bytes(raw, path)
+    return raw
+
+
+def _single_bytes(raw: bytes, path: Path) -> None:
     if raw.startswith(_UTF16) or b"\0" in raw:
         raise ValueError(
             f"{path} is UTF-16, or not text at all: convert it to UTF-8, for example with "
             "iconv -f UTF-16 -t UTF-8"
         )
-    return raw
 
 
 def _decode(raw: bytes, path: Path, report: Report) -> str:
