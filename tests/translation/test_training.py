@@ -8,7 +8,10 @@ import signal
 import pytest
 import torch
 
+from gatedrnn.decoding.captions import CaptionSearch
 from gatedrnn.lobes.translator import TranslatorSpec
+from gatedrnn.training.text_tokens import TextCharacters, TextWords
+from gatedrnn.training.translation import make_search
 from tests.training.tiny import launch
 from tests.translation.tiny import WatchedTranslationBrain, train
 
@@ -34,7 +37,7 @@ def test_what_comes_out(tmp_path):
     described = json.loads((folder / "model.json").read_text())
     assert described["kind"] == "translations" and described["search"]["max_length"] == 9
     wanted = {"source": "en", "target": "xx", "lowercase": True, "bleu_tokenize": "13a"}
-    assert described["languages"] == wanted and described["search"]["unknown"] is True
+    assert described["languages"] == wanted and described["search"]["unknown"] is False
     built = TranslatorSpec.from_dict(described["model"]).build()
     assert {n: w.shape for n, w in built.state_dict().items()} == {
         n: w.shape for n, w in model.state_dict().items()
@@ -51,6 +54,17 @@ def test_what_comes_out(tmp_path):
     assert again["test"]["sentences"] == 8
     with pytest.raises(ValueError, match="source_tokens.json holds words of an earlier training"):
         train(folder, source_tokens={"kind": "characters"})
+
+
+def test_unknown_words_may_be_said_but_by_words():
+    hparams = {"max_length": 9, "beam_size": 3, "search": {"length_penalty": 0.5}}
+    text = ["a dog", "a cat"]
+    found = make_search(hparams, TextWords.learn(text))
+    assert found == CaptionSearch(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
+    assert make_search(hparams, TextCharacters.learn(text)).unknown
+    assert not make_search(
+        hparams | {"search": {"unknown": False}}, TextCharacters.learn(text)
+    ).unknown
 
 
 def test_killed_and_started_again_it_ends_the_same(tmp_path):
