@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     table = read_table(arguments.table)
     given = arguments.output / _GIVEN
     extra = arguments.handed_on
-    if arguments.report and not extra and given.is_file():
+    if (arguments.report or arguments.list) and not extra and given.is_file():
         extra = json.loads(given.read_text(encoding="utf-8"))["arguments"]
     plan = Plan(table, arguments.output, extra)
     data = _named("--data", arguments.data, table.data)

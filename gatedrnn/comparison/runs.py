@@ -121,7 +121,8 @@ class Plan:
             if (tuning := table.tuned(data, network)) is not None
             for key in tuning.grid
         }
-        for name in sorted(self._given & {*OWN_ARGUMENTS, *tuned}):
+        each = {*OWN_ARGUMENTS}.union(*(part.arguments for part in (*table.networks, *table.data)))
+        for name in sorted(self._given & {*each, *tuned}):
             why = "tunes it" if name in tuned else "sets it for each run"
             raise ValueError(f"--{name} cannot be given for all runs: {table.path} {why}")
 

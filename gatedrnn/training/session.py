@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import os
 import re
@@ -16,7 +17,7 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.distributed import ddp_init_group, if_main_process
 from speechbrain.utils.run_opts import RunOptions
 
 Result = TypeVar("Result")
@@ -27,6 +28,17 @@ BASE = "base"
 SETUP = "setup"
 #: Its value where there is nothing to be put on top.
 NO_SETUP = ("none", None)
+#: Keys that say what a training is: its data, how they are divided, and what is learnt from them.
+#: With others its checkpoints would be tested on what they have seen, or as what they are not.
+IDENTITY = (
+    "seed", "corpus", "dataset", "corpus_options", "source", "target", "lowercase", "source_tokens",
+    "target_tokens", "tokens", "order", "permutation", "folds", "division_seed", "phrases",
+    "first_frame", "network", "network_options", "num_layers", "encoder_layers", "hidden_size",
+    "proj_size", "parameters", "bidirectional", "pooling", "attention", "attention_size",
+    "embedding_size", "tied", "cutoffs",
+)  # fmt: skip
+#: Keys in them that may change: which further sets are tested.
+_FREE = ("tests",)
 #: Seconds at the end of a run, in which Python's lock is free.
 _SETTLING = 0.3
 
@@ -60,6 +72,8 @@ def run_recipe(
     try:
         with open(hparams_file, encoding="utf-8") as file:
             hparams = load_hyperpyyaml(file, overrides)
+        if if_main_process():
+            refuse_another_training(Path(hparams["output_folder"]), hparams)
         sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
         result = work(hparams, run_opts)
         if torch.distributed.is_initialized():
@@ -71,6 +85,65 @@ def run_recipe(
         torch.set_flush_denormal(before)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
+    """Refuses to go on with a training under options that make it another one.
+
+    Arguments
+    ---------
+    folder : Path
+        An output folder; one without checkpoints is anybody's.
+    hparams : Mapping
+        The YAML's values; only those of ``IDENTITY`` matter.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a training with another value of a key; it names the key and both.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / "save" / "CKPT+1").mkdir(parents=True)
+    >>> _ = (folder / "hyperparams.yaml").write_text("network: ran\\nlr: 0.1\\n")
+    >>> refuse_another_training(folder, {"network": "ran", "lr": 0.2})
+    >>> refuse_another_training(folder, {"network": "gru"})
+    Traceback (most recent call last):
+    ValueError: ... holds a training with network 'ran', not 'gru': use another --output_folder
+    """
+    path = folder / "hyperparams.yaml"
+    if not path.is_file() or next(folder.rglob("CKPT+*"), None) is None:
+        return
+    before = _read(path)
+    for key in IDENTITY:
+        if key not in before or key not in hparams:
+            continue
+        try:
+            old, new = _plain(before[key]), _plain(hparams[key])
+        except TypeError:  # made by the YAML, of what stands in other keys
+            continue
+        if old != new:
+            raise ValueError(
+                f"{folder} holds a training with {key} {old!r}, not {new!r}: use another "
+                "--output_folder"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """A value without what a YAML reader notes about it."""
+    if getattr(getattr(value, "tag", None), "value", None) is not None:
+        raise TypeError(f"{value!r} has a tag")
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items() if k not in _FREE}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if value is None:
+        return None
+    raise TypeError(f"{value!r} is not plain")
 
 
 def _flushes_denormals() -> bool:
@@ -117,7 +190,7 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
     FileNotFoundError
         If one of the files is not there; the message lists the set-ups there are.
     ValueError
-        If one is not YAML with keys.
+        If one is not YAML with keys, or a key is not in the file at the bottom.
 
     Example
     -------
@@ -133,16 +206,27 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
     top = _read(Path(path))
     given = YAML().load(overrides) or {} if overrides else {}
     if BASE not in top and given.get(SETUP) in NO_SETUP:
+        _refuse_unknown(given, top, path)
         return path, overrides
-    bottom, changes = Path(path), {}
+    bottom, changes, known = Path(path), {}, top
     if BASE in top:
         changes = dict(top)
         bottom = bottom.parent / changes.pop(BASE)
-        _read(bottom)
+        known = _read(bottom)
     name = given.get(SETUP, changes.get(SETUP))
     if name not in NO_SETUP:
         changes |= _setup(bottom.parent / "setups", str(name))
+    _refuse_unknown({**changes, **given}, known, bottom)
     return str(bottom), {**changes, **given}
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str | Path) -> None:
+    """A misspelled key, named with what is like it."""
+    for key in given:
+        if key not in known:
+            like = difflib.get_close_matches(str(key), map(str, known), 3)
+            hint = f"; is it {' or '.join(like)}?" if like else ""
+            raise ValueError(f"{path} has no key {key!r}{hint}")
 
 
 def _setup(folder: Path, name: str) -> dict[str, Any]:

@@ -239,7 +239,7 @@ def test_wrong_sets_of_sentences_are_refused(tmp_path):
     report = Report("mr")
     assert len(read_sentences("mr", tmp_path / "mr", report, folds=3)) == 3
     assert [check.holds for check in report.checks] == [False]
-    for folds in (1, 31):
+    for folds in (1, 31, 2.5):
         with pytest.raises(ValueError, match=f"30 sentences cannot be divided into {folds} folds"):
             read_sentences("mr", tmp_path / "mr", Report("mr"), folds=folds)
     with pytest.raises(FileNotFoundError, match=r"there is no subj\.all, nor subj\.all\.gz"):
@@ -314,3 +314,12 @@ def test_wrong_files_of_vectors_are_one_clear_error(tmp_path):
     text.write_text("a 1 2\ngood 1 x\n")
     with pytest.raises(ValueError, match="line 2 is no word with numbers"):
         read_vectors(text, ["good"])
+    # A file that was cut off ends in a short line.
+    for content, number in (
+        ("a 1 2 3\ngood 1 2\n", 2),
+        ("good\n", 1),
+        ("2 3\na 1 2 3\ngood 1\n", 3),
+    ):
+        text.write_text(content)
+        with pytest.raises(ValueError, match=f"line {number} has . numbers, the lines before it"):
+            read_vectors(text, ["good", "a"])

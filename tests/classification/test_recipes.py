@@ -188,3 +188,24 @@ def test_a_mistake_is_one_clear_error(tmp_path):
         run(IMAGES, "mnist", tmp_path, "--order=spiral")
     with pytest.raises(ValueError, match="train: 30 of 30 cannot be held out"):
         run(IMAGES, "mnist", tmp_path, "--valid_count=30")
+    with pytest.raises(ValueError, match="permutation must be a whole number, .* not True"):
+        run(IMAGES, "mnist", tmp_path, "--permutation=True")
+    with pytest.raises(ValueError, match=r"yaml has no key 'hiden_size'; is it hidden_size"):
+        run(IMAGES, "mnist", tmp_path, "--hiden_size=4")
+
+
+def test_a_training_is_not_gone_on_with_under_another_name(tmp_path):
+    results = run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1")
+    left = {p: p.read_bytes() for p in tmp_path.rglob("*.*") if p.is_file() and p.name != "log.txt"}
+    for option, was in (
+        ("--permutation=1", "permutation None, not 1"),
+        ("--hidden_size=99", "hidden_size"),
+        ("--network=ran", "network 'slim', not 'ran'"),
+        ("--seed=2", "seed 1, not 2"),
+    ):
+        with pytest.raises(ValueError, match=f"holds a training with {was}"):
+            run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1", option)
+    assert {p: p.read_bytes() for p in left} == left
+    # What may change: how long it goes on, and how fast.
+    again = run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1", "--lr=0.5", "--test_only")
+    assert again == results

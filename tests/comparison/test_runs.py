@@ -210,6 +210,10 @@ def test_a_part_is_run_listed_and_reported(tmp_path, capsys):
     part = ("--networks", "RAN tanh", "--seeds", "2", "3", "--data", "B")
     assert compare(path, *part, "--", "--x=1") == 0
     assert set(folders(path)) == {"B/RAN-tanh/seed-2", "B/RAN-tanh/seed-3"}
+    # What the folder was made with is what is listed.
+    capsys.readouterr()
+    assert compare(path, "--list", "--seeds", "2") == 0
+    assert all("--x=1" in line for line in capsys.readouterr().out.splitlines())
     (tmp_path / "out/table.md").unlink()
     assert compare(path, "--report") == 0
     assert "| RAN tanh | **" in (tmp_path / "out/table.md").read_text()
@@ -218,6 +222,8 @@ def test_a_part_is_run_listed_and_reported(tmp_path, capsys):
         (["--networks", "GRU"], "--networks: there is no GRU; there are: LSTM, RAN tanh"),
         (["--seeds", "7"], "--seeds: 7 is not among those of"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+        (["--", "--network=gru"], "--network cannot be given for all runs"),
+        (["--", "--base=4"], "sets it for each run"),
     ):
         capsys.readouterr()
         assert compare(path, *wrong) == 2

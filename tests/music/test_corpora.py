@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from gatedrnn.dataio.music import KEYS, read_music
+from gatedrnn.dataio.music import CORPORA, KEYS, read_music
 from gatedrnn.dataio.report import Report
 from gatedrnn.simulation.chords import make_pieces
 
@@ -94,6 +94,8 @@ def test_faults_are_reported_and_mended(tmp_path):
         ([[[60], [109]]], "note 109 is none of"),
         ([[[60.5], [60]]], "60.5 is no MIDI note"),
         ([[[True], [60]]], "True is no MIDI note"),
+        ([[[60], [float("nan")]]], "frame 1: nan is no MIDI note"),
+        ([[[float("inf")], [60]]], "inf is no MIDI note"),
         ([[60, 61]], "piece 0 is no list of frames"),
         ("all", "must be an object with lists train, valid, test: no train"),
         ([], r"music.json.gz: train: of 0 piece\(s\) none has 2 frames"),
@@ -127,6 +129,36 @@ def test_wrong_files_are_one_clear_error(tmp_path):
         (tmp_path / name / "Nottingham.mat").write_bytes(b"")
     with pytest.raises(ValueError, match=r"several files are called Nottingham.mat"):
         read_music("nottingham", tmp_path, Report("own"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    cells = np.empty((1, 1), dtype=object)
+    cells[0, 0] = np.random.default_rng(0).integers(0, 2, (50, 88))
+    path = tmp_path / "music.mat"
+    savemat(path, {f"{n}data": cells for n in ("train", "valid", "test")}, do_compression=True)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(200, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            read_music("folder", path, Report("own"))
+        except ValueError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 30
+
+
+def test_a_corpus_is_not_read_as_another(tmp_path):
+    layout = CORPORA["piano"].pieces
+    savemat(tmp_path / "Nottingham.mat", {
+        f"{part}data": np.array([np.eye(88)[:2] for _ in range(count)] + [None], dtype=object)[:-1]
+        for part, count in zip(("train", "valid", "test"), layout, strict=True)
+    })  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"Nottingham\.mat has the pieces of piano, and is not nott"
+    ):
+        read_music("nottingham", tmp_path, Report("own"))
+    assert len(read_music("folder", tmp_path / "Nottingham.mat", Report("own")).test) == layout[2]
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,8 @@ def test_two_processes_by_torchrun(tmp_path, manifests, bundle):
         ("--head=rnnt", ValueError, "head must be ctc, attention, transducer, not 'rnnt'"),
         ("--bidirectional", ValueError, "--bidirectional needs a value, such as"),
         ("--test_only", FileNotFoundError, "train first"),
-        ("--no_such_key=1", KeyError, "no_such_key"),
+        ("--no_such_key=1", ValueError, "ctc.yaml has no key 'no_such_key'"),
+        ("--num_layer=1", ValueError, "has no key 'num_layer'; is it num_layers"),
         ("--language_model=nowhere", FileNotFoundError, "nowhere: no such bundle"),
     ],
 )

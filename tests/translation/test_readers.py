@@ -121,6 +121,8 @@ def test_files_that_do_not_fit(tmp_path):
         read(tests="test")
     with pytest.raises(ValueError, match="must be different files"):
         read(valid="train")
+    with pytest.raises(ValueError, match="must be different languages, not en twice"):
+        read(target="en")
     path = tmp_path / "made" / "test.xx"
     path.write_text("uno\n")
     with pytest.raises(ValueError, match=r"test\.en has 2 lines, but .*test\.xx has 1"):
@@ -139,6 +141,8 @@ def test_tatoeba_that_does_not_fit(tmp_path):
         tatoeba(tmp_path, lines)
     with pytest.raises(ValueError, match="must be at least 1 pair each, not 0 and 1"):
         tatoeba(tmp_path, lines, valid=0, test=1)
+    with pytest.raises(ValueError, match="must be at least 1 pair each, not x and 1"):
+        tatoeba(tmp_path, lines, valid="x", test=1)
     with pytest.raises(ValueError, match="source and target must be these, not fr and en"):
         tatoeba(tmp_path, lines, source="fr")
     with pytest.raises(ValueError, match="a line should be a sentence, a tab"):

@@ -49,6 +49,10 @@ def as_sequences(
     count, height, width, channels = images.shape
     pixels = images.reshape(count, height * width, channels)
     if permutation is not None:
+        if type(permutation) is not int:
+            raise ValueError(
+                f"permutation must be a whole number, the seed of the order, not {permutation!r}"
+            )
         generator = torch.Generator().manual_seed(permutation)
         pixels = pixels[:, torch.randperm(height * width, generator=generator)]
     return pixels.reshape(count, height, -1) if order == "rows" else pixels

@@ -97,6 +97,10 @@ def read_music(
         made = {n: make_music(n, [roll[::step] for roll in parts[n]], report) for n in PARTS}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    counts = tuple(len(parts[name]) for name in PARTS)
+    for other, known in CORPORA.items():
+        if known.pieces == counts and layout.pieces not in (None, counts):
+            raise ValueError(f"{path} has the pieces of {other}, and is not {corpus}")
     for number, (name, music) in enumerate(made.items()):
         low, high = music.notes
         report.figures[name] = {

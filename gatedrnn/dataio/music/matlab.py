@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,12 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from gatedrnn.dataio.music.rolls import KEYS, PARTS
+
+#: What scipy raises on files that are none, of another version, cut off or damaged.
+_DAMAGED = (
+    MatReadError, NotImplementedError, ValueError, TypeError, OSError, zlib.error, struct.error,
+    EOFError, KeyError, IndexError, OverflowError,
+)  # fmt: skip
 
 
 def read_matlab(path: str | Path) -> dict[str, list[np.ndarray]]:
@@ -46,7 +54,7 @@ def read_matlab(path: str | Path) -> dict[str, list[np.ndarray]]:
         raise FileNotFoundError(f"{path}: no such file")
     try:
         found = loadmat(path)
-    except (MatReadError, NotImplementedError, ValueError, TypeError, OSError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is no MATLAB file that can be read here: {error}") from error
     parts = {}
     for part in PARTS:

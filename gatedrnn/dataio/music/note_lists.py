@@ -68,7 +68,8 @@ def _roll(piece: Any, place: str, name: str, report: Report) -> np.ndarray:
     for time, frame in enumerate(piece):
         for note in frame:
             # Some of the published files have 60.0 for 60.
-            if isinstance(note, bool) or not isinstance(note, int | float) or note != int(note):
+            known = isinstance(note, int | float) and not isinstance(note, bool)
+            if not known or not float(note).is_integer():
                 raise ValueError(f"{place}: frame {time}: {note!r} is no MIDI note")
             if not LOWEST <= note <= HIGHEST:
                 raise ValueError(

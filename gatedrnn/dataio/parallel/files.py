@@ -103,6 +103,8 @@ def parallel_files(
     >>> report.count("pair-empty")
     3
     """
+    if source == target:
+        raise ValueError(f"source and target must be different languages, not {source} twice")
     if isinstance(tests, str):
         raise ValueError(f"tests must be a list of names, such as [{tests}], not {tests!r}")
     names = (train, valid, *tests)

@@ -175,7 +175,7 @@ def split(
     ValueError
         If there are too few pairs for this.
     """
-    if valid < 1 or test < 1:
+    if not all(type(count) is int and count >= 1 for count in (valid, test)):
         raise ValueError(f"valid and test must be at least 1 pair each, not {valid} and {test}")
     groups: dict[str, list[int]] = {}
     for number, name in enumerate(_groups(pairs)):

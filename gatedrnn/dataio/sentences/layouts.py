@@ -169,7 +169,7 @@ def cross_validation(
     >>> sorted(int(s) for fold in found for s in fold.tests[0].inputs) == list(range(40))
     True
     """
-    if not 2 <= folds <= len(whole):
+    if type(folds) is not int or not 2 <= folds <= len(whole):
         raise ValueError(
             f"{len(whole)} sentences cannot be divided into {folds} folds; there must be at least "
             "two, and a sentence for each"

@@ -105,14 +105,14 @@ def _text(stream: BinaryIO, path: Path, wanted: set[bytes]) -> Iterator[tuple[by
         width = width or len(parts) - 1
         # A few of GloVe's words have spaces in them.
         word = b" ".join(parts[: len(parts) - width])
+        if len(parts) <= width or not width:
+            raise ValueError(
+                f"{path}: line {number} has {len(parts) - 1} numbers, the lines before it {width}"
+            )
         if word not in wanted:
             continue
         try:
             vector = np.array(parts[len(parts) - width :], dtype=np.float32)
         except ValueError as error:
             raise ValueError(f"{path}: line {number} is no word with numbers: {error}") from error
-        if len(vector) != width or not width:
-            raise ValueError(
-                f"{path}: line {number} has {len(vector)} numbers, the lines before it {width}"
-            )
         yield word, vector
