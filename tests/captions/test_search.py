@@ -230,7 +230,7 @@ def test_captions_are_drawn_as_often_as_their_probability():
         ({"beam_size": 0}, "beam_size and groups must be at least 1"),
         ({"min_length": 17}, "min_length must be from 0 to max_length"),
         ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"length_penalty": -1.0}, "length_penalty must be at least 0"),
+        ({"length_penalty": -1.0}, "length_penalty must be from 0 to 10"),
     ],
 )
 def test_impossible_options_are_told(wrong, message):
