@@ -243,7 +243,10 @@ def test_a_run_in_work_is_left_alone(tmp_path, capsys):
 
 #: What the command does, without the imports of all other commands.
 RUN = """
+import signal
 import sys
+# A shell has what it starts in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gatedrnn.comparison.running import Runner
 from gatedrnn.comparison.runs import Plan
 from gatedrnn.comparison.specification import read_table
