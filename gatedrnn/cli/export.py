@@ -66,24 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(str(error)) from error
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
-    if isinstance(config, LanguageModelConfig):
-        print(f"{Path(arguments.bundle)}: {spec.vocabulary} tokens, {size:,} bytes")
-        for name, figures in (config.training.get("sets") or {}).items():
-            print(f"  {name}: perplexity {figures['perplexity']:.2f} in the training's own test")
-        print(f"  gatedrnn perplexity {arguments.bundle} FILE...")
-        return 0
-    if isinstance(config, TranslatorConfig):
-        print(f"{Path(arguments.bundle)}: {spec.vocabulary} tokens, {size:,} bytes")
-        for name, figures in (config.training.get("sets") or {}).items():
-            print(f"  {name}: BLEU {figures['BLEU']:.2f} in the training's own test")
-        print(f"  gatedrnn translate {arguments.bundle} FILE...")
-        return 0
-    if isinstance(config, CaptionerConfig):
-        print(f"{Path(arguments.bundle)}: {spec.vocabulary} words, {size:,} bytes")
-        for name, figures in (config.training.get("sets") or {}).items():
-            print(f"  {name}: CIDEr-D {figures['CIDEr-D']:.3f} in the training's own test")
-        print(f"  gatedrnn caption {arguments.bundle} FILE_OR_FOLDER...")
-        return 0
+    for kind, what, measure, digits, use in (
+        (LanguageModelConfig, "tokens", "perplexity", 2, "perplexity {} FILE..."),
+        (CaptionerConfig, "words", "CIDEr-D", 3, "caption {} FILE_OR_FOLDER..."),
+        (TranslatorConfig, "tokens", "BLEU", 2, "translate {} FILE..."),
+    ):
+        if isinstance(config, kind):
+            print(f"{Path(arguments.bundle)}: {spec.vocabulary} {what}, {size:,} bytes")
+            for name, figures in (config.training.get("sets") or {}).items():
+                value = f"{figures[measure]:.{digits}f}"
+                print(f"  {name}: {measure} {value} in the training's own test")
+            print(f"  gatedrnn {use.format(arguments.bundle)}")
+            return 0
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
     if config.language is not None:
         use = config.language
