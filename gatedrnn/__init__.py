@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 def __getattr__(name):
     # Imported when asked for: it needs SpeechBrain, which takes seconds to import.
     if name == "register":
-        from gatedrnn.registration import register
+        from gatedrnn.lobes.registration import register
 
         return register
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

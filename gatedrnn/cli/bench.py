@@ -9,12 +9,18 @@ from pathlib import Path
 
 import torch
 
-from gatedrnn.bench.contenders import Shape, ours, products, torch_lstm, torch_lstm_proj
-from gatedrnn.bench.measure import WORKS, measure
-from gatedrnn.bench.memory import peak_memory
-from gatedrnn.bench.report import as_growth, as_markdown, conditions, write
-from gatedrnn.bench.suites import DISTANT, PLAIN_SHAPES, SUITES, Race
 from gatedrnn.cells import find
+from gatedrnn.experiments.bench.implementations import (
+    Shape,
+    ours,
+    products,
+    torch_lstm,
+    torch_lstm_proj,
+)
+from gatedrnn.experiments.bench.measure import WORKS, measure
+from gatedrnn.experiments.bench.memory import peak_memory
+from gatedrnn.experiments.bench.report import as_growth, as_markdown, conditions, write
+from gatedrnn.experiments.bench.suites import DISTANT, PLAIN_SHAPES, SUITES, Race
 
 NAME = "bench"
 HELP = "time the recurrences beside nn.LSTM, nn.GRU and LiGRU, interleaved, as ratios"

@@ -8,13 +8,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from gatedrnn.comparison.figures import write_figures
-from gatedrnn.comparison.plain import as_argument
-from gatedrnn.comparison.report import default_command, write_reports
-from gatedrnn.comparison.running import Outcome, Runner
-from gatedrnn.comparison.runs import Plan
-from gatedrnn.comparison.specification import Part, read_table
-from gatedrnn.dataio.files import write_atomically
+from gatedrnn.data.files import write_atomically
+from gatedrnn.experiments.compare.plain import as_argument
+from gatedrnn.experiments.compare.plots import write_figures
+from gatedrnn.experiments.compare.report import default_command, write_reports
+from gatedrnn.experiments.compare.running import Outcome, Runner
+from gatedrnn.experiments.compare.runs import Plan
+from gatedrnn.experiments.compare.specification import Part, read_table
 
 NAME = "compare"
 HELP = "train networks by a recipe over seeds and data, tuned alike, and compare them"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gatedrnn.cli import language
+from gatedrnn.tasks.asr import cli_language_model as language
 
 NAME = "export"
 HELP = "make a bundle of a training's output folder: plain data that any machine can load"
@@ -43,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         0.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
-    from gatedrnn.inference.captioner import CaptionerConfig
-    from gatedrnn.inference.export import WithLanguage, export
-    from gatedrnn.inference.language_model import LanguageModelConfig
-    from gatedrnn.inference.translator import TranslatorConfig
+    from gatedrnn.tasks.asr.export import WithLanguage, export
+    from gatedrnn.tasks.captioning.bundle import CaptionerConfig
+    from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
+    from gatedrnn.tasks.translation.bundle import TranslatorConfig
 
     setting = language.setting(arguments)
     wanted = None

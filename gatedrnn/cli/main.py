@@ -8,21 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import (
-    bench,
-    caption,
-    compare,
-    doctor,
-    export,
-    generate,
-    listing,
-    perplexity,
-    rescore,
-    score,
-    score_captions,
-    transcribe,
-    translate,
-)
+from gatedrnn.cli import bench, compare, doctor, export, listing, score
+from gatedrnn.tasks.asr import cli as transcribe
+from gatedrnn.tasks.captioning import cli as caption
+from gatedrnn.tasks.captioning import cli_score as score_captions
+from gatedrnn.tasks.language_modeling import cli as perplexity
+from gatedrnn.tasks.language_modeling import cli_generate as generate
+from gatedrnn.tasks.language_modeling import cli_rescore as rescore
+from gatedrnn.tasks.translation import cli as translate
 
 #: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
 #: One with ``HANDS_ON`` gets what stands after ``--`` as it is, in ``arguments.handed_on``.

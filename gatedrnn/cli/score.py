@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gatedrnn.dataio.files import write_atomically
+from gatedrnn.data.files import write_atomically
 from gatedrnn.scoring import plain_data, report
 from gatedrnn.scoring.alignment import RULES
 from gatedrnn.scoring.comparison import compare

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gatedrnn.dataio.utterance import COLUMNS
+from gatedrnn.data.utterance import COLUMNS
 from gatedrnn.scoring.record_files import read_json_lines, read_prepared
 from gatedrnn.scoring.text_files import is_trn, lines_of, read_kaldi, read_trn, read_tsv
 from gatedrnn.scoring.timed_files import is_ctm, is_stm, read_ctm, read_stm

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatedrnn.decoding.hypotheses import Word
+from gatedrnn.data.hypotheses import Word
 from gatedrnn.scoring.timed_files import channel_of
 from gatedrnn.scoring.transcript import Transcript, Transcripts
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gatedrnn.dataio.utterance import Utterance, read_csv
-from gatedrnn.decoding.hypotheses import Word
+from gatedrnn.data.hypotheses import Word
+from gatedrnn.data.utterance import Utterance, read_csv
 from gatedrnn.scoring.text_files import lines_of
 from gatedrnn.scoring.transcript import Transcript, Transcripts, words_of
 
@@ -141,7 +141,7 @@ def read_prepared(path: str | Path) -> Transcripts:
 
     Example
     -------
-    >>> from gatedrnn.dataio.utterance import write_csv
+    >>> from gatedrnn.data.utterance import write_csv
     >>> path = getfixture("tmp_path") / "dev.csv"
     >>> row = Utterance("u1", 0.5, "/data/m1.wav", 16000, 24000, 0, "ann", "GO ON")
     >>> write_csv(path, [row])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gatedrnn.dataio.files import write_atomically
+from gatedrnn.data.files import write_atomically
 from gatedrnn.scoring.transcript import Transcript, Transcripts, speaker_prefix, words_of
 
 _TRN = re.compile(r"(?P<text>.*)\((?P<id>[^()]+)\)\s*$", re.DOTALL)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gatedrnn.dataio.files import write_atomically
-from gatedrnn.decoding.hypotheses import Word
+from gatedrnn.data.files import write_atomically
+from gatedrnn.data.hypotheses import Word
 from gatedrnn.scoring.text_files import lines_of, plain_words, scored_words
 from gatedrnn.scoring.transcript import Transcript, Transcripts
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gatedrnn.decoding.hypotheses import Word
+from gatedrnn.data.hypotheses import Word
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from gatedrnn.dataio.captions.item import SPLITS, CaptionItem
-from gatedrnn.dataio.captions.manifest import write_manifest
-from gatedrnn.dataio.files import fingerprint, is_current, write_atomically, write_stamp
-from gatedrnn.dataio.prepared import STAMP
+from gatedrnn.data.files import fingerprint, is_current, write_atomically, write_stamp
+from gatedrnn.data.preparation import STAMP
+from gatedrnn.tasks.captioning.corpora.item import SPLITS, CaptionItem
+from gatedrnn.tasks.captioning.corpora.manifest import write_manifest
 
 #: Captions of an item.
 REFERENCES = 5

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from gatedrnn.dataio.files import write_atomically
+from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.labelled import write_once
 
 #: Chords as steps above the root; and which chord follows which, in steps of the scale.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gatedrnn.dataio.files import fingerprint, is_current, write_atomically, write_stamp
-from gatedrnn.dataio.images.idx import write_idx
-from gatedrnn.dataio.images.layouts import BATCHES, TEST_BATCH
-from gatedrnn.dataio.sentences.layouts import DATASETS
+from gatedrnn.data.files import fingerprint, is_current, write_atomically, write_stamp
+from gatedrnn.tasks.classification.corpora.idx import write_idx
+from gatedrnn.tasks.classification.corpora.image_layouts import BATCHES, TEST_BATCH
+from gatedrnn.tasks.classification.corpora.sentence_layouts import DATASETS
 
 STAMP = ".simulated.json"
 #: Segments of each digit on a display of seven: top, upper left and right, middle, lower left and
@@ -149,7 +149,7 @@ def write_sentences(
     test : int
         And of those in each other part.
     dataset : str
-        A key of :data:`~gatedrnn.dataio.sentences.layouts.DATASETS`.
+        A key of :data:`~gatedrnn.tasks.classification.corpora.sentence_layouts.DATASETS`.
     seed : int
         Decides all.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gatedrnn.dataio.files import write_atomically
+from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.labelled import write_once
 
 #: Endings of the files.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gatedrnn.dataio.captions.media import write_image
 from gatedrnn.simulation.captioned import Made, choose, counted, generator, read_contents, write_set
 from gatedrnn.simulation.combinations import Combination, part
 from gatedrnn.simulation.drawing import COLOURS, SHAPES, draw
+from gatedrnn.tasks.captioning.corpora.media import write_image
 
 #: Words for the shapes, singular and plural.
 NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -281,7 +281,7 @@ def write_scenes(
 
     Example
     -------
-    >>> from gatedrnn.dataio.captions import prepare_captions
+    >>> from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
     >>> folder = getfixture("tmp_path")
     >>> path = write_scenes(folder / "scenes", {"train": 3, "dev": 1})
     >>> len(prepare_captions("manifest", path, folder / "out").items("train"))

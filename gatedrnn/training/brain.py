@@ -12,7 +12,7 @@ import torch
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.training.best import BestCheckpoints, is_of_training
+from gatedrnn.training.checkpoint_selection import BestCheckpoints, is_of_training
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.cost import Cost
 from gatedrnn.training.loaders import SharedLoaders

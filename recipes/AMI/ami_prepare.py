@@ -21,7 +21,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from gatedrnn.dataio.ami import PARTITIONS, AmiOptions, prepare_ami
+from gatedrnn.tasks.asr.corpora.ami.partitions import PARTITIONS
+from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

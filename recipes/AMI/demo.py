@@ -29,13 +29,13 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
 
-from gatedrnn.dataio.picture import draw_recording
+from gatedrnn.data.plots import draw_recording
 from gatedrnn.simulation.corpus import CorpusOptions, plan_corpus
 from gatedrnn.simulation.meeting import simulate_meeting
 from gatedrnn.simulation.room import ARRAY_SIZE
 from gatedrnn.simulation.voices import SAMPLE_RATE
-from gatedrnn.training.rescore import notes
-from gatedrnn.training.summary import read_n_best, table, transcripts
+from gatedrnn.tasks.asr.rescoring import notes
+from gatedrnn.tasks.asr.results_text import read_n_best, table, transcripts
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
 LM = HERE.parent / "LM"

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from gatedrnn.dataio.captions import prepare_captions
-from gatedrnn.training.caption_data import CaptionSets
-from gatedrnn.training.caption_run import train_captioner
-from gatedrnn.training.simulated_captions import SIMULATED, simulate
+from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
+from gatedrnn.tasks.captioning.data import CaptionSets
+from gatedrnn.tasks.captioning.fit import train_captioner
+from gatedrnn.tasks.captioning.simulated import SIMULATED, simulate
 
 
 def read(hparams: Mapping[str, Any]) -> CaptionSets:

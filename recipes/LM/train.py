@@ -13,9 +13,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from gatedrnn.dataio.report import Report
-from gatedrnn.dataio.text import Corpus, read_corpus
-from gatedrnn.training.lm_run import train_lm
+from gatedrnn.data.report import Report
+from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus, read_corpus
+from gatedrnn.tasks.language_modeling.fit import train_lm
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> Corpus:

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from gatedrnn.dataio.parallel import ParallelCorpus, read_parallel
-from gatedrnn.dataio.report import Report
+from gatedrnn.data.report import Report
 from gatedrnn.simulation.parallel import write_parallel
-from gatedrnn.training.translation_run import train_translator
+from gatedrnn.tasks.translation.corpora.layouts import read_parallel
+from gatedrnn.tasks.translation.corpora.pairs import ParallelCorpus
+from gatedrnn.tasks.translation.fit import train_translator
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:

@@ -15,10 +15,11 @@ from typing import Any
 
 from speechbrain.utils.distributed import run_on_main
 
-from gatedrnn.dataio.music import MusicCorpus, read_music
-from gatedrnn.dataio.report import Report
+from gatedrnn.data.report import Report
 from gatedrnn.simulation.chords import write_music
-from gatedrnn.training.music_run import train_music
+from gatedrnn.tasks.music.corpora.layouts import read_music
+from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
+from gatedrnn.tasks.music.fit import train_music
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:

@@ -15,11 +15,11 @@ from typing import Any
 
 from speechbrain.utils.distributed import run_on_main
 
-from gatedrnn.dataio.labelled import LabelledSets
-from gatedrnn.dataio.report import Report
-from gatedrnn.dataio.sentences import read_sentences
+from gatedrnn.data.report import Report
 from gatedrnn.simulation.labelled import write_sentences
-from gatedrnn.training.classifier_run import train_classifier
+from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
+from gatedrnn.tasks.classification.corpora.sentence_layouts import read_sentences
+from gatedrnn.tasks.classification.fit import train_classifier
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:

@@ -14,11 +14,12 @@ from typing import Any
 
 from speechbrain.utils.distributed import run_on_main
 
-from gatedrnn.dataio.images import read_images, sets_as_sequences
-from gatedrnn.dataio.labelled import LabelledSets
-from gatedrnn.dataio.report import Report
+from gatedrnn.data.report import Report
 from gatedrnn.simulation.labelled import write_digits
-from gatedrnn.training.classifier_run import train_classifier
+from gatedrnn.tasks.classification.corpora.image_layouts import read_images
+from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
+from gatedrnn.tasks.classification.corpora.sequences import sets_as_sequences
+from gatedrnn.tasks.classification.fit import train_classifier
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:

@@ -11,7 +11,7 @@ import torch
 from gatedrnn import engine
 from gatedrnn.cells import RAN
 from gatedrnn.engine.select import VARIABLE
-from tests.training.tiny import PROCESSES
+from tests.tasks.asr.tiny import PROCESSES
 
 
 def program(values, answer):

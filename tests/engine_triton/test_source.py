@@ -15,7 +15,7 @@ from gatedrnn.cells import LSTMP, RAN
 from gatedrnn.engine.trace import trace
 from gatedrnn.engine.triton import dispatch, source
 from gatedrnn.engine.triton.layout import Layout
-from tests.training.tiny import PROCESSES
+from tests.tasks.asr.tiny import PROCESSES
 
 
 def print_file(folder, answer):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gatedrnn.dataio.utterance import Utterance, write_csv
+from gatedrnn.data.utterance import Utterance, write_csv
 from gatedrnn.scoring.formats import FORMATS, detect, read
 from gatedrnn.scoring.text_files import read_trn, write_trn
 from gatedrnn.scoring.timed_files import read_ctm, read_stm, write_ctm, write_stm

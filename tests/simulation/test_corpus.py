@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from gatedrnn.dataio.ami import AmiOptions, prepare_ami
-from gatedrnn.dataio.ami.partitions import find_partition
 from gatedrnn.simulation import corpus, extras
 from gatedrnn.simulation.command import main
 from gatedrnn.simulation.corpus import SERIES, CorpusOptions, plan_corpus, simulate_corpus
 from gatedrnn.simulation.grammar import vocabulary
 from gatedrnn.simulation.meeting import Acoustics
 from gatedrnn.simulation.voices import SPLITS
+from gatedrnn.tasks.asr.corpora.ami.partitions import find_partition
+from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 
 SCRIPT = Path(__file__).parents[2] / "recipes" / "AMI" / "simulate_meetings.py"
 NITE = "{http://nite.sourceforge.net/}"

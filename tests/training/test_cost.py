@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from gatedrnn.training.cost import Cost
-from tests.lm import tiny as lm
-from tests.training.tiny import launch
+from tests.tasks.asr.tiny import launch
+from tests.tasks.language_modeling import tiny as lm
 
 KEYS = {"train seconds", "train cpu seconds", "steps", "seconds per step"}
 CASE = {"epochs": 2, "bptt": 20, "run_opts": {"ckpt_interval_steps": 2}}

@@ -7,11 +7,11 @@ import json
 import pytest
 import soundfile
 
-from gatedrnn.dataio.dataset import speech_dataset
-from gatedrnn.dataio.manifest import prepare_manifest
-from gatedrnn.dataio.rooms import simulate_rooms
+from gatedrnn.data.dataset import speech_dataset
+from gatedrnn.data.manifest import prepare_manifest
+from gatedrnn.data.simulated_rirs import simulate_rooms
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
-from gatedrnn.training.data import distant_speech
+from gatedrnn.tasks.asr.data import distant_speech
 from gatedrnn.training.log import TrainingLog
 
 
@@ -34,7 +34,7 @@ def test_figures_travel_to_tensorboard(tmp_path):
 
 def test_rooms_are_simulated_on_the_fly(tmp_path, monkeypatch):
     pytest.importorskip("pyroomacoustics", reason="no pyroomacoustics")
-    few = "gatedrnn.training.data.simulate_rooms"
+    few = "gatedrnn.tasks.asr.data.simulate_rooms"
     monkeypatch.setattr(few, lambda count, rate, seed: simulate_rooms(8, rate, seed=seed))
     rows = []
     for i in range(4):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gatedrnn.training.session import run_recipe
+from gatedrnn.training.launch import run_recipe
 
 
 def flushed() -> bool:

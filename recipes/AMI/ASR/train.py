@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.training import train_asr
-from gatedrnn.training.data import read_speech
+from gatedrnn.tasks.asr.data import read_speech
+from gatedrnn.tasks.asr.fit import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.dataio.an4 import prepare_an4
-from gatedrnn.training import train_asr
-from gatedrnn.training.data import DISTANT, read_speech
+from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
+from gatedrnn.tasks.asr.data import DISTANT, read_speech
+from gatedrnn.tasks.asr.fit import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

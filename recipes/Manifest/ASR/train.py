@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.dataio.entries import Policy
-from gatedrnn.dataio.manifest import prepare_manifest
-from gatedrnn.training import train_asr
-from gatedrnn.training.data import DISTANT, read_speech
+from gatedrnn.data.entries import Policy
+from gatedrnn.data.manifest import prepare_manifest
+from gatedrnn.tasks.asr.data import DISTANT, read_speech
+from gatedrnn.tasks.asr.fit import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

@@ -1,1 +1,0 @@
-"""Tables of trainings: networks, seeds and data, each a run of a recipe's command."""

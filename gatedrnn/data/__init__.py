@@ -1,0 +1,1 @@
+"""Tables, manifests, audio files, preparation of corpora, validation of configs."""

@@ -1,8 +1,0 @@
-"""The AMI meeting corpus: official annotations and recordings to CSV files of SpeechBrain."""
-
-from __future__ import annotations
-
-from gatedrnn.dataio.ami.partitions import PARTITIONS
-from gatedrnn.dataio.ami.prepare import AmiOptions, prepare_ami
-
-__all__ = ["PARTITIONS", "AmiOptions", "prepare_ami"]

@@ -1,0 +1,1 @@
+"""Timings of recurrent networks beside those of other libraries."""

@@ -1,0 +1,260 @@
+"""A table of trainings as pictures: learning curves, and quality against cost."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatedrnn.experiments.compare.collect import (
+    CPU_SECONDS,
+    PARAMETERS,
+    SECONDS,
+    STEPS,
+    Gathered,
+    Row,
+)
+from gatedrnn.experiments.compare.specification import CPU, WALL, Part
+
+#: The training log beside a run's results.
+LOG = "train_log.txt"
+#: Clock of a table -> the figure of the results, and what the axis says.
+CLOCKS = {
+    WALL: (SECONDS, "time of a training step"),
+    CPU: (CPU_SECONDS, "CPU time of a training step"),
+}
+#: Height of a panel and its width, in inches.
+_HEIGHT, _WIDTH = 3.8, 5.2
+
+
+def write_figures(gathered: Gathered) -> list[str]:
+    """Draws ``curves.png``, ``quality_parameters.png`` and ``quality_time.png``.
+
+    Arguments
+    ---------
+    gathered : Gathered
+        The runs.
+
+    Returns
+    -------
+    list of str
+        What could not be drawn, and why.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return ["no pictures: they need matplotlib: pip install 'gatedrnn[plots]'"]
+    clock, label = CLOCKS[gathered.plan.table.clock]
+    parameters = _Cost("parameters", "", lambda row: row.figures.get(PARAMETERS))
+    step = _Cost(label, "s", lambda row: row.step(clock))
+    pictures = {
+        "curves.png": (_curves, _curve_source(gathered)),
+        "quality_parameters.png": (functools.partial(_quality, cost=parameters), PARAMETERS),
+        "quality_time.png": (functools.partial(_quality, cost=step), f"{STEPS} and {clock}"),
+    }
+    return [
+        f"no {name}: no finished run has left its {source}"
+        for name, (panel, source) in pictures.items()
+        if not _draw(gathered, gathered.plan.output / name, panel)
+    ]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What quality is drawn against: what the axis says, its unit, and the figure of a run."""
+
+    label: str
+    unit: str
+    of: Callable[[Row], float | None]
+
+
+def epochs(text: str) -> list[dict[str, float]]:
+    """The figures of a training log.
+
+    Arguments
+    ---------
+    text : str
+        Of ``train_log.txt``.
+
+    Returns
+    -------
+    list of dict
+        One per epoch, in their order.
+
+    Example
+    -------
+    >>> epochs("epoch: 1, lr: 0.5 - train loss: 2 - valid loss: 1.5, valid WER: 80\\n")
+    [{'epoch': 1.0, 'lr': 0.5, 'train loss': 2.0, 'valid loss': 1.5, 'valid WER': 80.0}]
+    """
+    found = {}
+    for line in text.splitlines():
+        figures = {}
+        for part in re.split(r" - |, ", line):
+            name, _, value = part.rpartition(": ")
+            try:
+                figures[name.strip()] = float(value)
+            except ValueError:
+                continue
+        if "epoch" in figures:
+            found[figures["epoch"]] = figures
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sample standard deviation of curves, as far as all of them go.
+
+    Arguments
+    ---------
+    curves : sequence of sequences of float
+        One per seed.
+
+    Returns
+    -------
+    mean : np.ndarray
+        Per epoch.
+    deviation : np.ndarray
+        Per epoch; zero for one curve.
+
+    Example
+    -------
+    >>> mean, deviation = band([[3.0, 2.0, 1.0], [5.0, 2.0]])
+    >>> mean.tolist(), deviation.round(3).tolist()
+    ([4.0, 2.0], [1.414, 0.0])
+    """
+    shortest = min(map(len, curves))
+    values = np.array([curve[:shortest] for curve in curves])
+    spread = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(shortest)
+    return values.mean(axis=0), spread
+
+
+def _draw(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part], bool]) -> bool:
+    """A picture with a panel for each data set; whether there was anything to draw."""
+    # The object interface needs no display and leaves a caller's figures alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    data = gathered.plan.table.data
+    across = min(3, len(data))
+    down = math.ceil(len(data) / across)
+    figure = Figure(figsize=(_WIDTH * across, _HEIGHT * down), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(down, across, squeeze=False).flat
+    drawn = False
+    for axes, part in zip(panels, data, strict=False):
+        drawn |= panel(axes, gathered, part)
+        axes.set_title(part.name)
+        axes.grid(alpha=0.25)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=8)
+    for axes in list(panels):
+        axes.set_axis_off()
+    if not drawn:
+        path.unlink(missing_ok=True)
+        return False
+    picture = io.BytesIO()
+    canvas.print_png(picture)
+    draft = path.with_name(f".{path.name}")
+    draft.write_bytes(picture.getvalue())
+    os.replace(draft, path)
+    return True
+
+
+def _curves(axes: Any, gathered: Gathered, data: Part) -> bool:
+    """Each network's mean over the seeds with a band of one standard deviation."""
+    from matplotlib.ticker import MaxNLocator
+
+    drawn, label = False, ""
+    for colour, network in _coloured(gathered):
+        logs = [_log(row) for row in gathered.finished(data, network).values()]
+        name = _curve_name(gathered, data, logs)
+        curves = [[row[name] for row in log if name in row] for log in logs]
+        curves = [curve for curve in curves if curve]
+        if not curves:
+            continue
+        drawn, label = True, name
+        for curve in curves:
+            axes.plot(range(1, len(curve) + 1), curve, color=colour, alpha=0.3, linewidth=0.7)
+        mean, deviation = band(curves)
+        at = np.arange(1, len(mean) + 1)
+        axes.plot(at, mean, color=colour, label=network.name)
+        axes.fill_between(at, mean - deviation, mean + deviation, color=colour, alpha=0.2)
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return drawn
+
+
+def _quality(axes: Any, gathered: Gathered, data: Part, cost: _Cost) -> bool:
+    """Each run as a dot, and each network's mean with its standard deviation."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    drawn = False
+    for colour, network in _coloured(gathered):
+        rows = gathered.finished(data, network).values()
+        points = [
+            (found, row.value)
+            for row in rows
+            if (found := cost.of(row)) is not None and math.isfinite(row.value)
+        ]
+        if not points:
+            continue
+        drawn = True
+        x, y = np.array(points).T
+        axes.plot(x, y, ".", color=colour, alpha=0.4)
+        spread = y.std(ddof=1) if len(y) > 1 else 0.0
+        axes.errorbar(
+            x.mean(), y.mean(), spread, fmt="o", color=colour, capsize=3, label=network.name
+        )
+    measure = gathered.plan.table.measured(data)
+    axes.set(xlabel=cost.label, ylabel=f"{measure.name} ({measure.better} is better)")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(cost.unit))
+    return drawn
+
+
+def _coloured(gathered: Gathered) -> list[tuple[Any, Part]]:
+    """The networks with a colour each, the same in all pictures."""
+    from matplotlib import colormaps
+
+    networks = gathered.plan.table.networks
+    shades = colormaps["tab10" if len(networks) <= 10 else "tab20"].colors
+    return [(shades[n % len(shades)], network) for n, network in enumerate(networks)]
+
+
+def _curve_source(gathered: Gathered) -> str:
+    """What curves are drawn from, and what there is in its place."""
+    table = gathered.plan.table
+    wanted = "" if table.curve is None else f" {table.curve!r}"
+    rows = [
+        row
+        for data in table.data
+        for network in table.networks
+        for row in gathered.finished(data, network).values()
+    ]
+    known = list(dict.fromkeys(name for row in rows for epoch in _log(row) for name in epoch))
+    there = f", but {', '.join(map(repr, known))}" if known else ""
+    return f"{LOG} with the figure{wanted} of the curve{there}"
+
+
+def _log(row: Row) -> list[dict[str, float]]:
+    path = row.run.folder / LOG
+    return epochs(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def _curve_name(
+    gathered: Gathered, data: Part, logs: Sequence[Sequence[Mapping[str, float]]]
+) -> str:
+    """Which figure to draw: that of the table, or the measure's in validation, or its loss."""
+    table = gathered.plan.table
+    if table.curve is not None:
+        return table.curve
+    measures = [m for m in (table.selected(data), table.measured(data)) if m is not None]
+    known = {name for log in logs for row in log for name in row}
+    names = [f"valid {measure.key[-1]}" for measure in measures]
+    return next((name for name in names if name in known), "valid loss")

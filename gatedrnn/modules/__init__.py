@@ -1,0 +1,1 @@
+"""Building blocks of models: features, subsampling, softmax layers, initial values."""

@@ -1,0 +1,1 @@
+"""Attention decoders around any recurrence, with their searches and their training."""

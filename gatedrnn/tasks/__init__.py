@@ -1,0 +1,1 @@
+"""Tasks: one folder each, above the layers that they share."""

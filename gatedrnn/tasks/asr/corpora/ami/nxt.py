@@ -1,0 +1,302 @@
+"""Reads NXT annotations: files of words, files of segments, and the list of meetings."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gatedrnn.data.report import Report
+
+_ID = "{http://nite.sourceforge.net/}id"
+_CHILD = "{http://nite.sourceforge.net/}child"
+_LINK = re.compile(r"^(?P<file>[^#]+)#id\((?P<first>[^)]+)\)(?:\.\.id\((?P<last>[^)]+)\))?$")
+
+
+# A tuple, since there are 1.2 million: a frozen dataclass takes several times as long to make.
+class Token(NamedTuple):
+    """An element of a file of words: all of them, since links count every one.
+
+    Arguments
+    ---------
+    id : str
+        Its identifier.
+    kind : str
+        ``"word"``, ``"punctuation"``, or the name of the XML element (``"vocalsound"``, ...).
+    text : str
+        What was said.
+    start, end : float
+        Seconds; never missing and never reversed: mended where they were.
+    timed : bool
+        Whether the file gave both times.
+
+    Example
+    -------
+    >>> Token("M.A.words0", "word", "Hi", 1.0, 1.5, True).text
+    'Hi'
+    """
+
+    id: str
+    kind: str
+    text: str
+    start: float
+    end: float
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment as the transcriber made it.
+
+    Arguments
+    ---------
+    id : str
+        Its identifier.
+    start, end : float
+        Seconds, as the transcriber set them.
+    tokens : tuple of Token
+        What it refers to.
+
+    Example
+    -------
+    >>> Segment("s1", 0.5, 2.0, (Token("w0", "word", "Hi", 1.0, 1.5, True),)).words[0].text
+    'Hi'
+    """
+
+    id: str
+    start: float
+    end: float
+    tokens: tuple[Token, ...]
+
+    @property
+    def words(self) -> tuple[Token, ...]:
+        """The words, without punctuation, laughter and the like."""
+        return tuple(token for token in self.tokens if token.kind == "word")
+
+
+@dataclass(frozen=True)
+class Participant:
+    """Somebody in a meeting.
+
+    Arguments
+    ---------
+    name : str
+        The same in all meetings, e.g. ``MTD012ME``.
+    channel : int
+        Number of the headset.
+
+    Example
+    -------
+    >>> Participant("FEE041", 0).name
+    'FEE041'
+    """
+
+    name: str
+    channel: int
+
+
+def read_meetings(data: bytes, name: str) -> dict[tuple[str, str], Participant]:
+    """Reads the list of meetings.
+
+    Arguments
+    ---------
+    data : bytes
+        ``corpusResources/meetings.xml``.
+    name : str
+        Its name, for errors.
+
+    Returns
+    -------
+    dict
+        (meeting, agent) -> participant.
+
+    Raises
+    ------
+    ValueError
+        If it is cut off or is something else: without it no speaker has a name.
+
+    Example
+    -------
+    >>> xml = b'''<root><meeting observation="ES2002a">
+    ... <speaker nxt_agent="A" channel="1" global_name="MEE006"/></meeting></root>'''
+    >>> read_meetings(xml, "meetings.xml")[("ES2002a", "A")]
+    Participant(name='MEE006', channel=1)
+    """
+    try:
+        root = ET.fromstring(data)
+        found = {
+            (meeting.attrib["observation"], speaker.attrib["nxt_agent"]): Participant(
+                speaker.attrib["global_name"], int(speaker.attrib["channel"])
+            )
+            for meeting in root.iter("meeting")
+            for speaker in meeting.iter("speaker")
+        }
+    except (ET.ParseError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{name}: {error!r}; must be the complete meetings.xml of the AMI annotations"
+        ) from error
+    if not found:
+        raise ValueError(f"{name}: lists no <meeting> with a <speaker>")
+    return found
+
+
+def read_words(data: bytes, name: str, report: Report) -> list[Token] | None:
+    """Reads a file of words.
+
+    Arguments
+    ---------
+    data : bytes
+        ``words/<meeting>.<agent>.words.xml``.
+    name : str
+        Its name, for the report.
+    report : Report
+        Told about words that were mended.
+
+    Returns
+    -------
+    list of Token, or None
+        None if the file is broken; the report then names it.
+
+    Example
+    -------
+    >>> xml = b'''<nite:root xmlns:nite="http://nite.sourceforge.net/">
+    ... <w nite:id="w0" starttime="1.0" endtime="1.5">Hi</w>
+    ... <w nite:id="w1">there</w></nite:root>'''
+    >>> report = Report("AMI")
+    >>> [(word.text, word.start, word.end) for word in read_words(xml, "M.A.words.xml", report)]
+    [('Hi', 1.0, 1.5), ('there', 1.5, 1.5)]
+    >>> report.items("word-untimed")
+    {'w1': "'there' in M.A.words.xml"}
+    """
+    root = _parse(data, name, report)
+    if root is None:
+        return None
+    tokens: list[Token] = []
+    last = 0.0
+    for element in root:
+        identifier = element.get(_ID, "")
+        text = (element.text or "").strip()
+        kind = element.tag
+        if kind == "w":
+            kind = "punctuation" if element.get("punc") == "true" else "word"
+        start, end = _seconds(element, "starttime"), _seconds(element, "endtime")
+        timed = start is not None and end is not None
+        if not timed:
+            start = end = next((t for t in (start, end) if t is not None), last)
+            if element.tag == "w":
+                report.add("word-untimed", identifier, f"{text!r} in {name}")
+        elif end < start:
+            if element.tag == "w":
+                report.add("word-negative", identifier, f"{text!r} from {start} to {end} s")
+            end = start
+        if kind == "transformerror":
+            report.add("word-transform-error", identifier, f"{element.get('w', '')!r}")
+        tokens.append(Token(identifier, kind, text, start, end, timed))
+        last = end
+    return tokens
+
+
+def read_segments(
+    data: bytes, name: str, words_name: str, tokens: list[Token], report: Report
+) -> list[Segment] | None:
+    """Reads a file of segments, and finds the words that they refer to.
+
+    The references decide which words belong to a segment, not the times: on the real annotations
+    the references give each word to exactly one segment (8,665 dev and 7,490 eval segments with
+    words), while some words lie outside of the times of their segment.
+
+    Arguments
+    ---------
+    data : bytes
+        ``segments/<meeting>.<agent>.segments.xml``.
+    name : str
+        Its name, for the report.
+    words_name : str
+        Name of the file of words that it must refer to.
+    tokens : list of Token
+        What stands in that file.
+    report : Report
+        Told about segments that are skipped or mended, and words that no segment refers to.
+
+    Returns
+    -------
+    list of Segment, or None
+        None if the file is broken; the report then names it.
+    """
+    root = _parse(data, name, report)
+    if root is None:
+        return None
+    places = {token.id: place for place, token in enumerate(tokens)}
+    linked: set[int] = set()
+    segments = []
+    for element in root.iter("segment"):
+        identifier = f"{name}#{element.get(_ID, '')}"
+        span: list[int] | None = []
+        for child in element.iter(_CHILD):
+            found = _places(child.get("href", ""), words_name, places)
+            if found is None:
+                report.add("link-broken", identifier, child.get("href", ""))
+                span = None
+                break
+            span += found
+        if span is None:
+            continue
+        if not span:
+            report.add("link-missing", identifier)
+            continue
+        linked.update(span)
+        inside = tuple(tokens[place] for place in span)
+        segments.append(_segment(element, identifier, inside, report))
+    for place, token in enumerate(tokens):
+        if token.kind == "word" and place not in linked:
+            report.add("word-unlinked", token.id, repr(token.text))
+    return segments
+
+
+def _segment(
+    element: ET.Element, identifier: str, tokens: tuple[Token, ...], report: Report
+) -> Segment:
+    """Makes a segment, with the times of its words where it has none of its own."""
+    start = _seconds(element, "transcriber_start")
+    end = _seconds(element, "transcriber_end")
+    if start is None or end is None or end <= start:
+        if start is None or end is None:
+            report.add("segment-untimed", identifier)
+        else:
+            report.add("segment-negative", identifier, f"from {start} to {end} s")
+        timed = [token for token in tokens if token.timed] or tokens
+        start = min(token.start for token in timed)
+        end = max(token.end for token in timed)
+    return Segment(identifier, start, end, tokens)
+
+
+def _places(href: str, words_name: str, places: Mapping[str, int]) -> list[int] | None:
+    """Places of the words of a reference: one word, or all from one to another."""
+    match = _LINK.match(href)
+    if match is None or match["file"] != words_name:
+        return None
+    first, last = match["first"], match["last"] or match["first"]
+    if first not in places or last not in places or places[last] < places[first]:
+        return None
+    return list(range(places[first], places[last] + 1))
+
+
+def _parse(data: bytes, name: str, report: Report) -> ET.Element | None:
+    """Parses XML from bytes: the file itself says that it is ISO-8859-1."""
+    try:
+        return ET.fromstring(data)
+    except ET.ParseError as error:
+        report.add("xml-broken", name, str(error))
+        return None
+
+
+def _seconds(element: ET.Element, name: str) -> float | None:
+    """A time, or None where there is none that can be read."""
+    try:
+        value = float(element.get(name, ""))
+    except ValueError:
+        return None
+    # NXT writes NaN where forced alignment failed.
+    return value if 0 <= value < float("inf") else None

@@ -1,0 +1,1 @@
+"""Heads of the acoustic model: CTC, attention, transducer."""

@@ -1,0 +1,170 @@
+"""After a recogniser's tests: their lists of readings rescored by a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from speechbrain.utils.distributed import run_on_main
+
+from gatedrnn.scoring.word_errors import error_figures, word_errors
+from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
+from gatedrnn.tasks.language_modeling.nbest import read_nbest
+from gatedrnn.tasks.language_modeling.rescoring_sets import (
+    Rescored,
+    check_line_ends,
+    describe,
+    readings,
+    rescore_sets,
+    write_lists,
+)
+
+#: Folder, in that of the training, for the files of rescored tests; they are called as those of
+#: the tests themselves.
+FOLDER = "rescored"
+
+
+def check_language_model(hparams: Mapping[str, Any]) -> None:
+    """Finds out before a training whether it can be rescored at its end.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        Of the YAML: ``beam_size``, and ``language_model``: a bundle, or the output folder of a
+        training by ``recipes/LM``; ``None`` for none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such language model.
+    ValueError
+        If it cannot rescore, or there will be no lists of readings.
+    """
+    name = hparams.get("language_model")
+    if name is None:
+        return
+    if int(hparams.get("beam_size", 1)) < 2:
+        raise ValueError(
+            "language_model chooses among the readings of a beam search: beam_size must be above 1"
+        )
+    # Beginning a model draws random numbers, and the training's own must not change.
+    with torch.random.fork_rng(devices=[]):
+        run_on_main(_load, args=[name])
+
+
+def rescore_tests(
+    folder: Path, name: str, tests: Mapping[str, Mapping[str, Any]], device: Any = "cpu"
+) -> dict[str, Any]:
+    """Rescores the tests of a training; weights are chosen on ``dev`` and reported on all.
+
+    What ``gatedrnn rescore LM nbest_dev.jsonl nbest_*.jsonl`` does, with the alignments of the
+    words, and with what it cost.
+
+    Arguments
+    ---------
+    folder : Path
+        Output folder of the training, with ``nbest_SET.jsonl``; ``rescored/nbest_SET.jsonl``,
+        ``rescored/wer_SET.txt`` and ``rescored/setting.json`` are written there.
+    name : str
+        The language model, see :func:`check_language_model`.
+    tests : Mapping
+        Name of the set -> its figures; ``dev`` must be among them.
+    device : torch.device or str
+        Where the language model runs.
+
+    Returns
+    -------
+    dict
+        For the results file: the setting, and figures of each set.
+    """
+    language_model = _load(name)
+    language_model.model.to(device)
+    names = ["dev", *(test for test in tests if test != "dev")]
+    lists = [read_nbest(folder / f"nbest_{test}.jsonl") for test in names]
+    found = rescore_sets(lists, language_model)
+    write_setting(folder / FOLDER / SETTING, found.setting)
+    print(f"rescored by {name}: {found.choice('dev')}")
+    sets = {}
+    for test, scored in zip(names, found.sets, strict=True):
+        seconds = tests[test]["search seconds"]
+        write_lists(folder / FOLDER / f"nbest_{test}.jsonl", scored, found.setting)
+        errors = word_errors(
+            (r["id"], r["hyps"][0]["text"].split(), r["ref"].split())
+            for r in scored.records(found.setting)
+        )
+        path = folder / FOLDER / f"wer_{test}.txt"
+        with open(path, "w", encoding="utf-8") as file:
+            errors.write_stats(file)
+        sets[test] = {
+            **error_figures(errors),
+            "oracle WER": scored.oracle().rate,
+            "readings": readings(scored),
+            "unknown": scored.cost.unknown,
+            "language model seconds": scored.cost.seconds,
+            "search seconds": seconds,
+            "language model to search": scored.cost.seconds / seconds,
+        }
+        print(f"{test}, rescored: {describe(scored, found.setting, seconds)} ({path})")
+    return {"language model": str(name), **_choice(found), "sets": sets}
+
+
+def notes(rescored: Mapping[str, Any]) -> str:
+    """How the rescored rows of a table came to be.
+
+    Arguments
+    ---------
+    rescored : Mapping
+        Of :func:`rescore_tests`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> cost = {"language model seconds": 0.5, "search seconds": 2.0, "readings": 80}
+    >>> sets = {"dev": {"oracle WER": 7.0, **cost}}
+    >>> choice = {"weight": 0.5, "insertion": 1.0, "internal": 0.0, "tried": 260, "edges": []}
+    >>> print(notes({"language model": "lm", **choice, "sets": sets}))
+    rescored: language model weight 0.5, insertion 1, chosen on dev among 260
+    dev: oracle WER 7.00 %, 80 readings, 0.5 s of language model, 2.0 s of search (0.25)
+    """
+    chosen = f"language model weight {rescored['weight']:g}, insertion {rescored['insertion']:g}"
+    if rescored["internal"]:
+        chosen += f", internal {rescored['internal']:g}"
+    lines = [f"rescored: {chosen}, chosen on dev among {rescored['tried']}"]
+    if rescored["edges"]:
+        lines.append(
+            f"at the end of what was tried, so that there may be a better one: "
+            f"{', '.join(rescored['edges'])}"
+        )
+    for name, f in rescored["sets"].items():
+        spent, search = f["language model seconds"], f["search seconds"]
+        lines.append(
+            f"{name}: oracle WER {f['oracle WER']:.2f} %, {f['readings']} readings, {spent:.1f} s "
+            f"of language model, {search:.1f} s of search ({spent / search:.2f})"
+        )
+    return "\n".join(lines)
+
+
+def _choice(found: Rescored) -> dict[str, Any]:
+    setting, tuning = found.setting, found.tuning
+    edges: Sequence[str] = () if tuning is None else tuning.edges
+    return {
+        "weight": setting.weight,
+        "insertion": setting.insertion,
+        "internal": setting.internal,
+        "tried": 1 if tuning is None else tuning.tried,
+        "edges": list(edges),
+    }
+
+
+def _load(name: str | Path) -> Any:
+    # Its module needs those of trainings: imported above, the two would wait for each other.
+    from gatedrnn.tasks.language_modeling.export import load_language_model
+
+    found = load_language_model(name)
+    check_line_ends(found, name)
+    return found

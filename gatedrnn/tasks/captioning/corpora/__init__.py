@@ -1,0 +1,1 @@
+"""Corpora of images and recordings with captions."""

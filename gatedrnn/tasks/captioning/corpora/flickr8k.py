@@ -1,0 +1,78 @@
+"""Flickr8k as its authors passed it on: a text file of captions, and lists of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatedrnn.data.report import Report
+from gatedrnn.data.tables import find_text, read_text
+from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+
+_LISTS = {
+    "train": "Flickr_8k.trainImages.txt",
+    "dev": "Flickr_8k.devImages.txt",
+    "test": "Flickr_8k.testImages.txt",
+}
+_CAPTIONS = "Flickr8k.token.txt"
+#: What the folder of images is called; the first is the archive's own spelling.
+_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
+
+
+def read_flickr8k(
+    folder: str | Path, report: Report, images: str | Path | None = None
+) -> list[CaptionItem]:
+    """Reads ``Flickr8k.token.txt`` and ``Flickr_8k.{train,dev,test}Images.txt``.
+
+    Captions of the 93 images that are in no list are left out, and told to the report.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where the text files lie.
+    report : Report
+        Told about lines that are skipped.
+    images : str or Path or None
+        Folder of the images; None for ``Flicker8k_Dataset`` or the like beside the text files.
+
+    Returns
+    -------
+    list of CaptionItem
+        Unchecked, in the order of the lists.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a text file is not there.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "Flickr8k.token.txt").write_text("a.jpg#0\\tA dog .\\nb.jpg#0\\tA cat .\\n")
+    >>> for part, name in {"train": "a.jpg", "dev": "b.jpg", "test": ""}.items():
+    ...     _ = (folder / f"Flickr_8k.{part}Images.txt").write_text(name)
+    >>> [(item.id, item.split) for item in read_flickr8k(folder, Report("flickr8k"))]
+    [('a.jpg', 'train'), ('b.jpg', 'dev')]
+    """
+    folder = Path(folder)
+    paths = {name: find_text(folder, name) for name in (_CAPTIONS, *_LISTS.values())}
+    lost = [name for name, path in paths.items() if path is None]
+    if lost:
+        raise FileNotFoundError(f"{folder}: there is no {', '.join(lost)} in it")
+    place = Path(images) if images else next(
+        (folder / name for name in _FOLDERS if (folder / name).is_dir()), folder / _FOLDERS[0]
+    )  # fmt: skip
+    captions: dict[str, list[str]] = {}
+    for number, line in enumerate(read_text(paths[_CAPTIONS]).split("\n"), start=1):
+        key, tab, text = line.rstrip("\r").partition("\t")
+        if tab and "#" in key:
+            captions.setdefault(key.rpartition("#")[0], []).append(text)
+        elif line.strip():
+            report.add("value-unreadable", f"{paths[_CAPTIONS]}, line {number}", repr(line[:60]))
+    items = []
+    for split, listed in _LISTS.items():
+        for name in read_text(paths[listed]).split():
+            path = str((place / name).absolute())
+            items.append(CaptionItem(name, split, path, "image", tuple(captions.pop(name, ()))))
+    for name in captions:
+        report.add("split-missing", name, "is in none of the lists")
+    return items

@@ -1,0 +1,105 @@
+"""Karpathy's splits of COCO, Flickr8k and Flickr30k: ``dataset_coco.json`` and its like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gatedrnn.data.report import Report
+from gatedrnn.data.tables import read_text
+from gatedrnn.tasks.captioning.corpora.item import SPLIT_NAMES, CaptionItem
+
+#: The part of COCO's validation images that is neither for validation nor for test.
+REST = "restval"
+
+
+def read_karpathy(
+    file: str | Path, images: str | Path, report: Report, restval: str = "train"
+) -> list[CaptionItem]:
+    """Reads ``dataset_{coco,flickr8k,flickr30k}.json``.
+
+    Items are called by ``cocoid`` where there is one, as COCO's server and its annotations call
+    them, else by the file's name. References are the ``raw`` sentences.
+
+    Arguments
+    ---------
+    file : str or Path
+        The JSON file, of ``caption_datasets.zip``.
+    images : str or Path
+        Folder of the images; COCO's ``train2014`` and ``val2014`` may lie in it.
+    report : Report
+        Told about entries that are skipped.
+    restval : str
+        What becomes of COCO's 30,504 ``restval`` images: ``"train"`` as usual, or ``"skip"``.
+
+    Returns
+    -------
+    list of CaptionItem
+        Unchecked.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file or the folder is not there.
+    ValueError
+        If it is no such file, or ``restval`` is something else.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "dataset_flickr8k.json").write_text(json.dumps({"images": [
+    ...     {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "A dog ."}]}]}))
+    >>> items = read_karpathy(folder / "dataset_flickr8k.json", folder, Report("flickr8k"))
+    >>> items[0].id, items[0].split, items[0].references
+    ('a.jpg', 'dev', ('A dog .',))
+    """
+    if restval not in ("train", "skip"):
+        raise ValueError(f"restval must be train or skip, not {restval!r}")
+    file, images = Path(file), Path(images)
+    try:
+        entries = json.loads(read_text(file))["images"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file}: is none of Karpathy's files, a JSON object with 'images' ({error})"
+        ) from error
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: no such folder; it must hold the images")
+    items = []
+    for number, entry in enumerate(entries):
+        place = f"{file}, images[{number}]"
+        if not isinstance(entry, dict) or not entry.get("filename"):
+            report.add("column-missing", place, "no filename")
+            continue
+        split = str(entry.get("split") or "")
+        if split == REST:
+            if restval == "skip":
+                report.figures["restval_skipped"] = report.figures.get("restval_skipped", 0) + 1
+                continue
+            split = restval
+        if split not in SPLIT_NAMES:
+            kind = "split-unknown" if split else "split-missing"
+            report.add(kind, place, repr(split))
+            continue
+        name = str(entry.get("cocoid") or entry["filename"])
+        path = str(_path(images, entry).absolute())
+        sentences = entry.get("sentences") or []
+        captions = tuple(_caption(sentence) for sentence in sentences)
+        items.append(CaptionItem(name, SPLIT_NAMES[split], path, "image", captions))
+    return items
+
+
+def _path(images: Path, entry: Mapping[str, Any]) -> Path:
+    """Where the image lies: with its ``filepath``, or all in one folder."""
+    deep = images / str(entry.get("filepath") or "") / str(entry["filename"])
+    flat = images / str(entry["filename"])
+    return flat if flat.is_file() and not deep.is_file() else deep
+
+
+def _caption(sentence: Any) -> str:
+    """A sentence as it was written; files without it have its words."""
+    if not isinstance(sentence, dict):
+        return ""
+    raw = sentence.get("raw")
+    return raw if isinstance(raw, str) else " ".join(map(str, sentence.get("tokens") or ()))

@@ -1,0 +1,130 @@
+"""Manifests of captions: users' own data, and what every prepared corpus becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gatedrnn.data.files import write_atomically
+from gatedrnn.data.report import Report
+from gatedrnn.data.tables import read_rows
+from gatedrnn.tasks.captioning.corpora.item import KINDS, SPLIT_NAMES, CaptionItem
+
+
+def read_manifest(path: str | Path, report: Report, split: str | None = None) -> list[CaptionItem]:
+    """Reads a manifest: a row per caption, or in JSON lines one per item.
+
+    Each row has a path (relative to the manifest) in a column ``image``, ``audio`` or ``features``,
+    and ``caption``; if it likes ``id`` (else the file's name), and ``split``. Rows of one id are
+    one item with several references. JSON lines may have a list ``references`` instead of
+    ``caption``. Features of a file with many items are ``all.h5#name``.
+
+    Arguments
+    ---------
+    path : str or Path
+        A ``.csv``, ``.tsv`` or ``.jsonl`` file, perhaps with ``.gz`` after it.
+    report : Report
+        Told about rows that are skipped.
+    split : str or None
+        Of rows that name none; None where all do.
+
+    Returns
+    -------
+    list of CaptionItem
+        Unchecked.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no manifest.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "mine.csv"
+    >>> _ = path.write_text("image,caption,split\\na.png,a dog,train\\na.png,the dog,train\\n")
+    >>> [item.references for item in read_manifest(path, Report("mine"))]
+    [('a dog', 'the dog')]
+    """
+    path = Path(path)
+    found: dict[str, CaptionItem] = {}
+    for place, row in read_rows(path, report):
+        item = _item(path, place, row, report, split)
+        if item is None:
+            continue
+        before = found.get(item.id)
+        if before is None:
+            found[item.id] = item
+        elif (before.path, before.split) == (item.path, item.split) and "caption" in row:
+            references = (*before.references, *item.references)
+            found[item.id] = CaptionItem(item.id, item.split, item.path, item.kind, references)
+        else:
+            report.add("id-repeated", item.id, f"again in {place}")
+    return list(found.values())
+
+
+def _item(
+    path: Path, place: str, row: Mapping[str, Any], report: Report, split: str | None
+) -> CaptionItem | None:
+    """The item of a row; None if it is skipped."""
+    kinds = [kind for kind in KINDS if row.get(kind)]
+    if len(kinds) != 1:
+        what = f"{' and '.join(kinds)}: must be one of them" if kinds else f"no {', '.join(KINDS)}"
+        report.add("value-unreadable" if kinds else "column-missing", place, what)
+        return None
+    given = str(row.get("split") or split or "")
+    if given not in SPLIT_NAMES:
+        kind = "split-unknown" if given else "split-missing"
+        report.add(kind, place, f"{given!r} is none of {', '.join(SPLIT_NAMES)}")
+        return None
+    captions = row.get("references", row.get("caption"))
+    captions = [captions] if isinstance(captions, str) else captions
+    if captions is None:
+        captions = []
+    if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
+        report.add("value-unreadable", place, "captions must be strings")
+        return None
+    # Joining keeps a path that is absolute.
+    file = str((path.parent / str(row[kinds[0]])).absolute())
+    name = str(row.get("id") or "") or Path(file).name
+    return CaptionItem(name, SPLIT_NAMES[given], file, kinds[0], tuple(captions))
+
+
+def write_manifest(path: str | Path, items: Iterable[CaptionItem]) -> None:
+    """Writes items as JSON lines, which :func:`read_manifest` reads.
+
+    Paths within the manifest's folder are written relative to it, so that the folder can be moved.
+
+    Arguments
+    ---------
+    path : str or Path
+        The ``.jsonl`` file.
+    items : iterable of CaptionItem
+        The items.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "train.jsonl"
+    >>> write_manifest(path, [CaptionItem("1", "train", "/d/a.png", "image", ("a dog",))])
+    >>> print(path.read_text().strip())
+    {"id": "1", "split": "train", "image": "/d/a.png", "references": ["a dog"]}
+    """
+    path = Path(path)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(path, items))
+    write_atomically(path, "".join(lines))
+
+
+def _rows(path: Path, items: Iterable[CaptionItem]) -> Iterator[dict[str, Any]]:
+    folder = path.parent.absolute()
+    for item in items:
+        file = Path(item.path)
+        inside = file.relative_to(folder) if file.is_relative_to(folder) else file
+        yield {
+            "id": item.id,
+            "split": item.split,
+            item.kind: inside.as_posix(),
+            "references": list(item.references),
+        }

@@ -1,0 +1,361 @@
+"""The Brain of captioners: cross-entropy, scheduled sampling, then self-critical training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process
+
+from gatedrnn.seq2seq.search import CaptionSearch, SampledCaptions, greedy, search
+from gatedrnn.seq2seq.teacher_forcing import Taught
+from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.data import IGNORE, CaptionBatch
+from gatedrnn.tasks.captioning.metrics.measures import CIDER_D
+from gatedrnn.tasks.captioning.self_critical import (
+    BASELINES,
+    CaptionReward,
+    advantages,
+    policy_loss,
+)
+from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
+from gatedrnn.tokens.ptb_tokenizer import tokenize
+from gatedrnn.tokens.vocabulary import EOS, WORDS, Vocabulary
+from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.curriculum import Dropout
+from gatedrnn.training.log import replace_text
+from gatedrnn.training.ranks import sum_over_ranks
+
+Stage = sb.Stage
+
+
+class CaptionBrain(GuardedBrain):
+    """Trains a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
+
+    First by cross-entropy of the references' words; from the epoch ``self_critical_from`` on by
+    how much better CIDEr-D finds sampled captions than a baseline. The best checkpoint is that
+    with the highest CIDEr-D of greedy captions of the validation items.
+
+    Arguments
+    ---------
+    vocabulary : Vocabulary
+        The captions' words.
+    train, dev : sequence of CaptionItem
+        What is learnt from and what is chosen by, as in the datasets.
+    modules : Mapping
+        ``model``, a :class:`~gatedrnn.seq2seq.teacher_forcing.TaughtCaptioner`.
+    hparams : Mapping
+        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+
+        - ``label_smoothing``: part of the probability that is spread over all words;
+        - ``scheduled_sampling``: a
+          :class:`~gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling`;
+        - ``self_critical_from``: epoch, or null for never; ``self_critical_samples`` of each item;
+          ``self_critical_baseline``: ``"greedy"`` (of the captioner without dropout) or
+          ``"others"`` (mean of the other samples); ``self_critical_rate``: what part of the
+          learning rate is left; ``self_critical_dropout``: whether to drop then;
+        - ``beam_size`` and ``search``: of the tests, see
+          :class:`~gatedrnn.seq2seq.search.CaptionSearch`;
+        - ``java``: METEOR and SPICE of the tests: ``"never"``, ``"auto"``, ``"always"``.
+    **kwargs : Any
+        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+
+    criterion = CIDER_D
+    higher_is_better = True
+    collate = CaptionBatch
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        train: Sequence[CaptionItem],
+        dev: Sequence[CaptionItem],
+        hparams: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(hparams=hparams, **kwargs)
+        self.vocabulary = vocabulary
+        options = self.hparams
+        if not 0.0 <= options.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must be in [0, 1), not {options.label_smoothing}")
+        self.critical_from = options.self_critical_from
+        if self.critical_from is not None and self.critical_from < 1:
+            raise ValueError(f"self_critical_from must be 1 at least, not {self.critical_from}")
+        if options.self_critical_baseline not in BASELINES:
+            raise ValueError(
+                f"self_critical_baseline must be {' or '.join(BASELINES)}, not "
+                f"{options.self_critical_baseline!r}"
+            )
+        least = 1 if options.self_critical_baseline == "greedy" else 2
+        if options.self_critical_samples < least:
+            raise ValueError(
+                f"self_critical_samples must be at least {least} with the baseline "
+                f"{options.self_critical_baseline}, not {options.self_critical_samples}"
+            )
+        self.search = CaptionSearch(**{
+            "max_length": vocabulary.max_length, "beam_size": options.beam_size,
+            **(options.search or {}),
+        })  # fmt: skip
+        self._train, self._dev = train, dev
+        self._reward: CaptionReward | None = None
+        self._validation: CaptionReward | None = None
+        self._dropout = Dropout(self.network("model", Stage.TEST))
+
+    # ---- one batch --------------------------------------------------------------------------
+
+    @property
+    def critical(self) -> bool:
+        """Whether this epoch's training is self-critical."""
+        return self.critical_from is not None and self.epoch >= self.critical_from
+
+    def compute_forward(self, batch: CaptionBatch, stage: Stage) -> Taught | SampledCaptions:
+        """Runs the captioner over references, or has it draw captions.
+
+        Arguments
+        ---------
+        batch : CaptionBatch
+            The items.
+        stage : Stage
+            Training, validation or test.
+
+        Returns
+        -------
+        Taught or SampledCaptions
+        """
+        batch = batch.to(self.device)
+        network = self.network("model", stage)
+        if stage == Stage.TRAIN and self.critical:
+            return network(
+                batch.media,
+                batch.lengths,
+                samples=self.hparams.self_critical_samples,
+                search=self.search,
+            )
+        share = self.hparams.scheduled_sampling(self.epoch) if stage == Stage.TRAIN else 0.0
+        return network(batch.media, batch.lengths, batch.rows, batch.targets, share)
+
+    def compute_objectives(
+        self, predictions: Taught | SampledCaptions, batch: CaptionBatch, stage: Stage
+    ) -> Objective:
+        """The loss; outside training also captions.
+
+        Arguments
+        ---------
+        predictions : Taught or SampledCaptions
+            Of :meth:`compute_forward`.
+        batch : CaptionBatch
+            The items.
+        stage : Stage
+            Training, validation or test.
+
+        Returns
+        -------
+        Objective
+            Of references the sum over their words, and the number of these; of drawn captions the
+            sum over captions, and their number.
+        """
+        if isinstance(predictions, SampledCaptions):
+            return self._critical_objective(predictions, batch)
+        training = stage == Stage.TRAIN
+        total = torch.nn.functional.cross_entropy(
+            predictions.scores.flatten(0, 1),
+            batch.targets.flatten(),
+            ignore_index=IGNORE,
+            reduction="sum",
+            label_smoothing=self.hparams.label_smoothing if training else 0.0,
+        )
+        if training and predictions.auxiliary is not None:
+            total = total + predictions.auxiliary
+        if not training:
+            self.results += self._describe(predictions, batch, stage)
+        return Objective(total, float((batch.targets != IGNORE).sum()))
+
+    def _critical_objective(self, drawn: SampledCaptions, batch: CaptionBatch) -> Objective:
+        if self._reward is None:
+            words = WORDS[self.vocabulary.words]
+            self._reward = CaptionReward(
+                [[words(text) for text in item.references] for item in self._train]
+            )
+        count = self.hparams.self_critical_samples
+        rewards = torch.tensor(
+            [
+                self._rewarded(batch.numbers[i // count], tokens[: tokens.index(EOS)])
+                for i, tokens in enumerate(drawn.tokens.tolist())
+            ]
+        ).reshape(-1, count)
+        baseline = None
+        if self.hparams.self_critical_baseline == "greedy":
+            baseline = torch.tensor(self._greedy_rewards(batch))
+        gains = advantages(rewards, baseline).flatten().to(drawn.log_probs.device)
+        total, number = sum_over_ranks([float(rewards.sum()), float(rewards.numel())], self.device)
+        self.log.running.setdefault("rewards", []).append(total / number)
+        return Objective(policy_loss(drawn.log_probs, gains), float(rewards.numel()))
+
+    def _greedy_rewards(self, batch: CaptionBatch) -> list[float]:
+        """Rewards of what the captioner would say."""
+        network = self.network("model", Stage.TEST)
+        captioner = network.captioner.eval()
+        try:
+            with torch.no_grad():
+                memory = captioner.encode(batch.media, batch.lengths)
+                found = greedy(captioner, memory, self.search)
+        finally:
+            captioner.train()
+        return [
+            self._rewarded(number, hypothesis.tokens)
+            for number, hypothesis in zip(batch.numbers, found, strict=True)
+        ]
+
+    def _rewarded(self, number: int, tokens: Sequence[int]) -> float:
+        words = [self.vocabulary.names[token] for token in tokens]
+        # After so many words only the end may come: it is no merit.
+        return self._reward(number, words, cut=len(words) == self.search.max_length)
+
+    def _describe(
+        self, predictions: Taught, batch: CaptionBatch, stage: Stage
+    ) -> list[dict[str, Any]]:
+        """Captions as plain data that ranks can send each other."""
+        captioner = self.network("model", Stage.TEST).captioner
+        found = greedy(captioner, predictions.memory, self.search)
+        results = [
+            {"id": name, "number": number, "greedy": self.vocabulary.decode(hypothesis.tokens)}
+            for name, number, hypothesis in zip(batch.id, batch.numbers, found, strict=True)
+        ]
+        if stage == Stage.TEST and self.search.beam_size > 1:
+            found = [lists[0] for lists in search(captioner, predictions.memory, self.search)]
+        for result, hypothesis in zip(results, found, strict=True):
+            result["caption"] = self.vocabulary.decode(hypothesis.tokens)
+        return results
+
+    # ---- rates ------------------------------------------------------------------------------
+
+    @property
+    def scheduled_epochs(self) -> int:
+        """Epochs of cross-entropy: ``schedule`` goes over these."""
+        if self.critical_from is None:
+            return self.counter.limit
+        return max(1, min(self.counter.limit, self.critical_from - 1))
+
+    def on_fit_batch_start(self, batch: CaptionBatch, should_step: bool) -> None:
+        """Sets the learning rate, one that does not change in self-critical training.
+
+        Arguments
+        ---------
+        batch : CaptionBatch
+            The batch.
+        should_step : bool
+            Whether the optimiser will make a step.
+        """
+        if not self.critical:
+            super().on_fit_batch_start(batch, should_step)
+            return
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.hparams.self_critical_rate
+
+    # ---- a stage ----------------------------------------------------------------------------
+
+    def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
+        """Begins a stage, without dropout if it is self-critical and nothing is to be dropped.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        epoch : int or None
+            Number of the epoch.
+        """
+        super().on_stage_start(stage, epoch)
+        if stage == Stage.TRAIN:
+            self._dropout.switch(not self.critical or self.hparams.self_critical_dropout)
+
+    def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Ends a stage; of a self-critical epoch also the mean reward is logged.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        stage_loss : float
+            Mean loss of the batches.
+        epoch : int or None
+            Number of the epoch.
+        """
+        super().on_stage_end(stage, stage_loss, epoch)
+        rewards = self.log.running.get("rewards")
+        if stage == Stage.TRAIN and rewards:
+            self.train_figures["reward"] = sum(rewards) / len(rewards)
+
+    def validation_figures(self) -> dict[str, float]:
+        """Loss per word, and CIDEr-D of the greedy captions, as the tests compute it.
+
+        Returns
+        -------
+        dict
+        """
+        loss, results = self.gathered()
+        if self._validation is None:
+            words = [[tokenize(text) for text in item.references] for item in self._dev]
+            self._validation = CaptionReward(words, ended=False)
+        found = [self._validation(r["number"], tokenize(r["greedy"])) for r in results]
+        return {"loss": loss, self.criterion: sum(found) / max(1, len(found))}
+
+    def test(
+        self,
+        name: str,
+        loader: Any,
+        items: Sequence[CaptionItem],
+        folder: Path,
+        true: Mapping[str, frozenset[str]] | None = None,
+    ) -> dict[str, float]:
+        """Tests the best checkpoint.
+
+        Arguments
+        ---------
+        name : str
+            Name of the set, for the files.
+        loader : DataLoader
+            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
+        items : sequence of CaptionItem
+            What the loader loads.
+        folder : Path
+            Where ``captions_NAME.json``, as COCO's server wants results, and ``caption_NAME.txt``,
+            to be read, go.
+        true : Mapping or None
+            Item -> all captions that are true of it.
+
+        Returns
+        -------
+        dict
+            Figures.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing has been trained.
+        """
+        self.find_best()
+        self.evaluate(loader, **self.best_key)
+        loss, results = self.gathered()
+        path = folder / f"captions_{name}.json"
+        java = getattr(self.hparams, "java", "never")
+        score = scored(items, results, path, java)
+        figures = figures_of(score, items, results, self.vocabulary, true) | {"loss": loss}
+        if if_main_process():
+            made = [{"image_id": r["id"], "caption": r["caption"]} for r in results]
+            replace_text(path, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+            report = folder / f"caption_{name}.txt"
+            replace_text(report, report_of(score, figures, results))
+            print(
+                f"{name}: CIDEr-D {figures[CIDER_D]:.3f}, BLEU-4 {figures['BLEU-4']:.3f}, exact "
+                f"{100 * figures['exact match']:.1f} % ({report})"
+            )
+        return figures

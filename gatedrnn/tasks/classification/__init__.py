@@ -1,0 +1,1 @@
+"""Classification of sequences: sentences and images."""

@@ -1,0 +1,268 @@
+"""Classifiers of sequences: frames or words, a stack of any recurrence, one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from gatedrnn import nnet
+from gatedrnn.modules.initialisation import start_from
+from gatedrnn.nnet.lengths import frame_counts
+from gatedrnn.tasks.language_modeling.model import TextDropout
+
+#: What is made of a sequence's outputs.
+POOLINGS = ("last", "mean", "max")
+#: Tokens that fill up short sequences, and that stand for words without one of their own.
+PADDING, UNKNOWN = 0, 1
+
+
+class Classified(NamedTuple):
+    """What a classifier makes of sequences.
+
+    Arguments
+    ---------
+    scores : torch.Tensor
+        (batch, classes), unnormalised.
+    auxiliary : torch.Tensor or None
+        The recurrence's own loss term (in training), summed over the frames.
+    """
+
+    scores: torch.Tensor
+    auxiliary: torch.Tensor | None
+
+
+class WordEmbedding(nn.Module):
+    """Words as vectors: learnt, or begun from (or kept at) those of others.
+
+    Arguments
+    ---------
+    vocabulary : int
+        Number of tokens.
+    size : int
+        Width of a vector.
+    trainable : bool
+        Whether training changes them.
+    word_dropout : float
+        Part of the words that become the unknown one in training, each by itself.
+    init_range : float
+        They start uniform between minus and plus this.
+    unknown : int
+        The token of unknown words.
+
+    Raises
+    ------
+    ValueError
+        If ``word_dropout`` is not in [0, 1).
+
+    Example
+    -------
+    >>> embedding = WordEmbedding(5, size=2, trainable=False)
+    >>> embedding.fill(["<eos>", "<unk>", "good", "bad"], {"bad": np.array([1.0, 2.0])})
+    1
+    >>> embedding(torch.tensor([[3]]))
+    tensor([[[1., 2.]]])
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        size: int = 300,
+        trainable: bool = True,
+        word_dropout: float = 0.0,
+        init_range: float = 0.25,
+        unknown: int = UNKNOWN,
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= word_dropout < 1.0:
+            raise ValueError(f"word_dropout must be in [0, 1), not {word_dropout}")
+        self.output_size, self.word_dropout, self.unknown = size, word_dropout, unknown
+        self.table = nn.Embedding(vocabulary, size)
+        nn.init.uniform_(self.table.weight, -init_range, init_range)
+        self.table.weight.requires_grad_(trainable)
+
+    @torch.no_grad()
+    def fill(self, names: Sequence[str], vectors: Mapping[str, np.ndarray]) -> int:
+        """Has words begin with vectors of others.
+
+        Arguments
+        ---------
+        names : sequence of str
+            The tokens' names, in their order.
+        vectors : Mapping
+            Word -> vector.
+
+        Returns
+        -------
+        int
+            How many of the tokens have got one.
+
+        Raises
+        ------
+        ValueError
+            If the vectors have another width.
+        """
+        filled = 0
+        for token, name in enumerate(names):
+            if name in vectors:
+                vector = torch.from_numpy(np.array(vectors[name], dtype=np.float32))
+                if len(vector) != self.output_size:
+                    raise ValueError(
+                        f"the word vectors have {len(vector)} numbers, but the embedding's size is "
+                        f"{self.output_size}"
+                    )
+                self.table.weight[token] = vector
+                filled += 1
+        return filled
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Vectors of tokens.
+
+        Arguments
+        ---------
+        tokens : torch.Tensor
+            (batch, time).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch, time, size).
+        """
+        if self.training and self.word_dropout:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(dropped, self.unknown)
+        return self.table(tokens)
+
+
+class SequenceClassifier(nn.Module):
+    """Frames or tokens to scores of classes.
+
+    All it computes goes through its ``forward``, so that data parallelism wraps it once. What a
+    sequence's scores are does not depend on what it is batched with.
+
+    Arguments
+    ---------
+    classes : int
+        Number of classes.
+    inputs : int or torch.nn.Module
+        Width of a frame; or what makes frames of tokens, with its width as ``output_size``: a
+        :class:`WordEmbedding`.
+    network : str
+        A key that ``gatedrnn list`` prints.
+    num_layers : int
+        Depth of the stack.
+    hidden_size : int
+        K, memory cells of a layer.
+    network_options : Mapping or None
+        Further options of the recurrence, such as ``{"variant": "5g"}`` or ``{"proj_size": 64}``.
+    bidirectional : bool
+        Read the sequence in both directions.
+    re_init : bool
+        Orthogonal recurrent matrices; ``False``: the distribution of the recurrence's paper.
+    pooling : str
+        ``"last"``: the output after the last frame (of the reverse direction after the first);
+        ``"mean"`` or ``"max"`` over the frames.
+    dropout : float or Mapping
+        See ``of``: ``embedding`` is that of the frames,
+        ``output`` that of the pooled output; ``words`` is the embedding's ``word_dropout`` here.
+    start : Mapping or None
+        Starting values of weights of the stack: see ``start_from``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recurrence, or a value is impossible.
+
+    Example
+    -------
+    >>> model = SequenceClassifier(10, 28, "slim", hidden_size=100, network_options={"variant": 3})
+    >>> sum(weight.numel() for weight in model.parameters())
+    14210
+    >>> model(torch.rand(2, 28, 28)).scores.shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        inputs: int | nn.Module,
+        network: str = "lstmp",
+        num_layers: int = 1,
+        hidden_size: int = 100,
+        network_options: Mapping[str, Any] | None = None,
+        bidirectional: bool = False,
+        re_init: bool = False,
+        pooling: str = "last",
+        dropout: float | Mapping[str, Any] = 0.0,
+        start: Mapping[str, float | str] | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+        self.pooling, self.drop = pooling, TextDropout.of(dropout)
+        if self.drop.words:
+            raise ValueError("dropout: words are dropped by the embedding, as its word_dropout")
+        self.embedding = inputs if isinstance(inputs, nn.Module) else None
+        self.rnn = nnet.build(
+            network,
+            input_size=inputs if self.embedding is None else self.embedding.output_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=self.drop.layers,
+            re_init=re_init,
+            bidirectional=bidirectional,
+            locked_dropout=self.drop.locked,
+            **(network_options or {}),
+        )
+        if start:
+            start_from(self.rnn, start)
+        self.linear = nn.Linear(self.rnn.output_size, classes)
+        nn.init.xavier_uniform_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Classified:
+        """Scores the classes.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Frames (batch, time, width), or tokens (batch, time).
+        lengths : torch.Tensor or None
+            Relative lengths, (batch,).
+
+        Returns
+        -------
+        Classified
+        """
+        if self.embedding is not None:
+            x = self.embedding(x)
+        x = self._drop_frames(x)
+        output, _ = self.rnn(x, lengths=lengths)
+        pooled = self._pool(output, lengths)
+        pooled = nn.functional.dropout(pooled, self.drop.output, self.training)
+        auxiliary = self.rnn.auxiliary_loss() if self.training else None
+        return Classified(self.linear(pooled), auxiliary)
+
+    def _drop_frames(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.drop.locked:
+            return nn.functional.dropout(x, self.drop.embedding, self.training)
+        kept = torch.ones_like(x[:, :1])
+        return x * nn.functional.dropout(kept, self.drop.embedding, self.training)
+
+    def _pool(self, output: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        batch, frames, width = output.shape
+        counts = torch.full((batch,), frames, device=output.device)
+        if lengths is not None:
+            counts = frame_counts(lengths, frames, batch).to(output.device)
+        if self.pooling == "mean":
+            # Past the length outputs are zero.
+            return output.sum(dim=1) / counts.unsqueeze(1)
+        if self.pooling == "max":
+            past = torch.arange(frames, device=output.device) >= counts.unsqueeze(1)
+            return output.masked_fill(past.unsqueeze(2), -torch.inf).amax(dim=1)
+        ends = output[torch.arange(batch, device=output.device), counts - 1]
+        half = width // self.rnn.num_directions
+        return torch.cat([ends[:, :half], output[:, 0, half:]], dim=1)

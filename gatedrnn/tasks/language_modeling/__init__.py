@@ -1,0 +1,1 @@
+"""Language models, their evaluation, and rescoring of n-best lists."""

@@ -1,0 +1,258 @@
+"""The language model of the recipes: any recurrence, with what the papers put around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from gatedrnn import nnet
+from gatedrnn.modules.dropout import drop_units
+from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.softmax import AdaptiveSoftmax, FullSoftmax
+from gatedrnn.nnet.stack import Hidden
+
+
+@dataclass(frozen=True)
+class TextDropout:
+    """What a language model drops in training.
+
+    Arguments
+    ---------
+    embedding : float
+        Part of the embedding's units.
+    layers : float
+        Part of the units between recurrent layers.
+    output : float
+        Part of the units before the output layer.
+    words : float
+        Part of the vocabulary, wherever its tokens stand in a window.
+    locked : bool
+        The same units in all frames of a window (variational dropout), not others in each.
+
+    Raises
+    ------
+    ValueError
+        If a part is not in [0, 1).
+
+    Example
+    -------
+    >>> TextDropout.of(0.5).layers
+    0.5
+    """
+
+    embedding: float = 0.0
+    layers: float = 0.0
+    output: float = 0.0
+    words: float = 0.0
+    locked: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("embedding", "layers", "output", "words"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"dropout: {name} must be in [0, 1), not {getattr(self, name)}")
+
+    @classmethod
+    def of(cls, value: float | Mapping[str, Any]) -> TextDropout:
+        """Reads what a YAML has.
+
+        Arguments
+        ---------
+        value : float or Mapping
+            One part for embedding, layers and output; or the arguments of this class.
+
+        Returns
+        -------
+        TextDropout
+
+        Raises
+        ------
+        ValueError
+            If there is no such argument.
+        """
+        if not isinstance(value, Mapping):
+            return cls(float(value), float(value), float(value))
+        unknown = sorted(value.keys() - cls.__dataclass_fields__.keys())
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise ValueError(f"dropout has no {', '.join(unknown)}; it has {known}")
+        return cls(**value)
+
+
+class TextLoss(NamedTuple):
+    """What a model makes of a window with targets.
+
+    Arguments
+    ---------
+    losses : torch.Tensor
+        Negative log-probability of each target, (batch, time).
+    hidden : torch.Tensor or tuple
+        State after the last token.
+    auxiliary : torch.Tensor or None
+        The recurrence's own loss term (in training), summed over the frames.
+    """
+
+    losses: torch.Tensor
+    hidden: Hidden
+    auxiliary: torch.Tensor | None
+
+
+class TextModel(nn.Module):
+    """Tokens to scores of the next token.
+
+    It returns (scores, state), as SpeechBrain's ``RNNLMScorer``, ``RNNLMRescorer`` and transducer
+    search want it. It is one module and all it computes goes through its ``forward``, so that data
+    parallelism wraps it once.
+
+    Arguments
+    ---------
+    vocabulary : int
+        Number of tokens.
+    network : str
+        A key that ``gatedrnn list`` prints.
+    num_layers : int
+        Depth of the stack.
+    hidden_size : int
+        K, memory cells of a layer.
+    proj_size : int or None
+        N, width of a layer's output; left out by recurrences without projection.
+    network_options : Mapping or None
+        Further options of the recurrence, such as ``{"variant": "5g"}``.
+    embedding_size : int or None
+        Width of the embedding; ``None``: that of the stack's output.
+    tied : bool
+        Use the embedding as the output layer's matrix. If the stack's output has another width, a
+        matrix in between brings it to that of the embedding.
+    cutoffs : sequence of int or None
+        Adaptive softmax: see :class:`~gatedrnn.modules.softmax.AdaptiveSoftmax`.
+    dropout : float or Mapping
+        See :meth:`TextDropout.of`.
+    init_range : float
+        Embedding and output layer start uniform between minus and plus this; the recurrence starts
+        as its paper says, or by its own ``init_range`` in ``network_options``.
+    start : Mapping or None
+        Starting values of weights of the stack: see ``start_from``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recurrence, or a value is impossible.
+
+    Example
+    -------
+    >>> model = TextModel(20, "ran", num_layers=2, hidden_size=8, tied=True)
+    >>> scores, hidden = model(torch.tensor([[0, 3, 7]]))
+    >>> scores.shape
+    torch.Size([1, 3, 20])
+    >>> scores, hidden = model(torch.tensor([4]), hidden)  # one more token of each sequence
+    >>> scores.shape
+    torch.Size([1, 20])
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        network: str = "lstmp",
+        num_layers: int = 2,
+        hidden_size: int = 650,
+        proj_size: int | None = None,
+        network_options: Mapping[str, Any] | None = None,
+        embedding_size: int | None = None,
+        tied: bool = False,
+        cutoffs: Sequence[int] | None = None,
+        dropout: float | Mapping[str, Any] = 0.0,
+        init_range: float = 0.05,
+        start: Mapping[str, float | str] | None = None,
+    ) -> None:
+        super().__init__()
+        drop = TextDropout.of(dropout)
+        self.drop = drop
+        if embedding_size is None:
+            projects = nnet.find(network).has_projection and proj_size
+            embedding_size = proj_size if projects else hidden_size
+        self.embedding = nn.Embedding(vocabulary, embedding_size)
+        self.rnn = nnet.build(
+            network,
+            proj_size=proj_size,
+            input_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=drop.layers,
+            re_init=False,
+            locked_dropout=drop.locked,
+            **(network_options or {}),
+        )
+        if start:
+            start_from(self.rnn, start)
+        width = self.rnn.output_size
+        self.projection = None
+        if tied and width != embedding_size:
+            self.projection = nn.Linear(width, embedding_size, bias=False)
+            nn.init.uniform_(self.projection.weight, -init_range, init_range)
+            width = embedding_size
+        if cutoffs and tied:
+            raise ValueError("cutoffs: the clusters' matrices cannot be tied to the embedding")
+        weight = self.embedding.weight
+        self.softmax = (
+            AdaptiveSoftmax(width, vocabulary, cutoffs)
+            if cutoffs
+            else FullSoftmax(width, vocabulary, weight if tied else None)
+        )
+        nn.init.uniform_(weight, -init_range, init_range)
+        self.softmax.reset_parameters(init_range)
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        hx: Hidden | None = None,
+        targets: torch.Tensor | None = None,
+        lengths: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, Hidden] | TextLoss:
+        """Scores the next token after every token.
+
+        Arguments
+        ---------
+        tokens : torch.Tensor
+            (batch, time), or (batch,) for one token of each sequence.
+        hx : torch.Tensor or tuple or None
+            State before the first token, as returned; ``None`` at the start.
+        targets : torch.Tensor or None
+            The next tokens, (batch, time), ``-100`` for none: then losses are returned, and an
+            adaptive softmax computes no more than they need.
+        lengths : torch.Tensor or None
+            Relative lengths, (batch,); past them the recurrence's own loss term is not counted.
+
+        Returns
+        -------
+        TextLoss
+            If there are targets. Otherwise:
+        scores : torch.Tensor
+            (batch, time, vocabulary), or (batch, vocabulary); with an adaptive softmax
+            log-probabilities.
+        hidden : torch.Tensor or tuple
+            State after the last token.
+        """
+        one = tokens.dim() == 1
+        x = self._drop(self._embed(tokens.unsqueeze(1) if one else tokens), self.drop.embedding)
+        output, hidden = self.rnn(x, hx, lengths)
+        output = self._drop(output, self.drop.output)
+        if self.projection is not None:
+            output = self.projection(output)
+        if targets is not None:
+            auxiliary = self.rnn.auxiliary_loss() if self.training else None
+            return TextLoss(self.softmax.losses(output, targets), hidden, auxiliary)
+        scores = self.softmax(output)
+        return (scores.squeeze(1) if one else scores), hidden
+
+    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        weight = self.embedding.weight
+        if self.training and self.drop.words:
+            kept = torch.ones_like(weight[:, :1])
+            weight = weight * nn.functional.dropout(kept, self.drop.words)
+        return nn.functional.embedding(tokens, weight)
+
+    def _drop(self, x: torch.Tensor, part: float) -> torch.Tensor:
+        return drop_units(x, part, self.training, self.drop.locked)

@@ -1,0 +1,224 @@
+"""Lists of readings: of a training's test (JSON lines), or of Kaldi (a folder of archives)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Files of Kaldi's n-best folders (steps/rnnlmrescore.sh) with costs; the acoustic one is scaled.
+KALDI_ACOUSTIC, KALDI_GRAPH = "acwt", ("lmwt.nolm", "lmwt.lmonly")
+#: Files of Kaldi's n-best folders with words; and the references, which the user puts there.
+KALDI_WORDS, KALDI_REFERENCE = "words_text", "text"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read an utterance.
+
+    Arguments
+    ---------
+    text : str
+        Words separated by single spaces.
+    score : float
+        The recogniser's logarithm of its probability, or another score: higher is better.
+    record : Mapping
+        What else the file says about it.
+    """
+
+    text: str
+    score: float
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NBest:
+    """The readings of an utterance.
+
+    Arguments
+    ---------
+    id : str
+        Its name.
+    reference : str or None
+        What was said, where it is known.
+    candidates : tuple of Candidate
+        At least one, the best first, all of different words.
+    record : Mapping
+        What else the file says about it.
+    """
+
+    id: str
+    reference: str | None
+    candidates: tuple[Candidate, ...]
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def distinct_texts(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Readings of different words: of those with the same, the one with the highest score.
+
+    Arguments
+    ---------
+    candidates : iterable of Candidate
+        Readings.
+
+    Returns
+    -------
+    tuple of Candidate
+        The best first; equally good ones stay in their order. If there is none, one without words.
+
+    Example
+    -------
+    >>> found = [Candidate("GO", -3.0), Candidate("NO", -2.0), Candidate("GO", -1.0)]
+    >>> [(c.text, c.score) for c in distinct_texts(found)]
+    [('GO', -1.0), ('NO', -2.0)]
+    """
+    best: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.text not in best or candidate.score > best[candidate.text].score:
+            best[candidate.text] = candidate
+    found = sorted(best.values(), key=lambda c: -c.score)
+    return tuple(found) or (Candidate("", 0.0),)
+
+
+def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
+    """Reads lists of readings.
+
+    JSON lines have objects ``{"id", "ref", "hyps": [{"text", "score"}]}`` as
+    :func:`~gatedrnn.data.hypotheses.n_best_record` gives them; ``ref`` may be missing. A folder
+    is what Kaldi's ``steps/rnnlmrescore.sh`` leaves: ``words_text`` (a line ``UTTERANCE-1 WORDS``
+    for each reading), the costs ``acwt`` and ``lmwt.nolm``, ``lmwt.lmonly`` (``UTTERANCE-1 COST``;
+    those that are there are added up), and if you put it there ``text``, the references.
+
+    Arguments
+    ---------
+    path : str or Path
+        File or folder.
+    acoustic_scale : float
+        Multiplies Kaldi's acoustic costs.
+
+    Returns
+    -------
+    list of NBest
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds something else; it names the line, what is wrong, and what would be right.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "nbest.jsonl"
+    >>> _ = path.write_text('{"id": "u1", "ref": "GO", "hyps": [{"text": "NO", "score": -1}]}\\n')
+    >>> read_nbest(path)[0].candidates
+    (Candidate(text='NO', score=-1.0, record={}),)
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_kaldi(path, acoustic_scale)
+    found: dict[str, NBest] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            nbest = _of_record(json.loads(line))
+            if nbest.id in found:
+                raise ValueError(f"there is already a list of {nbest.id!r}")
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: {error}; there must be a JSON object on each line"
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        found[nbest.id] = nbest
+    if not found:
+        raise ValueError(f"{path} holds no lists of readings")
+    return list(found.values())
+
+
+def _of_record(data: Any) -> NBest:
+    if not isinstance(data, Mapping):
+        raise ValueError("there must be an object with id, ref and hyps")
+    name, reference, hyps = (data.get(key) for key in ("id", "ref", "hyps"))
+    if not isinstance(name, str):
+        raise ValueError(f"id must be text, not {name!r}")
+    if not isinstance(reference, str | None):
+        raise ValueError(f"ref must be text, not {reference!r}")
+    if not isinstance(hyps, list):
+        raise ValueError(f"hyps must be a list of objects with text and score, not {hyps!r}")
+    others = {key: value for key, value in data.items() if key not in ("id", "ref", "hyps")}
+    reference = None if reference is None else " ".join(reference.split())
+    return NBest(name, reference, distinct_texts(map(_candidate, hyps)), others)
+
+
+def _candidate(data: Any) -> Candidate:
+    if not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
+        raise ValueError(f"each of hyps must be an object with text and score, not {data!r}")
+    others = {key: value for key, value in data.items() if key not in ("text", "score")}
+    # What the score is made of, if a language model had its say before.
+    others |= {key: _number(others[key]) for key in ("am", "lm", "ilm") if key in others}
+    return Candidate(" ".join(data["text"].split()), _number(data.get("score")), others)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"a score must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _read_kaldi(folder: Path, acoustic_scale: float) -> list[NBest]:
+    words = _archive(folder / KALDI_WORDS)
+    scales = {KALDI_ACOUSTIC: acoustic_scale, **dict.fromkeys(KALDI_GRAPH, 1.0)}
+    scales = {name: scale for name, scale in scales.items() if (folder / name).is_file()}
+    if not scales:
+        raise FileNotFoundError(
+            f"{folder} has no costs: there must be {', '.join((KALDI_ACOUSTIC, *KALDI_GRAPH))}, or "
+            "some of them"
+        )
+    scores = dict.fromkeys(words, 0.0)
+    for name, scale in scales.items():
+        costs = _archive(folder / name)
+        if costs.keys() != words.keys():
+            other = sorted(costs.keys() ^ words.keys())[0]
+            raise ValueError(f"{folder}: {name} and {KALDI_WORDS} differ: only one has {other}")
+        for key, cost in costs.items():
+            try:
+                scores[key] -= scale * _number(float(cost))
+            except ValueError as error:
+                raise ValueError(f"{folder / name}: {key}: {cost!r} is no cost") from error
+    lists: dict[str, list[Candidate]] = {}
+    for key, text in words.items():
+        name, dash, place = key.rpartition("-")
+        if not dash or not place.isdigit():
+            raise ValueError(f"{folder / KALDI_WORDS}: {key!r} must be UTTERANCE-NUMBER")
+        lists.setdefault(name, []).append(Candidate(text, scores[key]))
+    path = folder / KALDI_REFERENCE
+    references = _archive(path) if path.is_file() else {}
+    return [NBest(n, references.get(n), distinct_texts(found)) for n, found in lists.items()]
+
+
+def _archive(path: Path) -> dict[str, str]:
+    """Key -> the rest of the line, of a Kaldi text archive."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        key, *rest = line.split() or [""]
+        if key in found:
+            raise ValueError(f"{path}, line {number}: there is already a line of {key!r}")
+        if key:
+            found[key] = " ".join(rest)
+    if not found:
+        raise ValueError(f"{path} is empty")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}") from error

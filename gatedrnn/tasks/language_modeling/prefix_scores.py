@@ -1,0 +1,211 @@
+"""Log-probabilities of many texts that begin alike: what they share is read once.
+
+The texts are a tree whose branches are tokens. A language model reads it level by level, all
+branches of a level as one batch, each going on from the state of the branch it grows out of.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from gatedrnn.tasks.language_modeling.data import START
+
+#: The token that ends a text; it is also read before the first one.
+EOS = START
+#: Texts of a tree, which bounds the memory for states; neighbours in the alphabet stay together.
+_TREE = 4096
+#: Branches that are read at once, which bounds the memory for scores of a large vocabulary.
+ROWS = 256
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """What a language model makes of texts, each by itself.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor
+        Natural logarithms of the texts' probabilities with their ends, in double precision,
+        (texts,).
+    tokens : int
+        Predicted tokens, ends among them, had each text been read by itself.
+    read : int
+        Tokens that were read.
+    unknown : int
+        Words, characters or pieces that have no token.
+    seconds : float
+        How long it took.
+    """
+
+    log_probs: torch.Tensor
+    tokens: int
+    read: int
+    unknown: int
+    seconds: float
+
+
+def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScores:
+    """Scores texts, each by itself from its beginning to its end.
+
+    What has no token is charged for its spelling, as perplexities are that are comparable whatever
+    the tokens.
+
+    Arguments
+    ---------
+    model : torch.nn.Module
+        Called as ``model(tokens, hx)`` with a token for each row, like
+        :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; it is left as it was.
+    tokens : TextTokens
+        Its tokens.
+    texts : sequence of str
+        Words separated by single spaces; the same text may occur several times.
+
+    Returns
+    -------
+    TextScores
+
+    Example
+    -------
+    >>> from gatedrnn.tasks.language_modeling.model import TextModel
+    >>> from gatedrnn.tokens.text_tokens import TextWords
+    >>> tokens = TextWords.learn(["GO ON", "GO HOME"])
+    >>> model = TextModel(len(tokens), hidden_size=8)
+    >>> found = score_texts(model, tokens, ["GO ON", "GO HOME", "GO"])
+    >>> found.log_probs.shape, found.tokens, found.read
+    (torch.Size([3]), 8, 4)
+    """
+    begun = time.perf_counter()
+    places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    sequences, spelling, unknown = [], [], []
+    for text in places:
+        sequences.append(tokens.encode(text))
+        parts = tokens.unknown(text) if tokens.unk in sequences[-1] else []
+        spelling.append(sum(map(tokens.spelling, parts)))
+        unknown.append(len(parts))
+    values, read = score_sequences(model, sequences)
+    values = values - torch.tensor(spelling, dtype=torch.float64)
+    chosen = [places[text] for text in texts]
+    return TextScores(
+        values[chosen],
+        sum(len(sequences[i]) + 1 for i in chosen),
+        read,
+        sum(unknown[i] for i in chosen),
+        time.perf_counter() - begun,
+    )
+
+
+@torch.no_grad()
+def score_sequences(
+    model: nn.Module, sequences: Sequence[Sequence[int]]
+) -> tuple[torch.Tensor, int]:
+    """Log-probabilities of sequences of tokens, each with the ``<eos>`` after it.
+
+    Arguments
+    ---------
+    model : torch.nn.Module
+        See :func:`score_texts`.
+    sequences : sequence of sequence of int
+        Tokens without ``<eos>``; a sequence may be empty.
+
+    Returns
+    -------
+    log_probs : torch.Tensor
+        In double precision, on the CPU, (sequences,).
+    read : int
+        Tokens that the model has read.
+    """
+    result = torch.zeros(len(sequences), dtype=torch.float64)
+    # Neighbours in this order have the most in common.
+    order = sorted(range(len(sequences)), key=lambda i: tuple(sequences[i]))
+    read, training = 0, model.training
+    model.eval()
+    try:
+        for begin in range(0, len(order), _TREE):
+            chosen = order[begin : begin + _TREE]
+            values, count = _read_tree(model, [sequences[i] for i in chosen])
+            result[chosen] = values
+            read += count
+    finally:
+        model.train(training)
+    return result, read
+
+
+def _read_tree(model: nn.Module, sequences: list[Sequence[int]]) -> tuple[torch.Tensor, int]:
+    lengths = torch.tensor([len(s) for s in sequences])
+    # One column more than the longest has tokens: behind its last token each has an <eos>.
+    table = torch.full((len(sequences), int(lengths.max()) + 1), EOS)
+    for row, sequence in zip(table, sequences, strict=True):
+        row[: len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
+    base = int(table.max()) + 1
+    device = next(model.parameters()).device
+    total = torch.zeros(len(sequences), dtype=torch.float64)
+    # The branch at whose end each sequence is, and of each branch its token and what it grows from.
+    branch = torch.zeros(len(sequences), dtype=torch.int64)
+    tokens, parents, hidden, read = torch.tensor([EOS]), None, None, 0
+    for depth, targets in enumerate(table.unbind(1)):
+        alive = lengths >= depth
+        parts = []
+        for begin in range(0, len(tokens), ROWS):
+            rows = slice(begin, begin + ROWS)
+            before = None if parents is None else take_states(hidden, parents[rows].to(device))
+            scores, after = model(tokens[rows].to(device), before)
+            parts.append(after)
+            here = (alive & (branch >= begin) & (branch < begin + ROWS)).nonzero().squeeze(1)
+            total[here] += _chosen(scores, branch[here] - begin, targets[here])
+        read += len(tokens)
+        going = lengths > depth
+        grown, branch[going] = torch.unique(
+            branch[going] * base + targets[going], return_inverse=True
+        )
+        tokens, parents, hidden = grown % base, grown // base, join_states(parts)
+    return total, read
+
+
+def _chosen(scores: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of some tokens after some rows."""
+    if scores.dtype in (torch.bfloat16, torch.float16):
+        scores = scores.float()
+    rows, targets = rows.to(scores.device), targets.to(scores.device)
+    return (scores[rows, targets] - scores.logsumexp(1)[rows]).cpu().double()
+
+
+def take_states(hidden: Any, rows: torch.Tensor) -> Any:
+    """States of some rows of a batch, which is the second dimension.
+
+    Arguments
+    ---------
+    hidden : torch.Tensor or tuple
+        As a model returns it.
+    rows : torch.Tensor
+        Which rows.
+
+    Returns
+    -------
+    torch.Tensor or tuple
+    """
+    if isinstance(hidden, tuple):
+        return tuple(part.index_select(1, rows) for part in hidden)
+    return hidden.index_select(1, rows)
+
+
+def join_states(parts: Sequence[Any]) -> Any:
+    """States of several batches as those of one.
+
+    Arguments
+    ---------
+    parts : sequence of torch.Tensor or tuple
+        As a model returns them.
+
+    Returns
+    -------
+    torch.Tensor or tuple
+    """
+    if isinstance(parts[0], tuple):
+        return tuple(torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
+    return torch.cat(list(parts), 1)

@@ -1,0 +1,242 @@
+"""What gates do over training, as files: numbers as JSON and CSV, and pictures."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatedrnn.data.files import write_atomically
+from gatedrnn.tasks.music.gate_statistics import MEANS, SAMPLES
+
+#: Of one training: what :func:`~gatedrnn.tasks.music.gate_statistics.measure_training` returns.
+Training = Sequence[Mapping[str, Any]]
+
+COLUMNS = (
+    "run", "epoch", "layer", "mode", "gate", "values", "mean", "deviation", "closed", "open",
+    "bimodality", "slope mean", "slope 99 %", "slope max", "gradient mean", "gradient median",
+    "gradient 99 %", "correlation",
+)  # fmt: skip
+#: Colours of the first gates, and line styles of the modes.
+_COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:purple")
+_STYLES = {MEANS: "-", SAMPLES: "--"}
+#: Epochs that the histograms show at most.
+_SHOWN = 6
+
+
+def write_gates(runs: Mapping[str, Training], output: Path) -> list[str]:
+    """Writes ``gates.json``, ``gates.csv`` and the pictures.
+
+    Arguments
+    ---------
+    runs : Mapping
+        Name -> its figures.
+    output : Path
+        The folder.
+
+    Returns
+    -------
+    list of str
+        The files.
+
+    Example
+    -------
+    >>> import torch
+    >>> from gatedrnn.nnet import RAN
+    >>> from gatedrnn.tasks.music.gate_statistics import measure_gates
+    >>> net, x = RAN(4, input_size=3), torch.rand(2, 9, 3)
+    >>> layers = measure_gates(net, lambda x: net(x)[0].sum(), [x])
+    >>> folder = getfixture("tmp_path")
+    >>> files = write_gates({"RAN": [{"epoch": 0, "layers": layers}]}, folder)
+    >>> files[:2], len((folder / "gates.csv").read_text().splitlines())
+    (['gates.json', 'gates.csv'], 3)
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(runs, indent=1)
+    write_atomically(output / "gates.json", text + "\n")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(runs))
+    write_atomically(output / "gates.csv", table.getvalue())
+    files = ["gates.json", "gates.csv"]
+    if importlib.util.find_spec("matplotlib") is None:
+        return files
+    for name, draw in (
+        ("gate_histograms.png", _histograms),
+        ("gate_correlations.png", _correlations),
+        ("gate_gradients.png", _gradients),
+    ):
+        _draw(output / name, draw, runs)
+        files.append(name)
+    return files
+
+
+def rows(runs: Mapping[str, Training]) -> Iterator[dict[str, Any]]:
+    """The main figures: one row for each gate of each layer, in each mode, at each epoch.
+
+    Arguments
+    ---------
+    runs : Mapping
+        Name -> its figures.
+
+    Yields
+    ------
+    dict
+        Column -> value.
+    """
+    for run, training in runs.items():
+        for point in training:
+            for layer in point["layers"]:
+                for gate, found in layer["gates"].items():
+                    row = {"run": run, "epoch": point["epoch"], "gate": gate}
+                    row |= {k: layer.get(k) for k in ("layer", "mode", "values", "correlation")}
+                    row |= {k: found[k] for k in COLUMNS if k in found}
+                    for kind in ("slope", "gradient"):
+                        row |= {f"{kind} {k}": v for k, v in found.get(kind, {}).items()}
+                    yield {k: v for k, v in row.items() if k in COLUMNS}
+
+
+def _draw(path: Path, draw: Any, runs: Mapping[str, Training]) -> None:
+    # The object interface needs no display and leaves a caller's figures alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    draw(figure, runs)
+    picture = io.BytesIO()
+    canvas.print_png(picture)
+    draft = path.with_name(f".{path.name}")
+    draft.write_bytes(picture.getvalue())
+    os.replace(draft, path)
+
+
+def _modes(training: Training) -> list[str]:
+    found = {layer["mode"] for layer in training[0]["layers"]}
+    return [mode for mode in (MEANS, SAMPLES) if mode in found]
+
+
+def _pooled(layers: Sequence[Mapping[str, Any]], mode: str, gate: str) -> list[Mapping[str, Any]]:
+    return [e["gates"][gate] for e in layers if e["mode"] == mode and gate in e["gates"]]
+
+
+def _gates(training: Training) -> list[str]:
+    return list(dict.fromkeys(g for layer in training[0]["layers"] for g in layer["gates"]))
+
+
+def _histograms(figure: Any, runs: Mapping[str, Training]) -> None:
+    """A row for each run and mode, a column for each epoch: histograms over all layers."""
+    across = [(run, mode) for run, training in runs.items() for mode in _modes(training)]
+    shown = {run: _some(training) for run, training in runs.items()}
+    width = max(map(len, shown.values()))
+    figure.set_size_inches(2.6 * width + 0.6, 2.1 * len(across) + 0.6)
+    panels = figure.subplots(len(across), width, squeeze=False, sharex=True)
+    for line, (run, mode) in zip(panels, across, strict=True):
+        for axes in line[len(shown[run]) :]:
+            axes.set_axis_off()
+        for axes, point in zip(line, shown[run], strict=False):
+            for colour, gate in zip(_COLOURS, _gates(runs[run]), strict=False):
+                counts = np.sum(
+                    [e["histogram"] for e in _pooled(point["layers"], mode, gate)], axis=0
+                )
+                edges = np.linspace(0.0, 1.0, len(counts) + 1)
+                density = counts / max(1, counts.sum()) * len(counts)
+                axes.stairs(density, edges, color=colour, label=gate, fill=True, alpha=0.35)
+                axes.stairs(density, edges, color=colour)
+            axes.set_title(f"epoch {point['epoch']}", fontsize=9)
+            axes.tick_params(labelsize=7)
+        drawn = "drawn in training" if mode == SAMPLES else "in evaluation"
+        line[0].set_ylabel(f"{run}\n{drawn}", fontsize=8)
+    panels[0][0].legend(fontsize=8, title="gate", title_fontsize=8)
+    figure.supxlabel("value of the gate", fontsize=9)
+    figure.supylabel("density", fontsize=9)
+
+
+def _some(training: Training) -> list[Mapping[str, Any]]:
+    """First and last epoch, and some in between."""
+    places = np.unique(np.linspace(0, len(training) - 1, min(_SHOWN, len(training))).round())
+    return [training[int(place)] for place in places]
+
+
+def _correlations(figure: Any, runs: Mapping[str, Training]) -> None:
+    """The correlation over training, and that of each unit at its end."""
+    figure.set_size_inches(11, 4)
+    over, units = figure.subplots(1, 2)
+    for colour, (run, training) in zip(_cycle(), runs.items(), strict=False):
+        for mode in _modes(training):
+            label = run if mode == MEANS else f"{run}, drawn"
+            style = {"color": colour, "linestyle": _STYLES[mode]}
+            points = []
+            for point in training:
+                found = [e.get("correlation") for e in point["layers"] if e["mode"] == mode]
+                found = [value for value in found if value is not None]
+                points.append((point["epoch"], np.mean(found) if found else np.nan))
+            over.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label, **style)
+            last = [
+                value
+                for e in training[-1]["layers"]
+                if e["mode"] == mode
+                for value in e.get("unit correlations", ())
+                if value is not None
+            ]
+            counts, edges = np.histogram(last, bins=40, range=(-1.0, 1.0))
+            units.stairs(counts / max(1, len(last)), edges, label=label, **style)
+    over.set(xlabel="epoch", ylabel="correlation of input and forget gate", ylim=(-1.05, 1.05))
+    _over_epochs(over)
+    units.set(xlabel="correlation in a unit, last epoch", ylabel="share of units")
+    for axes in (over, units):
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8)
+
+
+def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
+    """Slopes of the gates, and gradients of the loss at their pre-activations, over training."""
+    figure.set_size_inches(11, 7)
+    panels = figure.subplots(2, 2)
+    kinds = (("slope", "99 %"), ("slope", "mean"), ("gradient", "mean"), ("gradient", "99 %"))
+    titles = (
+        "slope of the gate: 99 % of values lie below", "slope of the gate: mean",
+        "gradient of the loss at the gate's pre-activations: mean",
+        "gradient of the loss there: 99 % of values lie below",
+    )  # fmt: skip
+    for axes, (kind, figure_of), title in zip(panels.flat, kinds, titles, strict=True):
+        for colour, (run, training) in zip(_cycle(), runs.items(), strict=False):
+            for mode in _modes(training):
+                for marker, gate in zip("o^sd", _gates(training), strict=False):
+                    points = []
+                    for point in training:
+                        found = _pooled(point["layers"], mode, gate)
+                        found = [e[kind][figure_of] for e in found if kind in e]
+                        points.append((point["epoch"], np.mean(found) if found else np.nan))
+                    label = f"{run} {gate}" + (", drawn" if mode == SAMPLES else "")
+                    axes.plot(
+                        *zip(*points, strict=True), marker=marker, markersize=3, label=label,
+                        color=colour, linestyle=_STYLES[mode],
+                    )  # fmt: skip
+        if kind == "slope":
+            axes.axhline(0.25, color="grey", linewidth=0.8, linestyle=":")
+        axes.set_yscale("log")
+        _over_epochs(axes)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.25)
+    panels[0][0].legend(fontsize=7)
+
+
+def _over_epochs(axes: Any) -> None:
+    """Most happens in the first epochs: a logarithmic axis that has a zero."""
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _cycle() -> tuple[str, ...]:
+    return tuple(f"C{number}" for number in range(10))

@@ -1,0 +1,237 @@
+"""Pairs of sentences as tokens, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from gatedrnn.data.report import Report
+from gatedrnn.tasks.captioning.data import IGNORE
+from gatedrnn.tasks.translation.corpora.pairs import Pairs
+from gatedrnn.tokens.text_symbols import EOS, TextTokens
+
+
+class TranslationDataset(Dataset):
+    """Pairs of sentences as numbers; an ``<eos>`` ends each source.
+
+    Arguments
+    ---------
+    pairs : Pairs
+        The sentences.
+    source, target : TextTokens
+        Make numbers of them.
+
+    Example
+    -------
+    >>> from gatedrnn.tokens.text_tokens import TextWords
+    >>> words = TextWords.learn(["a b c"])
+    >>> found = TranslationDataset(Pairs("test", ["a", "b c"], ["c b", "a"]), words, words)
+    >>> found[1]["source"], found[1]["target"], found.sizes
+    ([3, 4, 0], [2], [3.0, 3.0])
+    """
+
+    def __init__(self, pairs: Pairs, source: TextTokens, target: TextTokens) -> None:
+        self.pairs = pairs
+        self.source = [[*source.encode(sentence), EOS] for sentence in pairs.source]
+        self.target = [target.encode(sentence) for sentence in pairs.target]
+        #: Tokens of the longer side of each pair, with its end: what bounds a batch.
+        self.sizes = [
+            float(max(len(a), len(b) + 1)) for a, b in zip(self.source, self.target, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        # Numbers of one width stand in their order also as texts.
+        return {
+            "id": f"{index + 1:08d}",
+            "source": self.source[index],
+            "target": self.target[index],
+        }
+
+
+def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sentences as a translator reads them.
+
+    Arguments
+    ---------
+    sources : sequence of sequence of int
+        The tokens of each, and its ``<eos>``.
+
+    Returns
+    -------
+    tokens : torch.Tensor
+        (batch, time), ``<eos>`` after the shorter ones.
+    lengths : torch.Tensor
+        Relative lengths.
+
+    Example
+    -------
+    >>> sources_together([[4, 5, 0], [6, 0]])
+    (tensor([[4, 5, 0],
+            [6, 0, 0]]), tensor([1.0000, 0.6667]))
+    """
+    rows = [torch.tensor(source) for source in sources]
+    tokens = pad_sequence(rows, batch_first=True, padding_value=EOS)
+    return tokens, torch.tensor([len(row) for row in rows]) / tokens.shape[1]
+
+
+class TranslationBatch:
+    """Some units of a :class:`TranslationDataset` together.
+
+    Arguments
+    ---------
+    units : sequence of Mapping
+        As the dataset gives them.
+
+    Example
+    -------
+    >>> batch = TranslationBatch([{"id": "1", "source": [4, 5, 0], "target": [7]},
+    ...                           {"id": "2", "source": [6, 0], "target": [8, 9]}])
+    >>> batch.source.tolist(), batch.targets.tolist()
+    ([[4, 5, 0], [6, 0, 0]], [[7, 0, -100], [8, 9, 0]])
+    """
+
+    def __init__(self, units: Sequence[Mapping[str, Any]]) -> None:
+        self.id = tuple(unit["id"] for unit in units)
+        #: The sources, and their relative lengths.
+        self.source, self.lengths = sources_together([unit["source"] for unit in units])
+        #: Tokens of each translation and its end, then ``IGNORE``.
+        self.targets = pad_sequence(
+            [torch.tensor([*unit["target"], EOS]) for unit in units],
+            batch_first=True,
+            padding_value=IGNORE,
+        )
+        #: Each source has one translation.
+        self.rows = torch.arange(len(units))
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def to(self, device: torch.device | str) -> TranslationBatch:
+        """Moves the tensors.
+
+        Arguments
+        ---------
+        device : torch.device or str
+            Where to.
+
+        Returns
+        -------
+        TranslationBatch
+            This one.
+        """
+        return self._each(lambda tensor: tensor.to(device))
+
+    def pin_memory(self) -> TranslationBatch:
+        """Has the tensors lie where a GPU can fetch them.
+
+        Returns
+        -------
+        TranslationBatch
+            This one.
+        """
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Any) -> TranslationBatch:
+        for name in ("source", "lengths", "targets", "rows"):
+            setattr(self, name, change(getattr(self, name)))
+        return self
+
+
+def short_enough(
+    pairs: Pairs,
+    source: TextTokens,
+    target: TextTokens,
+    longest: int,
+    ratio: float,
+    report: Report,
+) -> Pairs:
+    """Leaves out pairs that training should not see; never of a test.
+
+    Arguments
+    ---------
+    pairs : Pairs
+        The training pairs.
+    source : TextTokens
+        Make tokens of them.
+    target : TextTokens
+        Make tokens of them.
+    longest : int
+        Most tokens of a side.
+    ratio : float
+        How far the two sides' numbers of tokens may be from the proportion that all pairs together
+        have, as a factor; ``inf`` for any.
+    report : Report
+        Takes what is left out.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    ValueError
+        If a bound is not positive, or nothing is left.
+    """
+    if longest < 1 or not ratio > 1.0:
+        raise ValueError(
+            f"max_length must be at least 1 and max_ratio above 1, not {longest} and {ratio}"
+        )
+    counts = [
+        (len(source.encode(a)), len(target.encode(b)))
+        for a, b in zip(pairs.source, pairs.target, strict=True)
+    ]
+    usual = sum(b for _, b in counts) / max(1, sum(a for a, _ in counts))
+    kept = []
+    for number, (a, b) in enumerate(counts):
+        place = f"{pairs.name}, pair {number + 1}"
+        uneven = max((b + 1) / (a + 1) / usual, (a + 1) / (b + 1) * usual)
+        if max(a, b) > longest:
+            report.add("pair-long", place, f"{a} and {b} tokens")
+        elif uneven > ratio:
+            report.add("pair-uneven", place, f"{a} and {b} tokens")
+        else:
+            kept.append(number)
+    if not kept:
+        raise ValueError(
+            f"{pairs.name}: no pair is left with max_length {longest} and max_ratio {ratio}"
+        )
+    return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])
+
+
+def some_of(pairs: Pairs, count: int | None) -> Pairs:
+    """Fewer pairs, taken evenly from all: corpora are often sorted by length.
+
+    Arguments
+    ---------
+    pairs : Pairs
+        The pairs.
+    count : int or None
+        How many; ``None``, or more than there are, for all.
+
+    Returns
+    -------
+    Pairs
+
+    Raises
+    ------
+    ValueError
+        If it is less than 1.
+
+    Example
+    -------
+    >>> some_of(Pairs("train", ["a", "b", "c", "d"], ["A", "B", "C", "D"]), 2).target
+    ['A', 'C']
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"max_pairs must be at least 1, not {count}")
+    if count is None or count >= len(pairs):
+        return pairs
+    kept = [i * len(pairs) // count for i in range(count)]
+    return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])

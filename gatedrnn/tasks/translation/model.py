@@ -1,0 +1,246 @@
+"""Translators: a captioner whose encoder reads tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from gatedrnn import nnet
+from gatedrnn.data.config_validation import PlainSpec, check, rules_of, whole
+from gatedrnn.modules.initialisation import start_from
+from gatedrnn.seq2seq.attention import AttentionOptions
+from gatedrnn.seq2seq.decoder import INIT_RANGE, CaptionDecoder
+from gatedrnn.seq2seq.encoder_output import Memory
+from gatedrnn.tasks.captioning.encoders import MemoryEncoder
+from gatedrnn.tasks.captioning.model import Captioner
+from gatedrnn.tasks.language_modeling.model import TextDropout
+
+#: Arguments of encoder and decoder that only matter in training.
+TRAINING_ONLY = ("dropout", "start")
+
+
+class TokenEncoder(MemoryEncoder):
+    """Reads a sentence with a recurrent stack, in one direction or both (Bahdanau et al. 2015).
+
+    The memory is the stack's output, a region for every token.
+
+    Arguments
+    ---------
+    vocabulary : int
+        Number of tokens.
+    network : str
+        A key that ``gatedrnn list`` prints.
+    num_layers : int
+        Depth of the stack.
+    hidden_size : int
+        K, memory cells of a layer in one direction.
+    proj_size : int or None
+        N, width of a layer's output; left out by recurrences without projection.
+    network_options : Mapping or None
+        Further options of the recurrence.
+    bidirectional : bool
+        Whether a second stack reads from the end.
+    embedding_size : int
+        Width in which tokens are read.
+    dropout : float or Mapping
+        Of the embedding, between recurrent layers and on the memory (``output``): see
+        ``of``; words and locked masks cannot be dropped
+        here.
+    start : Mapping or None
+        Starting values of weights of the stack: see ``start_from``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recurrence, or a value is impossible.
+
+    Example
+    -------
+    >>> encoder = TokenEncoder(30, "ran", hidden_size=8, embedding_size=12)
+    >>> memory = encoder(torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6]))
+    >>> memory.features.shape, int(memory.features[1, 3:].count_nonzero())
+    (torch.Size([2, 5, 16]), 0)
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        network: str = "lstmp",
+        num_layers: int = 1,
+        hidden_size: int = 256,
+        proj_size: int | None = None,
+        network_options: Mapping[str, Any] | None = None,
+        bidirectional: bool = True,
+        embedding_size: int = 256,
+        dropout: float | Mapping[str, Any] = 0.0,
+        start: Mapping[str, float | str] | None = None,
+    ) -> None:
+        drop = TextDropout.of(dropout)
+        if drop.words or drop.locked:
+            raise ValueError("dropout: an encoder of tokens drops neither words nor locked masks")
+        stack = nnet.build(
+            network,
+            proj_size=proj_size,
+            input_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=drop.layers,
+            bidirectional=bidirectional,
+            re_init=False,
+            **(network_options or {}),
+        )
+        if start:
+            start_from(stack, start)
+        super().__init__(stack.output_size)
+        self.drop = drop
+        self.embedding = nn.Embedding(vocabulary, embedding_size)
+        self.stack = stack
+        nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
+
+    def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
+        """Encodes sentences.
+
+        Arguments
+        ---------
+        media : torch.Tensor
+            Their tokens, (batch, time).
+        lengths : torch.Tensor or None
+            Relative lengths.
+
+        Returns
+        -------
+        Memory
+        """
+        read = nn.functional.dropout(self.embedding(media), self.drop.embedding, self.training)
+        output, _ = self.stack(read, lengths=lengths)
+        output = nn.functional.dropout(output, self.drop.output, self.training)
+        return Memory(output, lengths, (media.shape[1],))
+
+    def auxiliary_loss(self) -> torch.Tensor | None:
+        """The stack's own loss term, of the last forward in training."""
+        return self.stack.auxiliary_loss() if self.training else None
+
+
+class Translator(Captioner):
+    """Sentences and their translations to scores of the translations' tokens.
+
+    All that searches for captions translates, and :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`
+    says how attention and recurrence can work together.
+
+    Arguments
+    ---------
+    encoder : TokenEncoder
+        Makes a memory of sentences.
+    decoder : CaptionDecoder
+        Reads translations.
+
+    Example
+    -------
+    >>> encoder = TokenEncoder(30, "gru", 2, hidden_size=8, embedding_size=12)
+    >>> decoder = CaptionDecoder(20, 16, "gru", 2, hidden_size=8, embedding_size=12)
+    >>> translator = Translator(encoder, decoder)
+    >>> sentences, lengths = torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6])
+    >>> translator(sentences, lengths, torch.tensor([[0, 3, 4], [0, 7, 0]])).scores.shape
+    torch.Size([2, 3, 20])
+    """
+
+
+def _attention(value: Any) -> str | None:
+    """The rule of a way for attention and recurrence to work together."""
+    if not isinstance(value, str | Mapping):
+        return "a name, or an object with named values"
+    AttentionOptions.of(value)
+    return None
+
+
+@dataclass(frozen=True)
+class TranslatorSpec(PlainSpec):
+    """What a translator is built of, as plain data.
+
+    Arguments
+    ---------
+    source : int
+        Number of tokens of the language that is read.
+    vocabulary : int
+        Number of tokens of the language that is written.
+    encoder : Mapping
+        Arguments of :class:`TokenEncoder`, besides ``vocabulary`` and those that only matter in
+        training.
+    decoder : Mapping
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`, besides ``vocabulary``,
+        ``memory_size`` and those that only matter in training.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or a value is not what it should be; it names the key.
+
+    Example
+    -------
+    >>> sizes = {"network": "ran", "hidden_size": 8, "embedding_size": 12}
+    >>> spec = TranslatorSpec(30, 20, sizes, sizes)
+    >>> TranslatorSpec.from_dict(spec.to_dict()) == spec, spec.build().decoder.memory_size
+    (True, 16)
+    """
+
+    source: int
+    vocabulary: int
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    decoder: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sizes = {"source": self.source, "vocabulary": self.vocabulary}
+        check(sizes, {name: whole(2, 1 << 20) for name in sizes}, "model")
+        check(self.encoder, rules_of(TokenEncoder, dropout=None), "encoder")
+        rules = rules_of(CaptionDecoder, dropout=None, attention=_attention)
+        check(self.decoder, rules, "decoder")
+
+    def build(self) -> Translator:
+        """Makes the translator, with weights to be trained or loaded.
+
+        Returns
+        -------
+        Translator
+
+        Raises
+        ------
+        ValueError
+            If there is no such recurrence, or it does not have such an option.
+        """
+        return make_translator(self.source, self.vocabulary, self.encoder, self.decoder)
+
+
+def make_translator(
+    source: int, target: int, encoder: Mapping[str, Any], decoder: Mapping[str, Any]
+) -> Translator:
+    """Makes a translator, also with what only matters in training.
+
+    Arguments
+    ---------
+    source : int
+        Numbers of tokens.
+    target : int
+        Numbers of tokens.
+    encoder : Mapping
+        Arguments of :class:`TokenEncoder`.
+    decoder : Mapping
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`.
+
+    Returns
+    -------
+    Translator
+
+    Raises
+    ------
+    ValueError
+        If there is no such recurrence, or it does not have such an option.
+    """
+    try:
+        made = TokenEncoder(source, **encoder)
+        return Translator(made, CaptionDecoder(target, made.output_size, **decoder))
+    except TypeError as error:
+        raise ValueError(f"this translator cannot be built: {error}") from error

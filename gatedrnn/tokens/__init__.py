@@ -1,0 +1,1 @@
+"""Tokens: characters, words, SentencePiece pieces and vocabularies."""

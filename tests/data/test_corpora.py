@@ -1,0 +1,125 @@
+"""AN4 and LibriSpeech: official layouts made here, and the real corpora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from gatedrnn.data.entries import Policy
+from gatedrnn.data.preparation import Prepared
+from gatedrnn.data.utterance import read_csv
+from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
+from gatedrnn.tasks.asr.corpora.librispeech import prepare_librispeech
+from tests.data.corpora import real_data, tone
+
+
+def figures(prepared: Prepared) -> dict[str, tuple[int, int]]:
+    splits = prepared.findings()["figures"]["splits"]
+    return {split: (row["utterances"], row["speakers"]) for split, row in splits.items()}
+
+
+def test_real_an4(tmp_path):
+    data = real_data("an4")
+    found = prepare_an4(data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'"))
+    assert figures(found) == {"train": (848, 66), "dev": (100, 8)}
+    assert not found.findings()["faults"]
+    hours = [split["hours"] for split in found.findings()["figures"]["splits"].values()]
+    assert hours == pytest.approx([37.9 / 60, 4.5 / 60], abs=0.001)
+    assert prepare_an4(data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'")).reused
+
+
+def test_real_an4_in_the_official_layout(tmp_path):
+    data = real_data("an4")
+    root = tmp_path / "an4"
+    (root / "etc").mkdir(parents=True)
+    for name in ("fileids", "transcription"):
+        (root / "etc" / f"an4_train.{name}").symlink_to(data / "etc" / f"an4_train.{name}")
+    (root / "wav").symlink_to(data / "flac")
+    found = prepare_an4(root, tmp_path / "out")
+    train, dev = figures(found).values()
+    assert train[0] + dev[0] == 948 and train[1] + dev[1] == 74
+    theirs = {row.id: row for split in read_all(prepare_an4(data, tmp_path / "b")) for row in split}
+    for split in read_all(found):
+        for row in split:
+            assert (row.words, row.speaker) == (theirs[row.id].words, theirs[row.id].speaker)
+
+
+def read_all(prepared: Prepared) -> list[list]:
+    return [read_csv(path) for path in prepared.csv.values()]
+
+
+@pytest.mark.parametrize("kind", ["sph", "wav", "little", "big"])
+def test_official_an4(tmp_path, kind):
+    root = tmp_path / "an4"
+    (root / "etc").mkdir(parents=True)
+    wave = (6000 * np.sin(np.arange(8000) / 30)).astype(np.int16)
+    for split, folder in (("train", "an4_clstk"), ("test", "an4test_clstk")):
+        names = [f"an{i}-{speaker}-b" for speaker in ("fash", "mmap") for i in (1, 2)]
+        names = [f"{split}-{name}" for name in names]
+        fileids = [f"{folder}/{name.split('-')[2]}/{name}" for name in names]
+        (root / "etc" / f"an4_{split}.fileids").write_text("\n".join(fileids) + "\n")
+        lines = [f"<s> YES <sil> {i} </s> ({name})" for i, name in enumerate(names)]
+        (root / "etc" / f"an4_{split}.transcription").write_text("\n".join(lines) + "\n")
+        for name in fileids:
+            if kind in ("sph", "wav"):
+                tone(root / "wav" / f"{name}.{kind}", 0.5)
+            else:
+                path = root / "raw" / f"{name}.raw"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(wave.astype("<i2" if kind == "little" else ">i2").tobytes())
+    found = prepare_an4(root, tmp_path / "out")
+    assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (4, 2)}
+    row = read_csv(found.csv["test"])[0]
+    assert (row.words, row.speaker, row.stop) == ("YES 0", "fash", 8000)
+    if kind in ("little", "big"):
+        samples, _ = soundfile.read(row.wav, dtype="int16")
+        assert (samples == wave).all()
+        assert found.findings()["faults"]["audio-converted"]["count"] == 8
+        assert prepare_an4(root, tmp_path / "out").reused
+
+
+def test_an4_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds neither manifest.tsv nor etc"):
+        prepare_an4(tmp_path, tmp_path / "out")
+
+
+def test_real_librispeech(tmp_path):
+    found = prepare_librispeech(real_data("librispeech_mini"), tmp_path)
+    assert figures(found) == {"train": (1110, 17), "dev": (140, 4)}
+    assert not found.findings()["faults"]
+
+
+def librispeech(root: Path, subset: str, speakers: tuple[str, ...]) -> None:
+    for speaker in speakers:
+        chapter = root / subset / speaker / "77"
+        lines = []
+        for i in range(2):
+            name = f"{speaker}-77-000{i}"
+            tone(chapter / f"{name}.flac", 0.5)
+            lines.append(f"{name} OH YES")
+        (chapter / f"{speaker}-77.trans.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_official_librispeech(tmp_path):
+    root = tmp_path / "LibriSpeech"
+    librispeech(root, "train-clean-100", ("1", "2"))
+    librispeech(root, "train-other-500", ("3",))
+    librispeech(root, "dev-clean", ("4",))
+    librispeech(root, "test-clean", ("5",))
+    tone(root / "test-clean" / "5" / "77" / "5-77-0009.flac", 0.5)
+    (root / "train-other-500" / "3" / "77" / "3-77-0001.flac").unlink()
+    found = prepare_librispeech(root, tmp_path / "out")
+    assert figures(found) == {"train": (5, 3), "dev": (2, 1), "test": (2, 1)}
+    faults = found.findings()["faults"]
+    assert [Path(item).name for item in faults["transcript-missing"]["items"]] == ["5-77-0009.flac"]
+    assert [Path(item).name for item in faults["audio-missing"]["items"]] == ["3-77-0001.flac"]
+    subsets = {"train": ["train-clean-100"], "test": ["dev-clean"]}
+    found = prepare_librispeech(root, tmp_path / "out", subsets)
+    assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (2, 1)}
+    with pytest.raises(FileNotFoundError, match="no such subset"):
+        prepare_librispeech(root, tmp_path / "out", {"train": ["train-clean-360"]})
+    with pytest.raises(FileNotFoundError, match="LibriSpeech's subsets"):
+        prepare_librispeech(tmp_path, tmp_path / "out")

@@ -1,0 +1,224 @@
+"""The decoder of captions: any recurrence, any depth, three ways to attend."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gatedrnn.cells.registry import REGISTRY
+from gatedrnn.seq2seq.attention import KINDS
+from gatedrnn.seq2seq.decoder import CaptionDecoder, select_state
+from gatedrnn.seq2seq.encoder_output import Memory
+from gatedrnn.tasks.captioning.encoders import FeatureEncoder
+from gatedrnn.tasks.captioning.model import Captioner
+
+VOCABULARY, WIDTH = 11, 6
+CAPTIONS = torch.tensor([[0, 3, 7, 2, 9], [0, 5, 4, 0, 0], [0, 10, 0, 0, 0]])
+
+
+def decoder(network="lstmp", kind="soft", layers=2, **options):
+    torch.manual_seed(0)
+    made = CaptionDecoder(
+        VOCABULARY,
+        WIDTH,
+        network,
+        layers,
+        hidden_size=5,
+        embedding_size=4,
+        **{"attention": {"kind": kind, "size": 3}, **options},
+    ).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.uniform_(-0.8, 0.8)
+    return made.eval()
+
+
+def memory(regions=7, batch=3, lengths=None):
+    torch.manual_seed(1)
+    features = torch.randn(batch, regions, WIDTH, dtype=torch.float64)
+    if lengths is not None:
+        lengths = torch.tensor(lengths, dtype=torch.float64)
+        valid = Memory(features, lengths).valid()
+        features = features * valid.unsqueeze(2)
+    return Memory(features, lengths)
+
+
+def stepwise(made, tokens, looked_at):
+    state, scores, attention = made.begin(looked_at), [], []
+    for t in range(tokens.shape[1]):
+        one, state, where = made.step(tokens[:, t], state, looked_at)
+        scores.append(one)
+        attention.append(where)
+    return torch.stack(scores, 1), torch.stack(attention, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("network", REGISTRY)
+def test_word_by_word_is_the_whole_caption(network, kind):
+    made = decoder(network, kind)
+    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
+    output = made(CAPTIONS, looked_at)
+    scores, attention = stepwise(made, CAPTIONS, looked_at)
+    assert output.auxiliary is None
+    assert torch.allclose(output.scores, scores, rtol=0, atol=1e-9)
+    assert torch.allclose(output.attention, attention, rtol=0, atol=1e-9)
+    assert torch.allclose(attention.sum(2), torch.ones(3, 5).double())
+    assert not attention[1, :, 4:].any() and (attention[2, :, 0] == 1).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("network", "layers"), [*((n, 2) for n in REGISTRY), ("residual", 10)])
+def test_every_parameter_gets_a_gradient(network, kind, layers):
+    options = {"network_options": {"prior_weight": 0.1}} if network == "beta" else {}
+    attention = {"kind": kind, "size": 3, "penalty": 0.5}
+    made = decoder(network, kind, layers, attention=attention, **options).train()
+    output = made(CAPTIONS[:, :3], memory())
+    loss = output.scores.logsumexp(2).sum() + output.scores[..., 3].sum() + output.auxiliary
+    loss.backward()
+    for name, parameter in made.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_deep_stack_of_one_pass_is_the_same_word_by_word(kind):
+    made = decoder("residual", kind, 10, proj_size=3)
+    captions = CAPTIONS[:, :3]
+    scores, _ = stepwise(made, captions, memory())
+    assert torch.allclose(made(captions, memory()).scores, scores, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_and_company_change_nothing(kind):
+    made = decoder("highway", kind)
+    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
+    together = made(CAPTIONS, looked_at)
+    for i, regions in enumerate((7, 4, 1)):
+        alone = made(CAPTIONS[i : i + 1], Memory(looked_at.features[i : i + 1, :regions]))
+        assert torch.allclose(alone.scores[0], together.scores[i], rtol=0, atol=1e-12)
+        assert torch.allclose(
+            alone.attention[0], together.attention[i, :, :regions], rtol=0, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("network", ["lstmp", "ran"])
+def test_states_are_selected_by_rows(network, kind):
+    made = decoder(network, kind)
+    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
+    _, state, _ = made.step(CAPTIONS[:, 0], made.begin(looked_at), looked_at)
+    rows = torch.tensor([2, 0, 0])
+    words = torch.tensor([4, 1, 8])
+    found, _, _ = made.step(words, select_state(state, rows), looked_at.select(rows))
+    for i, row in enumerate(rows):
+        one = torch.tensor([int(row)])
+        alone = select_state(state, one), looked_at.select(one)
+        wanted, _, _ = made.step(words[i : i + 1], *alone)
+        assert torch.allclose(found[i], wanted[0], rtol=0, atol=1e-12)
+    same = select_state(state, torch.tensor([1, 0, 2]), same_items=True)
+    assert same.keys is state.keys
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scheduled_sampling(kind):
+    made = decoder("lstmp", kind)
+    given = made(CAPTIONS, memory())
+    first = made(CAPTIONS, memory(), 1.0, torch.Generator().manual_seed(4))
+    again = made(CAPTIONS, memory(), 1.0, torch.Generator().manual_seed(4))
+    assert torch.equal(first.scores, again.scores)
+    assert torch.allclose(first.scores[:, 0], given.scores[:, 0], rtol=0, atol=1e-12)
+    assert not torch.allclose(first.scores, given.scores)
+    # A share that is never reached: the given words, one by one.
+    never = made(CAPTIONS, memory(), 1e-12, torch.Generator().manual_seed(4))
+    assert torch.allclose(never.scores, given.scores, rtol=0, atol=1e-9)
+    with pytest.raises(ValueError, match=r"sampled_share must be in \[0, 1\], not 2"):
+        made(CAPTIONS, memory(), 2)
+
+
+def test_sampled_words_have_the_models_own_frequencies():
+    """The second scores tell which word was read after the first <eos>."""
+    made = decoder("ran")
+    one = memory(batch=1)
+    wanted = made(torch.tensor([[0]]), one).scores[0, 0].softmax(0)
+    by_word = [made(torch.tensor([[0, w]]), one).scores[0, 1] for w in range(VOCABULARY)]
+    count = 3000
+    tokens = torch.tensor([[0, 3]]).expand(count, 2)
+    output = made(tokens, one.repeat(count), 0.5, torch.Generator().manual_seed(0))
+    read = (output.scores[:, 1, None] - torch.stack(by_word)).abs().sum(2).argmin(1)
+    found = torch.bincount(read, minlength=VOCABULARY) / count
+    expected = 0.5 * wanted + 0.5 * torch.nn.functional.one_hot(torch.tensor(3), VOCABULARY)
+    assert (found - expected).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loss_terms_are_those_of_the_words_there_are(kind):
+    """Beta's prior and the attention's penalty: a padded batch has the sum of its items'."""
+    for options in (
+        {"network": "beta", "network_options": {"variant": "beta", "prior_weight": 0.3}},
+        {"attention": {"kind": kind, "size": 3, "penalty": 0.7}},
+    ):
+        made = decoder(kind=kind, layers=1, **options).train()
+        looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
+        if "network" in options:
+            # The terms of a first layer's first step do not depend on what it draws.
+            captions, ends = torch.zeros(3, 2, dtype=torch.long), (1, 1, 1)
+        else:
+            captions, ends = CAPTIONS, (5, 3, 2)
+        together = made(captions, looked_at).auxiliary
+        alone = [
+            made(
+                captions[i : i + 1, :end],
+                Memory(looked_at.features[i : i + 1, :regions]),
+            ).auxiliary
+            for i, (end, regions) in enumerate(zip(ends, (7, 4, 1), strict=True))
+        ]
+        if "network" in options and kind == "top_down":
+            # The second stack reads what the first one has drawn.
+            assert float(together.detach()) > 0
+        else:
+            assert float((together - sum(alone)).detach()) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_penalty_is_that_of_the_paper():
+    made = decoder(attention={"kind": "soft", "size": 3, "penalty": 2.0}).train()
+    output = made(CAPTIONS[:1], memory(batch=1))
+    wanted = 2.0 * ((1 - output.attention[0].sum(0)) ** 2).sum()
+    assert float((output.auxiliary - wanted).detach()) == pytest.approx(0, abs=1e-12)
+
+
+def test_tied_words_and_dropout():
+    made = decoder("lstmp", "top_down", tied=True)
+    assert made.softmax.weight is made.embedding.weight and made.projection is not None
+    assert made(CAPTIONS, memory()).scores.shape == (3, 5, VOCABULARY)
+    made = decoder(dropout={"embedding": 0.5, "layers": 0.5, "output": 0.5})
+    quiet = made(CAPTIONS, memory()).scores
+    assert torch.equal(quiet, made(CAPTIONS, memory()).scores)
+    made.train()
+    assert not torch.allclose(made(CAPTIONS, memory()).scores, quiet)
+
+
+def test_impossible_values_are_told():
+    with pytest.raises(ValueError, match="attention must be one of soft, top_down, late"):
+        decoder(attention="hard")
+    with pytest.raises(ValueError, match="attention has no width; it has kind, size, penalty"):
+        decoder(attention={"width": 3})
+    with pytest.raises(ValueError, match="neither words nor locked masks"):
+        decoder(dropout={"words": 0.1})
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
+        decoder("rann")
+    with pytest.raises(ValueError, match="memory is 8 wide, but the decoder reads one of 6"):
+        Captioner(FeatureEncoder(3, 8), decoder())
+
+
+def test_each_item_is_encoded_once_for_all_its_captions():
+    captioner = Captioner(FeatureEncoder(3, WIDTH).double(), decoder())
+    media = torch.rand(2, 4, 3).double()
+    lengths = torch.tensor([1.0, 0.5])
+    captions = CAPTIONS[[0, 1, 2, 0]]
+    output = captioner(media, lengths, captions)
+    rows = torch.tensor([0, 0, 1, 1])
+    wanted = captioner(media[rows], lengths[rows], captions)
+    assert torch.allclose(output.scores, wanted.scores, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="3 captions cannot be shared evenly by 2 items"):
+        captioner(media, lengths, CAPTIONS)

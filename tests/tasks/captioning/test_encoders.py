@@ -1,0 +1,271 @@
+"""Encoders of captioners: padding and company change nothing; captioners as plain data."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+
+from gatedrnn.seq2seq.decoder import CaptionDecoder
+from gatedrnn.seq2seq.encoder_output import Memory
+from gatedrnn.tasks.captioning.audio_encoders import RecurrentSoundEncoder, SoundEncoder
+from gatedrnn.tasks.captioning.backbone import BackboneEncoder
+from gatedrnn.tasks.captioning.encoders import FeatureEncoder, ImageEncoder
+from gatedrnn.tasks.captioning.model import Captioner
+from gatedrnn.tasks.captioning.specification import ENCODERS, CaptionerSpec
+
+SMALL = {"sample_rate": 8000, "n_mels": 20}
+
+
+def sound_encoders():
+    torch.manual_seed(0)
+    return [
+        SoundEncoder([3, 4], width=6, features=SMALL),
+        RecurrentSoundEncoder("lstmp", 2, 5, width=6, features=SMALL, stacked=3, pooled=2),
+        RecurrentSoundEncoder("ran", 1, 5, bidirectional=False, width=6, features=SMALL),
+    ]
+
+
+def test_memories_repeat_and_select():
+    memory = Memory(torch.rand(2, 4, 3), torch.tensor([0.5, 1.0]), (2, 2))
+    twice = memory.repeat(2)
+    assert torch.equal(twice.features, memory.features[[0, 0, 1, 1]])
+    assert torch.equal(twice.lengths, torch.tensor([0.5, 0.5, 1.0, 1.0]))
+    assert twice.shape == (2, 2) and memory.repeat(1) is memory
+    assert torch.allclose(memory.mean()[0], memory.features[0, :2].mean(0))
+    assert Memory(memory.features).valid() is None
+
+
+def test_features_in_the_padding_change_nothing():
+    encoder = FeatureEncoder(3, 5)
+    media, lengths = torch.randn(2, 6, 3), torch.tensor([1.0, 0.5])
+    memory = encoder(media, lengths)
+    media[1, 3:] = torch.nan
+    assert torch.equal(encoder(media, lengths).features, memory.features)
+    assert torch.allclose(encoder(media[1:, :3]).features[0], memory.features[1, :3], atol=1e-6)
+    assert not memory.features[1, 3:].any()
+    grid = encoder(torch.randn(2, 4, 3, 3))
+    assert grid.features.shape == (2, 12, 5) and grid.shape == (4, 3)
+
+
+@pytest.mark.parametrize("encoder", sound_encoders(), ids=["conv", "both ways", "one way"])
+@pytest.mark.parametrize("sizes", [(8000, 5117), (8000, 400), (7999, 7999)])
+def test_sound_in_the_padding_changes_nothing(encoder, sizes):
+    encoder.eval()
+    media = torch.randn(2, sizes[0])
+    lengths = torch.tensor([1.0, sizes[1] / sizes[0]])
+    memory = encoder(media, lengths)
+    padded = media.clone()
+    padded[1, sizes[1] :] = torch.nan
+    assert torch.equal(encoder(padded, lengths).features, memory.features)
+    for i, size in enumerate(sizes):
+        alone = encoder(media[i : i + 1, :size])
+        regions = alone.features.shape[1]
+        assert int(memory.valid()[i].sum()) == regions == alone.shape[0]
+        assert torch.allclose(alone.features[0], memory.features[i, :regions], atol=2e-5)
+        assert not memory.features[i, regions:].any()
+    longer = torch.cat([media, torch.ones(2, 3001)], 1)
+    shorter = encoder(longer, lengths * sizes[0] / longer.shape[1])
+    assert torch.equal(shorter.valid().sum(1), memory.valid().sum(1))
+    both = min(shorter.features.shape[1], memory.features.shape[1])
+    assert torch.allclose(shorter.features[:, :both], memory.features[:, :both], atol=2e-5)
+
+
+@pytest.mark.parametrize("encoder", sound_encoders(), ids=["conv", "both ways", "one way"])
+def test_sound_that_is_silent_or_short_is_no_trouble(encoder):
+    memory = encoder(torch.zeros(2, 100), torch.tensor([1.0, 0.01]))
+    assert torch.isfinite(memory.features).all()
+    # Loudness does not matter.
+    media = torch.randn(1, 4000)
+    assert torch.allclose(encoder(media).features, encoder(0.01 * media).features, atol=1e-3)
+    with pytest.raises(ValueError, match=r"must be \(batch, samples\)"):
+        encoder(torch.zeros(2, 3, 4))
+
+
+def test_regions_of_sounds_have_times():
+    for encoder in sound_encoders():
+        memory = encoder(torch.randn(1, 8000))
+        assert memory.shape[0] * encoder.region_seconds == pytest.approx(1.0, abs=0.1)
+
+
+def test_images_keep_their_grid_and_know_no_company():
+    torch.manual_seed(0)
+    encoder = ImageEncoder([4, 8], width=6).eval()
+    media = torch.rand(3, 3, 32, 20)
+    memory = encoder(media)
+    assert memory.features.shape == (3, 40, 6) and memory.shape == (8, 5)
+    for i in range(3):
+        alone = encoder(media[i : i + 1]).features[0]
+        assert torch.allclose(alone, memory.features[i], atol=1e-5)
+    whole = (media * 255).round().to(torch.uint8)
+    assert torch.allclose(encoder(whole).features, encoder(whole / 255).features, atol=1e-5)
+    # A bright spot is seen where it is.
+    spot = torch.zeros(2, 3, 32, 32)
+    spot[1, :, 24:28, 4:8] = 1.0
+    dark, bright = ImageEncoder([4], width=16).eval()(spot).features
+    # Nothing of it is seen elsewhere: attention has to look there.
+    rows, columns = (bright != dark).any(1).view(16, 16).nonzero(as_tuple=True)
+    assert (int(rows.min()), int(rows.max())) == (11, 15)
+    assert (int(columns.min()), int(columns.max())) == (1, 5)
+    with pytest.raises(ValueError, match="images have no lengths"):
+        encoder(media, torch.ones(3))
+    with pytest.raises(ValueError, match=r"must be \(batch, 3, height, width\)"):
+        encoder(media[:, :1])
+
+
+@pytest.mark.parametrize("kind", ["sound", "image"])
+def test_everything_of_a_captioner_gets_a_gradient(kind):
+    torch.manual_seed(0)
+    encoder, media = {
+        "sound": (sound_encoders()[1], torch.randn(2, 8000)),
+        "image": (ImageEncoder([4, 8], width=6), torch.rand(2, 3, 16, 16)),
+    }[kind]
+    decoder = CaptionDecoder(9, 6, hidden_size=8, embedding_size=5)
+    captioner = Captioner(encoder, decoder)
+    output = captioner(media, None, torch.tensor([[0, 3, 4], [0, 7, 0]]))
+    output.scores.logsumexp(2).sum().backward()
+    for name, parameter in captioner.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_an_encoders_own_loss_term_is_passed_on():
+    options = {"prior_weight": 0.1}
+    encoder = RecurrentSoundEncoder("beta", 1, 5, network_options=options, width=6, features=SMALL)
+    captioner = Captioner(encoder, CaptionDecoder(9, 6, hidden_size=8, embedding_size=5))
+    arguments = torch.randn(2, 4000), None, torch.zeros(2, 2, dtype=torch.long)
+    auxiliary = captioner(*arguments).auxiliary
+    assert float((auxiliary - encoder.stack.auxiliary_loss()).detach()) == 0.0
+    assert captioner.eval()(*arguments).auxiliary is None
+    captioner.freeze_encoder()
+    assert captioner.train()(*arguments).auxiliary is None, "nothing of it is learnt"
+
+
+# ---- captioners as plain data -------------------------------------------------------------------
+
+SPECS = {
+    "features": {"input_size": 7, "width": 6},
+    "image": {"channels": [4, 8], "width": 6},
+    "backbone": {"name": "resnet18", "width": 6},
+    "sound": {"channels": [4], "width": 6, "features": SMALL},
+    "recurrent_sound": {"network": "ran", "hidden_size": 5, "width": 6, "features": SMALL},
+}
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_captioner_is_built_again_from_plain_data(kind):
+    if kind == "backbone":
+        pytest.importorskip("torchvision", reason="networks of torchvision need torchvision")
+    attention = {"kind": "late", "size": 4}
+    decoder = {"network": "highway", "num_layers": 3, "hidden_size": 4, "attention": attention}
+    spec = CaptionerSpec(12, kind, SPECS[kind], decoder)
+    again = CaptionerSpec.from_dict(spec.to_dict())
+    assert again == spec
+    built, empty = again.build(), again.build_empty()
+    shapes = {name: weight.shape for name, weight in built.state_dict().items()}
+    assert {name: weight.shape for name, weight in empty.state_dict().items()} == shapes
+    assert all(weight.is_meta for weight in empty.parameters())
+    other = again.build()
+    other.load_state_dict(built.state_dict())
+    assert spec.media == {"image": "image", "backbone": "image", "features": "features"}.get(
+        kind, "audio"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((12, "picture"), "kind must be features, image, backbone, sound"),
+        ((1,), "vocabulary must be a whole number from 2"),
+        ((12, "image", {"channels": 3}), "channels must be a list of widths, not 3"),
+        ((12, "image", {"input_size": 3}), "encoder has an unknown key 'input_size'"),
+        ((12, "sound", {"features": {"mels": 3}}), "features has an unknown key 'mels'"),
+        ((12, "image", {}, {"attention": "hard"}), "attention must be one of soft"),
+        ((12, "image", {}, {"attention": 3}), "attention must be a name, or an object"),
+        ((12, "image", {}, {"attention": {"size": "a"}}), "size must be a whole number above 0"),
+        ((12, "image", {}, {"dropout": 0.5}), "decoder has an unknown key 'dropout'"),
+        ((12, "image", {}, {"memory_size": 3}), "decoder has an unknown key 'memory_size'"),
+    ],
+)
+def test_what_is_wrong_in_plain_data_is_told(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CaptionerSpec(*arguments)
+
+
+def test_what_cannot_be_built_is_told():
+    with pytest.raises(ValueError, match="cannot be built.*input_size"):
+        CaptionerSpec(12, "features").build()
+    with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
+        CaptionerSpec(12, "image", {}, {"network": "rann"}).build()
+
+
+# ---- torchvision --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vision():
+    return pytest.importorskip("torchvision", reason="networks of torchvision need torchvision")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("resnet18", 512), ("squeezenet1_1", 1000), ("mobilenet_v3_small", 576)]
+)
+def test_networks_of_torchvision_keep_their_grid(vision, name, channels):
+    encoder = BackboneEncoder(name, width=5)
+    media = torch.rand(2, 3, 96, 64)
+    memory = encoder.train()(media)
+    assert memory.features.shape[0] == 2 and memory.features.shape[2] == 5
+    assert memory.shape[0] * memory.shape[1] == memory.features.shape[1] > 1
+    assert encoder.regions.project.in_features == channels
+    # Averages of the normalisation stay, and nothing of it is trained.
+    assert torch.allclose(encoder(media[:1]).features, memory.features[:1], atol=1e-5)
+    assert [n for n, p in encoder.named_parameters() if p.requires_grad] == [
+        "regions.project.weight",
+        "regions.project.bias",
+        "regions.norm.weight",
+        "regions.norm.bias",
+    ]
+    trained = BackboneEncoder(name, width=5, trained=True)
+    trained(media).features.sum().backward()
+    assert all(p.grad is not None for p in trained.parameters())
+
+
+def test_weights_of_torchvision_come_from_a_file(vision, tmp_path):
+    torch.manual_seed(0)
+    network = vision.models.resnet18().eval()
+    torch.save(network.state_dict(), tmp_path / "resnet.pth")
+    encoder = BackboneEncoder("resnet18", tmp_path / "resnet.pth", width=5).eval()
+    seen = {}
+    network.layer4.register_forward_hook(lambda *hooked: seen.update(grid=hooked[2]))
+    media = torch.rand(1, 3, 64, 64)
+    network((media - encoder.mean) / encoder.deviation)
+    encoder.regions.register_forward_pre_hook(lambda m, x: seen.update(found=x[0]))
+    encoder(media)
+    assert torch.allclose(seen["found"], seen["grid"].flatten(2).transpose(1, 2), atol=1e-5)
+
+    with pytest.raises(FileNotFoundError, match="none.pth: there are no weights for resnet18"):
+        BackboneEncoder("resnet18", tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="these are not the weights of resnet50"):
+        BackboneEncoder("resnet50", tmp_path / "resnet.pth")
+    torch.save({"conv1.weight": network.conv1.weight}, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match="weights of resnet18 are missing"):
+        BackboneEncoder("resnet18", tmp_path / "part.pth")
+    with pytest.raises(ValueError, match="torchvision has no network 'resnet'"):
+        BackboneEncoder("resnet")
+    with pytest.raises(ValueError, match="resnet18 has no layer 'layer9'"):
+        BackboneEncoder("resnet18", layer="layer9")
+
+
+def test_a_transformer_of_torchvision(vision):
+    encoder = BackboneEncoder("vit_b_32", width=5).eval()
+    memory = encoder(torch.rand(1, 3, 224, 224))
+    assert memory.shape == (7, 7) and memory.features.shape == (1, 49, 5)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torchvision") is not None, reason="torchvision is installed"
+)
+def test_without_torchvision_it_is_told_what_to_install():
+    with pytest.raises(ImportError, match=r"gatedrnn\[vision\]"):
+        BackboneEncoder("resnet18")

@@ -1,0 +1,173 @@
+"""Measures of captions: pycocoevalcap's figures, and what they must be by their definition."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import pytest
+
+from gatedrnn.tasks.captioning.metrics import java
+from gatedrnn.tasks.captioning.metrics.bleu import count
+from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
+from gatedrnn.tasks.captioning.metrics.files import Captions
+from gatedrnn.tasks.captioning.metrics.measures import Options, score
+from gatedrnn.tasks.captioning.metrics.rouge import rouge_l
+from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
+
+QUIET = Options(java="never", resamples=10)
+TOKENIZED = Options("none", java="never", resamples=10)
+
+
+def check(data, tokenized: bool, tolerance: float) -> None:
+    found = score(*captions(data, tokenized), TOKENIZED if tokenized else QUIET)
+    for name, measure in found.measures.items():
+        if name in data["scores"]:
+            assert measure.corpus == pytest.approx(data["scores"][name], abs=tolerance)
+        for value, item in zip(measure.each, data["items"], strict=True):
+            if name in item["scores"]:
+                assert value == pytest.approx(item["scores"][name], abs=tolerance)
+    assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"} <= found.measures.keys() & data["scores"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_golden_sets(name):
+    data = real(name)
+    check(data, tokenized=True, tolerance=1e-9)
+    check(data, tokenized=False, tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_sets(name):
+    data = embedded(name)
+    check(data, tokenized=True, tolerance=1e-9)
+    check(data, tokenized=False, tolerance=1e-9)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("GATEDRNN_TEST_JAVA"),
+    reason="METEOR takes up to a minute: set GATEDRNN_TEST_JAVA=1 to run it",
+)
+def test_meteor():
+    data = embedded("aac_example_2")
+    try:
+        found = score(*captions(data, tokenized=False), Options(resamples=10))
+    except ValueError as error:
+        pytest.skip(str(error))
+    if "METEOR" in found.left_out:
+        pytest.skip(found.left_out["METEOR"])
+    meteor = found.measures["METEOR"]
+    assert meteor.corpus == pytest.approx(data["scores"]["METEOR"], abs=1e-9)
+    assert meteor.each == pytest.approx([i["scores"]["METEOR"] for i in data["items"]], abs=1e-9)
+
+
+def test_what_needs_java_is_never_left_out_silently(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    pair = captions(embedded("nlg_eval_readme"), tokenized=True)
+    found = score(*pair, Options(resamples=10))
+    assert found.left_out["METEOR"] == found.left_out["SPICE"] == "there is no java on the PATH"
+    assert "SPIDEr" in found.left_out and not found.left_out.keys() & found.measures.keys()
+    with pytest.raises(ValueError, match="METEOR: there is no java"):
+        score(*pair, Options(java="always"))
+
+
+def test_package_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr(java.shutil, "which", lambda name: "/usr/bin/java")
+
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name="pycocoevalcap")
+
+    monkeypatch.setattr(java.importlib, "import_module", missing)
+    with pytest.raises(
+        java.Unavailable, match=r"pycocoevalcap is not installed: pip install \"gatedrnn\[java"
+    ):
+        java.meteor([["a"]], [[["a"]]])
+
+
+def test_perfect_and_hopeless():
+    references = {"1": ("a red dog runs fast",), "2": ("two cats sleep on a mat",)}
+    wrote = Captions("r", "jsonl", references)
+    perfect = score(wrote, wrote, QUIET).measures
+    for name, value in (("BLEU-4", 1.0), ("ROUGE-L", 1.0), ("CIDEr-D", 10.0), ("CIDEr plain", 10)):
+        assert perfect[name].corpus == pytest.approx(value, abs=1e-6)
+    empty = Captions("h", "jsonl", {"1": ("",), "2": ("...",)})
+    hopeless = score(wrote, empty, QUIET)
+    assert hopeless.wordless == 2
+    assert all(measure.corpus == 0 for measure in hopeless.measures.values())
+
+
+def test_bleu_takes_the_closest_length_and_the_shorter_of_two():
+    words = "a b c d".split()
+    lengths = {2: "a b", 3: "a b c", 5: "a b c d e", 9: "a b c d e f g h i"}
+    found = count(words, [lengths[n].split() for n in (9, 5, 3, 2)])
+    assert found.reference == 3
+    assert found.correct == (4, 3, 2, 1)
+    # Twice the same n-gram counts only as often as in one reference.
+    assert count(["a"] * 4, [["a", "b", "a"], ["a"]]).correct == (2, 0, 0, 0)
+
+
+def test_rouge_takes_precision_and_recall_from_different_references():
+    words = "a dog on a mat".split()
+    references = ["a dog".split(), "a big dog on the red mat today".split()]
+    precision, recall = 4 / 5, 1.0
+    wanted = 2.44 * precision * recall / (recall + 1.44 * precision)
+    assert rouge_l(words, references) == pytest.approx(wanted)
+
+
+def test_cider_by_hand():
+    """Two items of one word each: only unigrams count, each with weight log 2."""
+    frequencies = Frequencies.of([[["dog"]], [["cat"]]])
+    assert frequencies.weight(("dog",)) == pytest.approx(math.log(2))
+    assert frequencies.weight(("bird",)) == pytest.approx(math.log(2))
+    clipped, whole = Cider(frequencies), Cider(frequencies, clipped=False)
+    dog, dogs = clipped.vector(["dog"]), clipped.vector(["dog"] * 4)
+    assert whole.score(dog, [dog]) == pytest.approx(10 / 4)
+    # Four dogs against one: the cosine of unigrams is 1; clipped it is a quarter, and the three
+    # words too many cost exp(-9/72).
+    assert whole.score(dogs, [dog]) == pytest.approx(10 / 4)
+    assert clipped.score(dogs, [dog]) == pytest.approx(10 / 4 / 4 * math.exp(-9 / 72))
+    assert clipped.score(dogs, [dog, clipped.vector(["cat"])]) == pytest.approx(
+        10 / 4 / 4 / 2 * math.exp(-9 / 72)
+    )
+
+
+def test_cider_weighed_by_other_references():
+    data = embedded("aac_example_2")
+    wrote, made = captions(data, tokenized=True)
+    few = {name: wrote.texts[name] for name in list(wrote.texts)[:5]}
+    part = Captions("few", "jsonl", few)
+    options = Options("none", "ignore", "ignore", "never", 10)
+    alone, weighed = (score(part, made, options, w) for w in (None, wrote))
+    whole = score(wrote, made, options)
+    assert weighed.measures["CIDEr-D"].each == pytest.approx(whole.measures["CIDEr-D"].each[:5])
+    assert alone.measures["CIDEr-D"].corpus != pytest.approx(weighed.measures["CIDEr-D"].corpus)
+    assert weighed.weighed_by == "references" and len(weighed.extra) == 19
+
+
+def test_intervals_cover_their_scores():
+    found = score(*captions(embedded("aac_example_2"), tokenized=False), Options(java="never"))
+    for measure in found.measures.values():
+        assert measure.interval.low < measure.corpus < measure.interval.high
+        assert measure.interval.units == 24
+    again = score(*captions(embedded("aac_example_2"), tokenized=False), Options(java="never"))
+    assert again.measures == found.measures
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tokenizer": "bert"}, "tokenizer must be one of ptb, none, not 'bert'"),
+        ({"java": "maybe"}, "java must be one of auto, never, always"),
+        ({"resamples": 0}, "resamples must be at least 1, not 0"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        Options(**options)
+
+
+def test_bad_frequencies_and_sigma():
+    with pytest.raises(ValueError, match="there are none"):
+        Frequencies.of([])
+    with pytest.raises(ValueError, match="sigma must be positive"):
+        Cider(Frequencies.of([[["a"]]]), sigma=0)
