@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
+from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
@@ -16,7 +17,6 @@ from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder_cell_kinds import make_core
 from gatedrnn.seq2seq.decoder_cells import Scene, Step
 from gatedrnn.seq2seq.encoder_output import Memory
-from gatedrnn.tasks.language_modeling.model import TextDropout
 from gatedrnn.tokens.vocabulary import EOS
 
 #: Embedding and output layer start uniform between minus and plus this.
@@ -144,7 +144,7 @@ class CaptionDecoder(nn.Module):
         start: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
-        self.drop = TextDropout.of(dropout)
+        self.drop = DropoutRates.of(dropout)
         if self.drop.words or self.drop.locked:
             raise ValueError("dropout: a decoder of captions drops neither words nor locked masks")
         self.options = AttentionOptions.of(attention)

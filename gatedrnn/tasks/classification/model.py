@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
+from gatedrnn.modules.dropout import DropoutRates, drop_units
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.nnet.lengths import frame_counts
-from gatedrnn.tasks.language_modeling.model import TextDropout
 
 #: What is made of a sequence's outputs.
 POOLINGS = ("last", "mean", "max")
@@ -202,7 +202,7 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
-        self.pooling, self.drop = pooling, TextDropout.of(dropout)
+        self.pooling, self.drop = pooling, DropoutRates.of(dropout)
         if self.drop.words:
             raise ValueError("dropout: words are dropped by the embedding, as its word_dropout")
         self.embedding = inputs if isinstance(inputs, nn.Module) else None
@@ -239,18 +239,12 @@ class SequenceClassifier(nn.Module):
         """
         if self.embedding is not None:
             x = self.embedding(x)
-        x = self._drop_frames(x)
+        x = drop_units(x, self.drop.embedding, self.training, self.drop.locked)
         output, _ = self.rnn(x, lengths=lengths)
         pooled = self._pool(output, lengths)
         pooled = nn.functional.dropout(pooled, self.drop.output, self.training)
         auxiliary = self.rnn.auxiliary_loss() if self.training else None
         return Classified(self.linear(pooled), auxiliary)
-
-    def _drop_frames(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.drop.locked:
-            return nn.functional.dropout(x, self.drop.embedding, self.training)
-        kept = torch.ones_like(x[:, :1])
-        return x * nn.functional.dropout(kept, self.drop.embedding, self.training)
 
     def _pool(self, output: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         batch, frames, width = output.shape

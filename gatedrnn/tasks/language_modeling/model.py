@@ -3,83 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.dropout import drop_units
+from gatedrnn.modules.dropout import DropoutRates, drop_units
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.modules.softmax import AdaptiveSoftmax, FullSoftmax
 from gatedrnn.nnet.stack import Hidden
-
-
-@dataclass(frozen=True)
-class TextDropout:
-    """What a language model drops in training.
-
-    Arguments
-    ---------
-    embedding : float
-        Part of the embedding's units.
-    layers : float
-        Part of the units between recurrent layers.
-    output : float
-        Part of the units before the output layer.
-    words : float
-        Part of the vocabulary, wherever its tokens stand in a window.
-    locked : bool
-        The same units in all frames of a window (variational dropout), not others in each.
-
-    Raises
-    ------
-    ValueError
-        If a part is not in [0, 1).
-
-    Example
-    -------
-    >>> TextDropout.of(0.5).layers
-    0.5
-    """
-
-    embedding: float = 0.0
-    layers: float = 0.0
-    output: float = 0.0
-    words: float = 0.0
-    locked: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("embedding", "layers", "output", "words"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"dropout: {name} must be in [0, 1), not {getattr(self, name)}")
-
-    @classmethod
-    def of(cls, value: float | Mapping[str, Any]) -> TextDropout:
-        """Reads what a YAML has.
-
-        Arguments
-        ---------
-        value : float or Mapping
-            One part for embedding, layers and output; or the arguments of this class.
-
-        Returns
-        -------
-        TextDropout
-
-        Raises
-        ------
-        ValueError
-            If there is no such argument.
-        """
-        if not isinstance(value, Mapping):
-            return cls(float(value), float(value), float(value))
-        unknown = sorted(value.keys() - cls.__dataclass_fields__.keys())
-        if unknown:
-            known = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"dropout has no {', '.join(unknown)}; it has {known}")
-        return cls(**value)
 
 
 class TextLoss(NamedTuple):
@@ -129,7 +62,7 @@ class TextModel(nn.Module):
     cutoffs : sequence of int or None
         Adaptive softmax: see :class:`~gatedrnn.modules.softmax.AdaptiveSoftmax`.
     dropout : float or Mapping
-        See :meth:`TextDropout.of`.
+        See :meth:`DropoutRates.of`.
     init_range : float
         Embedding and output layer start uniform between minus and plus this; the recurrence starts
         as its paper says, or by its own ``init_range`` in ``network_options``.
@@ -168,7 +101,7 @@ class TextModel(nn.Module):
         start: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
-        drop = TextDropout.of(dropout)
+        drop = DropoutRates.of(dropout)
         self.drop = drop
         if embedding_size is None:
             projects = nnet.find(network).has_projection and proj_size

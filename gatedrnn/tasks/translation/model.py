@@ -11,13 +11,13 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.data.config_validation import PlainSpec, check, rules_of, whole
+from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder import INIT_RANGE, CaptionDecoder
 from gatedrnn.seq2seq.encoder_output import Memory
 from gatedrnn.tasks.captioning.encoders import MemoryEncoder
 from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tasks.language_modeling.model import TextDropout
 
 #: Arguments of encoder and decoder that only matter in training.
 TRAINING_ONLY = ("dropout", "start")
@@ -79,7 +79,7 @@ class TokenEncoder(MemoryEncoder):
         dropout: float | Mapping[str, Any] = 0.0,
         start: Mapping[str, float | str] | None = None,
     ) -> None:
-        drop = TextDropout.of(dropout)
+        drop = DropoutRates.of(dropout)
         if drop.words or drop.locked:
             raise ValueError("dropout: an encoder of tokens drops neither words nor locked masks")
         stack = nnet.build(
