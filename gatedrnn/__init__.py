@@ -1,6 +1,11 @@
 """Gated recurrent networks for SpeechBrain: exact, fast, and in deep stacks."""
 
+from gatedrnn import renamed
+
+__all__ = ["register"]
 __version__ = "0.1.0"
+
+renamed.install()
 
 
 def __getattr__(name):

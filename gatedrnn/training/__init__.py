@@ -1,5 +1,6 @@
 """Training: what the Brains of all tasks share. Knows no task."""
 
+from gatedrnn import renamed
 from gatedrnn.training.brain import GuardedBrain, NonFiniteLossError, Objective
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.log import TrainingLog
@@ -15,3 +16,6 @@ __all__ = [
     "TrainingLog",
     "WarmupDecay",
 ]
+
+# Names of earlier releases.
+__getattr__ = renamed.attributes_of(__name__)

@@ -1,0 +1,124 @@
+"""Dotted names of earlier releases, which YAML files, bundles and scripts of users still have."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+#: Old dotted name of a class or function -> where it is now. Names that stood in the YAML files of
+#: recipes, in ``hyperparams.yaml`` of bundles, or in the README's examples.
+RENAMED = {
+    "gatedrnn.decoding.Hypothesis": "gatedrnn.data.hypotheses.Hypothesis",
+    "gatedrnn.decoding.TransducerBeamSearcher": (
+        "gatedrnn.tasks.asr.transducer_search.TransducerBeamSearcher"
+    ),
+    "gatedrnn.inference.Bundle": "gatedrnn.tasks.asr.bundle.Bundle",
+    "gatedrnn.inference.Failure": "gatedrnn.tasks.asr.apply.Failure",
+    "gatedrnn.inference.Item": "gatedrnn.tasks.asr.inputs.Item",
+    "gatedrnn.inference.Reading": "gatedrnn.tasks.asr.recogniser.Reading",
+    "gatedrnn.inference.Recogniser": "gatedrnn.tasks.asr.recogniser.Recogniser",
+    "gatedrnn.inference.Segment": "gatedrnn.tasks.asr.transcript.Segment",
+    "gatedrnn.inference.SegmentationOptions": (
+        "gatedrnn.tasks.asr.segmentation.SegmentationOptions"
+    ),
+    "gatedrnn.inference.Streamer": "gatedrnn.tasks.asr.streaming.Streamer",
+    "gatedrnn.inference.Transcript": "gatedrnn.tasks.asr.transcript.Transcript",
+    "gatedrnn.inference.TranscriptionOptions": "gatedrnn.tasks.asr.apply.TranscriptionOptions",
+    "gatedrnn.inference.export": "gatedrnn.tasks.asr.export.export",
+    "gatedrnn.inference.find_items": "gatedrnn.tasks.asr.inputs.find_items",
+    "gatedrnn.inference.read_bundle": "gatedrnn.tasks.asr.bundle.read_bundle",
+    "gatedrnn.inference.transcribe": "gatedrnn.tasks.asr.apply.transcribe",
+    "gatedrnn.inference.transcribe_file": "gatedrnn.tasks.asr.apply.transcribe_file",
+    "gatedrnn.inference.write_bundle": "gatedrnn.tasks.asr.bundle.write_bundle",
+    "gatedrnn.inference.stock.BundleEncoder": (
+        "gatedrnn.tasks.asr.speechbrain_export.BundleEncoder"
+    ),
+    "gatedrnn.inference.stock.BundleReader": "gatedrnn.tasks.asr.speechbrain_export.BundleReader",
+    "gatedrnn.inference.stock.BundleTokenizer": (
+        "gatedrnn.tasks.asr.speechbrain_export.BundleTokenizer"
+    ),
+    "gatedrnn.inference.speechbrain_lm.RNNLMRescorer": (
+        "gatedrnn.tasks.language_modeling.speechbrain_scorers.RNNLMRescorer"
+    ),
+    "gatedrnn.inference.speechbrain_lm.SearchModel": (
+        "gatedrnn.tasks.language_modeling.speechbrain_scorers.SearchModel"
+    ),
+    "gatedrnn.lobes.AttentionModel": "gatedrnn.tasks.asr.heads.attention.AttentionModel",
+    "gatedrnn.lobes.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",
+    "gatedrnn.lobes.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
+    "gatedrnn.lobes.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
+    "gatedrnn.lobes.LogMel": "gatedrnn.modules.features.LogMel",
+    "gatedrnn.lobes.SequenceClassifier": "gatedrnn.tasks.classification.model.SequenceClassifier",
+    "gatedrnn.lobes.SequenceModel": "gatedrnn.tasks.music.model.SequenceModel",
+    "gatedrnn.lobes.TextModel": "gatedrnn.tasks.language_modeling.model.TextModel",
+    "gatedrnn.lobes.TransducerModel": "gatedrnn.tasks.asr.heads.transducer.TransducerModel",
+    "gatedrnn.lobes.WordEmbedding": "gatedrnn.tasks.classification.model.WordEmbedding",
+    "gatedrnn.training.AttentionModel": "gatedrnn.tasks.asr.heads.attention.AttentionModel",
+    "gatedrnn.training.CTCBrain": "gatedrnn.tasks.asr.heads.ctc.CTCBrain",
+    "gatedrnn.training.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",
+    "gatedrnn.training.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
+    "gatedrnn.training.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
+    "gatedrnn.training.HeadBrain": "gatedrnn.tasks.asr.heads.brain.HeadBrain",
+    "gatedrnn.training.RecogniserBrain": "gatedrnn.tasks.asr.train.RecogniserBrain",
+    "gatedrnn.training.TransducerModel": "gatedrnn.tasks.asr.heads.transducer.TransducerModel",
+    "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.data.distant_speech",
+    "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
+        "gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling"
+    ),
+    "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.fit.train_asr",
+}
+
+
+def resolve(name: str) -> Any:
+    """The class or function that an old dotted name stands for; warns of it."""
+    target = RENAMED[name]
+    warnings.warn(f"{name} is now {target}", FutureWarning, stacklevel=3)
+    module, _, attribute = target.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def attributes_of(module: str) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a package that names have left."""
+
+    def __getattr__(name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in RENAMED:
+            return resolve(full)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return __getattr__
+
+
+class _OldModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds modules that are gone, and gives them the names that users may have of them."""
+
+    def __init__(self) -> None:
+        self.names = {
+            name[:end]
+            for name in RENAMED
+            for end, character in enumerate(name)
+            if character == "." and end > len("gatedrnn")
+        }
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        # Called only for what no other finder has: this one stands last.
+        if fullname not in self.names:
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__getattr__ = attributes_of(module.__name__)
+
+
+def install() -> None:
+    """Makes old module names importable; done by ``import gatedrnn``."""
+    if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
+        sys.meta_path.append(_OldModules())
