@@ -1,4 +1,4 @@
-"""Additive attention over the regions of a memory."""
+"""Additive attention over the regions of an encoder output."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import Any
 import torch
 from torch import nn
 
-#: Ways in which attention and recurrence work together.
+#: How attention and recurrence are connected, see :class:`~gatedrnn.seq2seq.decoder.Decoder`.
 KINDS = ("soft", "top_down", "late")
 
 
 @dataclass(frozen=True)
 class AttentionOptions:
-    """How a decoder of captions attends.
+    """Attention options of a decoder.
 
     Arguments
     ---------
     kind : str
-        ``"soft"``, ``"top_down"`` or ``"late"``; see
-        :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`.
+        ``"soft"``, ``"top_down"`` or ``"late"``; see :class:`~gatedrnn.seq2seq.decoder.Decoder`.
     size : int
-        Width in which regions and states are compared.
+        Width of the space in which regions and queries are compared, at least 1.
     penalty : float
-        Weight of the doubly stochastic term (Xu et al. 2015): over a caption, every region should
-        get as much attention as every other one.
+        Weight of the doubly stochastic loss term (Xu et al. 2015), which pushes the attention
+        weights of every region to a sum of 1 over the sequence; at least 0, 0 disables it.
 
     Raises
     ------
@@ -56,22 +55,7 @@ class AttentionOptions:
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any] | AttentionOptions) -> AttentionOptions:
-        """Reads what a YAML has.
-
-        Arguments
-        ---------
-        value : str, Mapping or AttentionOptions
-            The kind, or arguments of this class.
-
-        Returns
-        -------
-        AttentionOptions
-
-        Raises
-        ------
-        ValueError
-            If there is no such argument.
-        """
+        """Reads the ``attention`` of a YAML: the kind alone, or a mapping of all options."""
         if isinstance(value, AttentionOptions):
             return value
         if not isinstance(value, Mapping):
@@ -84,16 +68,16 @@ class AttentionOptions:
 
 
 class AdditiveAttention(nn.Module):
-    """Weights of regions, ``softmax(v tanh(W_f f + W_q q))``, and the mean that they make.
+    """Additive attention, ``softmax(v tanh(W_f f + W_q q))`` (Bahdanau et al. 2015).
 
     Arguments
     ---------
     feature_size : int
         Width of the regions.
     query_size : int
-        Width of what asks.
+        Width of the query.
     size : int
-        Width in which the two are compared.
+        Width of the space in which the two are compared.
 
     Example
     -------
@@ -112,17 +96,9 @@ class AdditiveAttention(nn.Module):
         self.of_both = nn.Linear(size, 1, bias=False)
 
     def keys(self, features: torch.Tensor) -> torch.Tensor:
-        """What is the same for all questions.
+        """Projects regions (batch, regions, feature_size) to keys (batch, regions, size).
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, regions, feature_size).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch, regions, size).
+        They do not depend on the query: a decoder computes them once per sequence.
         """
         return self.of_features(features)
 
@@ -133,18 +109,18 @@ class AdditiveAttention(nn.Module):
         features: torch.Tensor,
         valid: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attends.
+        """Computes the context vectors of queries.
 
         Arguments
         ---------
         query : torch.Tensor
-            (batch, query_size), or (batch, time, query_size) for many questions at once.
+            (batch, query_size), or (batch, time, query_size) for all steps at once.
         keys : torch.Tensor
-            Of :meth:`keys`.
+            Of :meth:`keys`, (batch, regions, size).
         features : torch.Tensor
             (batch, regions, feature_size), zero where they are not valid.
         valid : torch.Tensor or None
-            Which regions there are, (batch, regions).
+            Mask of the valid regions, bool (batch, regions); ``None``: all are valid.
 
         Returns
         -------
@@ -153,12 +129,12 @@ class AdditiveAttention(nn.Module):
         weights : torch.Tensor
             (batch, [time,] regions).
         """
-        asked = self.of_query(query)
-        one = asked.dim() == 2
-        asked = asked.unsqueeze(1) if one else asked
-        energies = self.of_both(torch.tanh(keys.unsqueeze(1) + asked.unsqueeze(2))).squeeze(3)
+        projected = self.of_query(query)
+        single_step = projected.dim() == 2
+        projected = projected.unsqueeze(1) if single_step else projected
+        energies = self.of_both(torch.tanh(keys.unsqueeze(1) + projected.unsqueeze(2))).squeeze(3)
         if valid is not None:
             energies = energies.masked_fill(~valid.unsqueeze(1), -torch.inf)
         weights = energies.softmax(2)
         context = weights.to(features.dtype) @ features
-        return (context.squeeze(1), weights.squeeze(1)) if one else (context, weights)
+        return (context.squeeze(1), weights.squeeze(1)) if single_step else (context, weights)

@@ -1,4 +1,4 @@
-"""The decoder of captions: attention over a memory, around any recurrence."""
+"""The attention decoder around any recurrence."""
 
 from __future__ import annotations
 
@@ -14,28 +14,18 @@ from gatedrnn.modules.initialisation import start_from
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.seq2seq.attention import AttentionOptions
-from gatedrnn.seq2seq.decoder_cell_kinds import make_core
-from gatedrnn.seq2seq.decoder_cells import Scene, Step
-from gatedrnn.seq2seq.encoder_output import Memory
+from gatedrnn.seq2seq.decoder_cells import CellOutput, DecoderContext, make_decoder_cell
+from gatedrnn.seq2seq.encoder import EncoderOutput
 from gatedrnn.tokens.vocabulary import EOS
 
-#: Embedding and output layer start uniform between minus and plus this.
+#: Embedding and output layer are initialized uniformly between minus and plus this.
 INIT_RANGE = 0.1
 
 
 class DecoderState(NamedTuple):
-    """What a decoder goes on from.
+    """State of a decoder between two steps; ``valid``, ``keys`` and ``mean`` as in the context.
 
-    Arguments
-    ---------
-    hidden : tuple
-        States of the stacks.
-    valid : torch.Tensor or None
-        Which regions there are, (batch, regions).
-    keys : torch.Tensor
-        Of the attention, (batch, regions, size).
-    mean : torch.Tensor
-        Mean region, (batch, width).
+    Encoder features are not part of it, so that beams do not copy them.
     """
 
     hidden: tuple[Hidden, ...]
@@ -44,19 +34,18 @@ class DecoderState(NamedTuple):
     mean: torch.Tensor
 
 
-class CaptionOutput(NamedTuple):
-    """What a decoder makes of captions.
+class DecoderOutput(NamedTuple):
+    """Output of a decoder over whole sequences.
 
     Arguments
     ---------
     scores : torch.Tensor
-        Of the next word after each, before normalisation, at least float32, (batch, time,
-        vocabulary).
+        Logits of the next token after each, at least float32, (batch, time, vocabulary).
     attention : torch.Tensor
-        Where it looked, (batch, time, regions).
+        Attention weights, (batch, time, regions).
     auxiliary : torch.Tensor or None
-        In training, the recurrence's own loss term and the attention's penalty, each summed over
-        the captions, without words after their ends.
+        In training, the sum of the recurrence's own loss term and the attention penalty over the
+        sequences, without the padding.
     """
 
     scores: torch.Tensor
@@ -64,66 +53,66 @@ class CaptionOutput(NamedTuple):
     auxiliary: torch.Tensor | None
 
 
-class CaptionDecoder(nn.Module):
-    """Words of a caption to scores of the next one, looking at a memory.
+class Decoder(nn.Module):
+    """Attention decoder: previous tokens and an encoder output to logits of the next token.
 
-    A caption that is read begins with ``<eos>``; where captions of a batch are shorter than the
-    longest, ``<eos>`` stands after their words too.
+    An input sequence begins with ``<eos>``; shorter sequences of a batch are padded with ``<eos>``.
 
-    Three ways for attention and recurrence to work together:
+    Attention and recurrence are connected in one of three ways:
 
-    - ``"soft"`` (Xu et al. 2015, "Show, attend and tell"): the previous state attends, the gated
-      context goes into the recurrence with the word, and the output layer reads word, state and
-      context. The first state is made of the mean region.
+    - ``"soft"`` (Xu et al. 2015, "Show, attend and tell"): the query is the previous state, the
+      gated context is an input of the recurrence beside the token, and the output layer reads
+      token, state and context. The initial state is computed from the mean region.
     - ``"top_down"`` (Anderson et al. 2018): a recurrent layer over the previous output, the mean
-      region and the word attends; a stack over the context and that layer's output speaks.
+      region and the token gives the query; a stack over the context and that layer's output gives
+      the output.
     - ``"late"`` (Lu et al. 2017, "Knowing when to look", without the sentinel): the stack reads the
-      word and the mean region, its output attends, and the output layer reads word, output and
-      context. As no context goes back into it, a stack of any depth runs over the whole caption in
-      one fused pass when the words are given.
+      token and the mean region, its output is the query, and the output layer reads token, output
+      and context. The context does not go back into the stack, so that a stack of any depth runs
+      over a whole sequence in one fused pass under teacher forcing.
 
     Arguments
     ---------
     vocabulary : int
-        Number of words, with ``<eos>`` and ``<unk>``.
-    memory_size : int
-        Width of the memory.
+        Number of tokens, including ``<eos>`` and ``<unk>``.
+    encoder_size : int
+        Width of the encoder output.
     network : str
-        A key that ``gatedrnn list`` prints.
+        Name of the recurrence, a key that ``gatedrnn list`` prints.
     num_layers : int
-        Depth of the stack.
+        Number of layers of the stack.
     hidden_size : int
         K, memory cells of a layer.
     proj_size : int or None
-        N, width of a layer's output; left out by recurrences without projection.
+        N, width of a layer's output; ignored by recurrences without projection.
     network_options : Mapping or None
         Further options of the recurrence.
     attention : str or Mapping
-        The way, or arguments of :class:`~gatedrnn.seq2seq.attention.AttentionOptions`.
+        The kind, or the options of :class:`~gatedrnn.seq2seq.attention.AttentionOptions`.
     embedding_size : int
-        Width in which words are read.
+        Width of the token embedding.
     tied : bool
-        Use the embedding as the output layer's matrix.
+        Use the embedding matrix as the output layer's matrix.
     dropout : float or Mapping
         Of the embedding, between recurrent layers and before the output layer: see
-        ``of``; words and locked masks cannot be dropped
-        here.
+        :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
     start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+        Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
     ------
     ValueError
-        If there is no such recurrence or attention, or a value is impossible.
+        If there is no such recurrence or attention, or a value is out of its range.
 
     Example
     -------
-    >>> decoder = CaptionDecoder(20, 8, "ran", hidden_size=16, embedding_size=12)
-    >>> memory = Memory(torch.rand(2, 9, 8), shape=(3, 3))
-    >>> output = decoder(torch.tensor([[0, 4, 5], [0, 7, 0]]), memory)
+    >>> decoder = Decoder(20, 8, "ran", hidden_size=16, embedding_size=12)
+    >>> encoded = EncoderOutput(torch.rand(2, 9, 8), shape=(3, 3))
+    >>> output = decoder(torch.tensor([[0, 4, 5], [0, 7, 0]]), encoded)
     >>> output.scores.shape, output.attention.shape
     (torch.Size([2, 3, 20]), torch.Size([2, 3, 9]))
-    >>> scores, state, attention = decoder.step(torch.tensor([0, 0]), decoder.begin(memory), memory)
+    >>> state = decoder.initial_state(encoded)
+    >>> scores, state, attention = decoder.step(torch.tensor([0, 0]), state, encoded)
     >>> torch.allclose(scores, output.scores[:, 0], atol=1e-5)
     True
     """
@@ -131,7 +120,7 @@ class CaptionDecoder(nn.Module):
     def __init__(
         self,
         vocabulary: int,
-        memory_size: int,
+        encoder_size: int,
         network: str = "lstmp",
         num_layers: int = 1,
         hidden_size: int = 512,
@@ -146,11 +135,11 @@ class CaptionDecoder(nn.Module):
         super().__init__()
         self.drop = DropoutRates.of(dropout)
         if self.drop.words or self.drop.locked:
-            raise ValueError("dropout: a decoder of captions drops neither words nor locked masks")
+            raise ValueError("dropout: a decoder drops neither words nor locked masks")
         self.options = AttentionOptions.of(attention)
 
-        def stack(input_size: int, layers: int) -> nnet.RecurrentStack:
-            made = nnet.build(
+        def make_stack(input_size: int, layers: int) -> nnet.RecurrentStack:
+            stack = nnet.build(
                 network,
                 proj_size=proj_size,
                 input_size=input_size,
@@ -161,13 +150,16 @@ class CaptionDecoder(nn.Module):
                 **(network_options or {}),
             )
             if start:
-                start_from(made, start)
-            return made
+                start_from(stack, start)
+            return stack
 
-        #: Width of the memory that is read.
-        self.memory_size = memory_size
+        #: Width of the encoder output.
+        self.encoder_size = encoder_size
         self.embedding = nn.Embedding(vocabulary, embedding_size)
-        self.core = make_core(self.options, stack, num_layers, embedding_size, memory_size)
+        # The names of the submodules stand in checkpoints and bundles.
+        self.core = make_decoder_cell(
+            self.options, make_stack, num_layers, embedding_size, encoder_size
+        )
         width = self.core.output_size
         self.projection = None
         if tied and width != embedding_size:
@@ -180,132 +172,121 @@ class CaptionDecoder(nn.Module):
 
     @property
     def vocabulary(self) -> int:
-        """Number of words."""
+        """Number of tokens."""
         return self.embedding.num_embeddings
 
-    def begin(self, memory: Memory) -> DecoderState:
-        """What there is before the first word.
-
-        Arguments
-        ---------
-        memory : Memory
-            The items.
-
-        Returns
-        -------
-        DecoderState
-        """
-        keys = self.core.attention.keys(memory.features)
-        scene = Scene(memory.features, memory.valid(), keys, memory.mean())
-        return DecoderState(self.core.begin(scene), scene.valid, scene.keys, scene.mean)
+    def initial_state(self, encoded: EncoderOutput) -> DecoderState:
+        """The state before the first token."""
+        keys = self.core.attention.keys(encoded.features)
+        context = DecoderContext(encoded.features, encoded.valid(), keys, encoded.mean())
+        hidden = self.core.initial_state(context)
+        return DecoderState(hidden, context.valid, context.keys, context.mean)
 
     def step(
-        self, tokens: torch.Tensor, state: DecoderState, memory: Memory
+        self, tokens: torch.Tensor, state: DecoderState, encoded: EncoderOutput
     ) -> tuple[torch.Tensor, DecoderState, torch.Tensor]:
-        """Reads one word of each caption.
+        """Advances every sequence by one token.
 
         Arguments
         ---------
         tokens : torch.Tensor
-            The words, (batch,); ``<eos>`` before the first one.
+            The previous tokens, (batch,); ``<eos>`` at the first step.
         state : DecoderState
-            Of :meth:`begin`, or the last call's.
-        memory : Memory
-            The items, those of the state.
+            Of :meth:`initial_state` or the previous call.
+        encoded : EncoderOutput
+            The encoder output, the same as that of the state.
 
         Returns
         -------
         scores : torch.Tensor
-            Of the next word, (batch, vocabulary).
+            Logits of the next token, (batch, vocabulary).
         state : DecoderState
-            After the word.
+            The state after the tokens.
         attention : torch.Tensor
-            Where the decoder looked for the next word, (batch, regions).
+            Attention weights, (batch, regions).
         """
-        taken = self._take(tokens, state, memory)
-        return self._score(taken.read), state._replace(hidden=taken.hidden), taken.attention
+        output = self._step(tokens, state, encoded)
+        return self._score(output.output), state._replace(hidden=output.hidden), output.attention
 
     def forward(
         self,
         tokens: torch.Tensor,
-        memory: Memory,
-        sampled_share: float = 0.0,
+        encoded: EncoderOutput,
+        sampling_probability: float = 0.0,
         generator: torch.Generator | None = None,
-    ) -> CaptionOutput:
-        """Reads captions.
+    ) -> DecoderOutput:
+        """Scores the next token after every token of given sequences (teacher forcing).
 
         Arguments
         ---------
         tokens : torch.Tensor
-            ``<eos>`` and the words, (batch, time); ``<eos>`` also after shorter captions.
-        memory : Memory
-            The items.
-        sampled_share : float
-            Scheduled sampling (Bengio et al. 2015): with this probability a word after the first
-            ``<eos>`` is not the given one, but drawn from the model's own scores.
+            ``<eos>`` and the tokens, padded with ``<eos>``, (batch, time).
+        encoded : EncoderOutput
+            The encoder output, of the same batch.
+        sampling_probability : float
+            Scheduled sampling (Bengio et al. 2015): with this probability a token after the first
+            ``<eos>`` is replaced by one that is sampled from the decoder's own distribution.
         generator : torch.Generator or None
-            Decides what is drawn; on the device of the tokens.
+            Random generator of the sampling, on the device of the tokens.
 
         Returns
         -------
-        CaptionOutput
+        DecoderOutput
 
         Raises
         ------
         ValueError
-            If ``sampled_share`` is not in [0, 1].
+            If ``sampling_probability`` is not in [0, 1].
         """
-        if not 0.0 <= sampled_share <= 1.0:
-            raise ValueError(f"sampled_share must be in [0, 1], not {sampled_share}")
-        state = self.begin(memory)
-        if not sampled_share and hasattr(self.core, "whole"):
-            words = self._embed(tokens)
-            taken = self.core.whole(words, state.hidden, self._scene(state, memory))
-            scores = self._score(taken.read)
+        if not 0.0 <= sampling_probability <= 1.0:
+            raise ValueError(f"sampling_probability must be in [0, 1], not {sampling_probability}")
+        state = self.initial_state(encoded)
+        if not sampling_probability and hasattr(self.core, "sequence"):
+            context = _context(state, encoded)
+            output = self.core.sequence(self._embed(tokens), state.hidden, context)
+            scores = self._score(output.output)
         else:
-            steps, found = [], []
+            steps, step_scores = [], []
             for t in range(tokens.shape[1]):
-                read = tokens[:, t]
-                if sampled_share and t:
-                    read = _mixed(read, found[-1].detach(), sampled_share, generator)
-                steps.append(self._take(read, state, memory))
+                inputs = tokens[:, t]
+                if sampling_probability and t:
+                    own = step_scores[-1].detach()
+                    inputs = _mixed(inputs, own, sampling_probability, generator)
+                steps.append(self._step(inputs, state, encoded))
                 state = state._replace(hidden=steps[-1].hidden)
-                found.append(self._score(steps[-1].read))
-            scores, taken = torch.stack(found, 1), _joined(steps)
-        auxiliary = self._auxiliary(tokens, taken, state.valid) if self.training else None
-        return CaptionOutput(scores, taken.attention, auxiliary)
+                step_scores.append(self._score(steps[-1].output))
+            scores, output = torch.stack(step_scores, 1), _stacked(steps)
+        auxiliary = self._auxiliary(tokens, output, state.valid) if self.training else None
+        return DecoderOutput(scores, output.attention, auxiliary)
 
-    # ---- details ----------------------------------------------------------------------------
-
-    def _scene(self, state: DecoderState, memory: Memory) -> Scene:
-        return Scene(memory.features, state.valid, state.keys, state.mean)
-
-    def _take(self, tokens: torch.Tensor, state: DecoderState, memory: Memory) -> Step:
-        return self.core.step(self._embed(tokens), state.hidden, self._scene(state, memory))
+    def _step(
+        self, tokens: torch.Tensor, state: DecoderState, encoded: EncoderOutput
+    ) -> CellOutput:
+        return self.core.step(self._embed(tokens), state.hidden, _context(state, encoded))
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         return nn.functional.dropout(self.embedding(tokens), self.drop.embedding, self.training)
 
-    def _score(self, read: torch.Tensor) -> torch.Tensor:
-        read = nn.functional.dropout(read, self.drop.output, self.training)
+    def _score(self, output: torch.Tensor) -> torch.Tensor:
+        output = nn.functional.dropout(output, self.drop.output, self.training)
         if self.projection is not None:
-            read = self.projection(read)
-        scores = self.softmax(read)
+            output = self.projection(output)
+        scores = self.softmax(output)
         return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
 
     def _auxiliary(
-        self, tokens: torch.Tensor, taken: Step, valid: torch.Tensor | None
+        self, tokens: torch.Tensor, output: CellOutput, valid: torch.Tensor | None
     ) -> torch.Tensor | None:
-        if taken.prior is None and not self.options.penalty:
+        if output.prior is None and not self.options.penalty:
             return None
-        # A caption goes on until the second <eos>.
+        # A sequence ends at its second <eos>.
         inside = ((tokens == EOS).cumsum(1) - (tokens[:, :1] == EOS).int()) == 0
-        total = taken.attention.new_zeros(())
-        if taken.prior is not None:
-            total = total + torch.where(inside, taken.prior, 0.0).sum()
+        total = output.attention.new_zeros(())
+        if output.prior is not None:
+            total = total + torch.where(inside, output.prior, 0.0).sum()
         if self.options.penalty:
-            looked = (taken.attention * inside.unsqueeze(2)).sum(1)
-            missing = (1.0 - looked) ** 2
+            coverage = (output.attention * inside.unsqueeze(2)).sum(1)
+            missing = (1.0 - coverage) ** 2
             if valid is not None:
                 missing = torch.where(valid, missing, 0.0)
             total = total + self.options.penalty * missing.sum()
@@ -313,47 +294,44 @@ class CaptionDecoder(nn.Module):
 
 
 def select_state(state: DecoderState, rows: torch.Tensor, same_items: bool = False) -> DecoderState:
-    """The state of some captions, in a given order: for beams.
+    """Takes sequences of a state, for beam search.
 
-    Arguments
-    ---------
-    state : DecoderState
-        The state.
-    rows : torch.Tensor
-        Numbers of captions in the batch, int64.
-    same_items : bool
-        Whether every row stays with its item, and there are as many as before: then what belongs
-        to the items is not copied.
-
-    Returns
-    -------
-    DecoderState
+    rows: Indices of sequences, int64, (new batch,).
+    same_items: Whether every row keeps its item and the batch its size: then the tensors that
+        belong to the items are not copied.
     """
 
-    def picked(hidden: Hidden) -> Hidden:
+    def select(hidden: Hidden) -> Hidden:
         if isinstance(hidden, torch.Tensor):
             return hidden[:, rows]
         return tuple(part[:, rows] for part in hidden)
 
-    hidden = tuple(picked(part) for part in state.hidden)
+    hidden = tuple(select(part) for part in state.hidden)
     if same_items:
         return state._replace(hidden=hidden)
     valid = None if state.valid is None else state.valid[rows]
     return DecoderState(hidden, valid, state.keys[rows], state.mean[rows])
 
 
+def _context(state: DecoderState, encoded: EncoderOutput) -> DecoderContext:
+    return DecoderContext(encoded.features, state.valid, state.keys, state.mean)
+
+
 def _mixed(
-    given: torch.Tensor, scores: torch.Tensor, share: float, generator: torch.Generator | None
+    tokens: torch.Tensor,
+    scores: torch.Tensor,
+    probability: float,
+    generator: torch.Generator | None,
 ) -> torch.Tensor:
-    """Given words, some of them replaced by ones that are drawn."""
-    drawn = torch.multinomial(scores.softmax(1), 1, generator=generator).squeeze(1)
-    own = torch.rand(given.shape, generator=generator, device=given.device) < share
-    return torch.where(own, drawn, given)
+    """Replaces tokens by sampled ones with a probability."""
+    sampled = torch.multinomial(scores.softmax(1), 1, generator=generator).squeeze(1)
+    replaced = torch.rand(tokens.shape, generator=generator, device=tokens.device) < probability
+    return torch.where(replaced, sampled, tokens)
 
 
-def _joined(steps: list[Step]) -> Step:
+def _stacked(steps: list[CellOutput]) -> CellOutput:
     prior = None
     if steps[0].prior is not None:
         prior = torch.stack([step.prior for step in steps], 1)
     attention = torch.stack([step.attention for step in steps], 1)
-    return Step(steps[-1].read, steps[-1].hidden, attention, prior)
+    return CellOutput(steps[-1].output, steps[-1].hidden, attention, prior)

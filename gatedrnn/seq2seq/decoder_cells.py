@@ -1,8 +1,9 @@
-"""What the ways have in common in which a decoder's attention and recurrence work together."""
+"""Decoder cells: soft, top-down and late attention around a recurrent stack."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,22 +11,19 @@ from torch import nn
 
 from gatedrnn.nnet import RecurrentStack
 from gatedrnn.nnet.stack import Hidden
-from gatedrnn.seq2seq.attention import AdditiveAttention
+from gatedrnn.seq2seq.attention import AdditiveAttention, AttentionOptions
+
+#: Makes a recurrent stack, given its input size and its number of layers.
+MakeStack = Callable[[int, int], RecurrentStack]
 
 
-class Scene(NamedTuple):
-    """What a decoder knows of its items while their captions are made.
+class DecoderContext(NamedTuple):
+    """What a decoder cell reads of the encoder output; the same at every step.
 
-    Arguments
-    ---------
-    features : torch.Tensor
-        (batch, regions, width), zero where there is no region.
-    valid : torch.Tensor or None
-        Which regions there are, (batch, regions).
-    keys : torch.Tensor
-        Of the attention, (batch, regions, size).
-    mean : torch.Tensor
-        (batch, width).
+    features: (batch, regions, width), zero where they are not valid.
+    valid: Mask of the valid regions, bool (batch, regions); ``None``: all are valid.
+    keys: Attention keys, (batch, regions, size).
+    mean: Mean of the valid regions, (batch, width).
     """
 
     features: torch.Tensor
@@ -34,36 +32,26 @@ class Scene(NamedTuple):
     mean: torch.Tensor
 
 
-class Step(NamedTuple):
-    """What becomes of a word, or of all words of a caption.
+class CellOutput(NamedTuple):
+    """Output of a decoder cell, of one step or of all steps of a sequence.
 
-    Arguments
-    ---------
-    read : torch.Tensor
-        What the output layer reads, (batch, [time,] width).
-    hidden : tuple
-        States of the stacks.
-    attention : torch.Tensor
-        (batch, [time,] regions).
-    prior : torch.Tensor or None
-        The recurrence's own loss term in training, (batch, [time]).
+    output: Input of the output layer, (batch, [time,] width).
+    hidden: States of the stacks.
+    attention: Attention weights, (batch, [time,] regions).
+    prior: The recurrence's own loss term in training, (batch, [time]), or ``None``.
     """
 
-    read: torch.Tensor
+    output: torch.Tensor
     hidden: tuple[Hidden, ...]
     attention: torch.Tensor
     prior: torch.Tensor | None
 
 
-class Core(nn.Module):
-    """Attention and recurrence: words in, what the output layer reads out.
+class DecoderCell(nn.Module):
+    """Base class of decoder cells: token embeddings to inputs of the output layer.
 
-    Arguments
-    ---------
-    attention : AdditiveAttention
-        The attention.
-    output_size : int
-        Width of what the output layer reads.
+    A cell whose recurrence does not read the attention's context also has ``sequence``, which runs
+    over all steps at once.
     """
 
     def __init__(self, attention: AdditiveAttention, output_size: int) -> None:
@@ -72,148 +60,199 @@ class Core(nn.Module):
         self.output_size = output_size
 
     @abstractmethod
-    def begin(self, scene: Scene) -> tuple[Hidden, ...]:
-        """States before the first word.
-
-        Arguments
-        ---------
-        scene : Scene
-            The items.
-
-        Returns
-        -------
-        tuple
-        """
+    def initial_state(self, context: DecoderContext) -> tuple[Hidden, ...]:
+        """States before the first token."""
 
     @abstractmethod
-    def step(self, word: torch.Tensor, hidden: tuple[Hidden, ...], scene: Scene) -> Step:
-        """Reads a word.
+    def step(
+        self, embedded: torch.Tensor, hidden: tuple[Hidden, ...], context: DecoderContext
+    ) -> CellOutput:
+        """Advances by one token, whose embedding is (batch, embedding_size)."""
 
-        Arguments
-        ---------
-        word : torch.Tensor
-            Its embedding, (batch, width).
-        hidden : tuple
-            States before it.
-        scene : Scene
-            The items.
 
-        Returns
-        -------
-        Step
-        """
+class SoftAttentionCell(DecoderCell):
+    """Soft attention (Xu et al. 2015).
+
+    The previous output is the attention's query; the gated context is an input of the recurrence.
+    """
+
+    def __init__(
+        self,
+        stack: RecurrentStack,
+        attention: AdditiveAttention,
+        embedding_size: int,
+        encoder_size: int,
+    ) -> None:
+        super().__init__(attention, embedding_size)
+        self.stack = stack
+        self._widths = list(stack.layer(0).cell.states().values())
+        self.initial = nn.Linear(encoder_size, stack.num_layers * sum(self._widths))
+        self.gate = nn.Linear(stack.output_size, encoder_size)
+        self.output = DeepOutput(embedding_size, stack.output_size, encoder_size)
+
+    def initial_state(self, context: DecoderContext) -> tuple[Hidden, ...]:
+        """States that a linear layer computes from the mean region."""
+        first = torch.tanh(self.initial(context.mean)).unflatten(1, (self.stack.num_layers, -1))
+        parts = first.transpose(0, 1).split(self._widths, dim=2)
+        return (parts[0] if len(parts) == 1 else tuple(parts),)
+
+    def step(
+        self, embedded: torch.Tensor, hidden: tuple[Hidden, ...], context: DecoderContext
+    ) -> CellOutput:
+        """Attends with the previous output, then advances the stack."""
+        previous = top_output(hidden[0])
+        attended, weights = self.attention(previous, context.keys, context.features, context.valid)
+        attended = torch.sigmoid(self.gate(previous)) * attended
+        output, after, prior = advance(self.stack, torch.cat([embedded, attended], 1), hidden[0])
+        return CellOutput(self.output(embedded, output, attended), (after,), weights, prior)
+
+
+class TopDownCell(DecoderCell):
+    """Top-down attention (Anderson et al. 2018): one recurrence attends, another generates.
+
+    ``first`` reads the previous output, the mean region and the token; its output is the query.
+    ``stack`` reads the attention's context and the output of ``first``.
+    """
+
+    def __init__(
+        self, first: RecurrentStack, stack: RecurrentStack, attention: AdditiveAttention
+    ) -> None:
+        super().__init__(attention, stack.output_size)
+        self.first = first
+        self.stack = stack
+
+    def initial_state(self, context: DecoderContext) -> tuple[Hidden, ...]:
+        """Zeros."""
+        return zero_state(self.first, context.mean), zero_state(self.stack, context.mean)
+
+    def step(
+        self, embedded: torch.Tensor, hidden: tuple[Hidden, ...], context: DecoderContext
+    ) -> CellOutput:
+        """Advances ``first``, attends, advances ``stack``."""
+        inputs = torch.cat([top_output(hidden[1]), context.mean, embedded], 1)
+        query, first_after, first_prior = advance(self.first, inputs, hidden[0])
+        attended, weights = self.attention(query, context.keys, context.features, context.valid)
+        output, after, prior = advance(self.stack, torch.cat([attended, query], 1), hidden[1])
+        prior = None if prior is None else first_prior + prior
+        return CellOutput(output, (first_after, after), weights, prior)
+
+
+class LateAttentionCell(DecoderCell):
+    """Late attention (Lu et al. 2017, without the sentinel).
+
+    The stack reads the token and the mean region; its output is the attention's query, and the
+    context goes to the output layer only.
+    """
+
+    def __init__(
+        self,
+        stack: RecurrentStack,
+        attention: AdditiveAttention,
+        embedding_size: int,
+        encoder_size: int,
+    ) -> None:
+        super().__init__(attention, embedding_size)
+        self.stack = stack
+        self.output = DeepOutput(embedding_size, stack.output_size, encoder_size)
+
+    def initial_state(self, context: DecoderContext) -> tuple[Hidden, ...]:
+        """Zeros."""
+        return (zero_state(self.stack, context.mean),)
+
+    def step(
+        self, embedded: torch.Tensor, hidden: tuple[Hidden, ...], context: DecoderContext
+    ) -> CellOutput:
+        """Advances the stack, then attends."""
+        return self._run(embedded, context.mean, hidden, context)
+
+    def sequence(
+        self, embedded: torch.Tensor, hidden: tuple[Hidden, ...], context: DecoderContext
+    ) -> CellOutput:
+        """Runs over all tokens at once; their embeddings are (batch, time, embedding_size)."""
+        mean = context.mean.unsqueeze(1).expand(-1, embedded.shape[1], -1)
+        return self._run(embedded, mean, hidden, context)
+
+    def _run(
+        self,
+        embedded: torch.Tensor,
+        mean: torch.Tensor,
+        hidden: tuple[Hidden, ...],
+        context: DecoderContext,
+    ) -> CellOutput:
+        output, after, prior = advance(self.stack, torch.cat([embedded, mean], -1), hidden[0])
+        attended, weights = self.attention(output, context.keys, context.features, context.valid)
+        return CellOutput(self.output(embedded, output, attended), (after,), weights, prior)
 
 
 class DeepOutput(nn.Module):
-    """Word, state and context as one, ``tanh(word + L_h h + L_z z)`` (Xu et al. 2015).
+    """Sum of embedding, state and context, ``tanh(e + L_h h + L_z z)`` (Xu et al. 2015)."""
 
-    Arguments
-    ---------
-    word_size : int
-        Width of the word's embedding, and of the output.
-    state_size : int
-        Width of the stack's output.
-    context_size : int
-        Width of the context.
-    """
-
-    def __init__(self, word_size: int, state_size: int, context_size: int) -> None:
+    def __init__(self, embedding_size: int, state_size: int, context_size: int) -> None:
         super().__init__()
-        self.of_state = nn.Linear(state_size, word_size)
-        self.of_context = nn.Linear(context_size, word_size, bias=False)
+        self.of_state = nn.Linear(state_size, embedding_size)
+        self.of_context = nn.Linear(context_size, embedding_size, bias=False)
 
     def forward(
-        self, word: torch.Tensor, state: torch.Tensor, context: torch.Tensor
+        self, embedded: torch.Tensor, state: torch.Tensor, context: torch.Tensor
     ) -> torch.Tensor:
-        """Puts them together.
-
-        Arguments
-        ---------
-        word : torch.Tensor
-            (..., word_size).
-        state : torch.Tensor
-            (..., state_size).
-        context : torch.Tensor
-            (..., context_size).
-
-        Returns
-        -------
-        torch.Tensor
-            (..., word_size).
-        """
-        return torch.tanh(word + self.of_state(state) + self.of_context(context))
+        """Takes (..., size) of each to (..., embedding_size)."""
+        return torch.tanh(embedded + self.of_state(state) + self.of_context(context))
 
 
-def top(hidden: Hidden) -> torch.Tensor:
-    """Output of the highest layer, which is the first of its states.
+def make_decoder_cell(
+    options: AttentionOptions,
+    make_stack: MakeStack,
+    num_layers: int,
+    embedding_size: int,
+    encoder_size: int,
+) -> DecoderCell:
+    """Makes the decoder cell of ``options.kind`` around stacks that ``make_stack`` makes."""
+    if options.kind == "top_down":
+        # The width of a stack's output does not depend on that of its input.
+        with torch.device("meta"):
+            output_size = make_stack(1, 1).output_size
+        first = make_stack(output_size + encoder_size + embedding_size, 1)
+        stack = make_stack(encoder_size + first.output_size, num_layers)
+        attention = AdditiveAttention(encoder_size, first.output_size, options.size)
+        return TopDownCell(first, stack, attention)
+    stack = make_stack(embedding_size + encoder_size, num_layers)
+    attention = AdditiveAttention(encoder_size, stack.output_size, options.size)
+    kind = SoftAttentionCell if options.kind == "soft" else LateAttentionCell
+    return kind(stack, attention, embedding_size, encoder_size)
 
-    Arguments
-    ---------
-    hidden : torch.Tensor or tuple
-        State of a stack.
 
-    Returns
-    -------
-    torch.Tensor
-        (batch, N).
-    """
+def top_output(hidden: Hidden) -> torch.Tensor:
+    """Output of the highest layer, (batch, N): the first part of a stack's state."""
     return (hidden if isinstance(hidden, torch.Tensor) else hidden[0])[-1]
+
+
+def zero_state(stack: RecurrentStack, like: torch.Tensor) -> Hidden:
+    """Zero state of a stack, with the batch size, device and dtype of ``like`` (batch, ...)."""
+    widths = stack.layer(0).cell.states().values()
+    parts = tuple(like.new_zeros(stack.num_layers, len(like), width) for width in widths)
+    return parts[0] if len(parts) == 1 else parts
 
 
 def advance(
     stack: RecurrentStack, x: torch.Tensor, hidden: Hidden | None
 ) -> tuple[torch.Tensor, Hidden, torch.Tensor | None]:
-    """Runs a stack over a frame or a sequence; its own loss term comes frame by frame.
+    """Runs a stack over a frame or a sequence, with its own loss term of every frame.
 
-    ``RecurrentStack.auxiliary_loss`` is of the last call and of all sequences together; here calls
-    are many, and words after a caption's end do not count.
+    ``RecurrentStack.auxiliary_loss`` is of the last call and summed over all sequences; a decoder
+    makes many calls, and frames after a sequence's end must not count.
 
-    Arguments
-    ---------
-    stack : RecurrentStack
-        The stack.
-    x : torch.Tensor
-        (batch, [time,] features).
-    hidden : torch.Tensor, tuple or None
-        State before; ``None`` for zeros.
-
-    Returns
-    -------
-    output : torch.Tensor
-        (batch, [time,] N).
-    hidden : torch.Tensor or tuple
-        State after.
-    prior : torch.Tensor or None
-        (batch, [time]); ``None`` if the recurrence has none, or outside training.
+    x: (batch, [time,] features).
+    Returns: output (batch, [time,] N), state, and loss term (batch, [time]), which is ``None``
+        if the recurrence has none, or outside training.
     """
-    one = x.dim() == 2
+    single_step = x.dim() == 2
     names = stack.layer(0).cell.auxiliary() if stack.training else ()
-    output, after, kept = stack.run(x.unsqueeze(1) if one else x, hidden, keep=names)
+    output, after, kept = stack.run(x.unsqueeze(1) if single_step else x, hidden, keep=names)
     prior = None
     if names:
         cells = [stack.layer(index).cell for index in range(stack.num_layers)]
         terms = [cell.auxiliary_loss(k[0]).sum(2) for cell, k in zip(cells, kept, strict=True)]
         prior = torch.stack(terms).sum(0)
-    if one:
+    if single_step:
         output, prior = output.squeeze(1), None if prior is None else prior.squeeze(1)
     return output, after, prior
-
-
-def zeros(stack: RecurrentStack, like: torch.Tensor) -> Hidden:
-    """The state of a stack before anything.
-
-    Arguments
-    ---------
-    stack : RecurrentStack
-        The stack.
-    like : torch.Tensor
-        (batch, ...), of the device and dtype that are wanted.
-
-    Returns
-    -------
-    torch.Tensor or tuple
-        Each (layers, batch, width).
-    """
-    widths = stack.layer(0).cell.states().values()
-    parts = tuple(like.new_zeros(stack.num_layers, len(like), width) for width in widths)
-    return parts[0] if len(parts) == 1 else parts

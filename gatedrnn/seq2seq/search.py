@@ -1,25 +1,22 @@
-"""Searches for captions: greedy, by drawing, and by beams that may be kept diverse."""
+"""Search for the output sequences of a decoder: greedy, sampling, beam and diverse beam search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import nn
 
-from gatedrnn.seq2seq.beams import Beams, CaptionHypothesis
-from gatedrnn.seq2seq.decoder import CaptionDecoder, select_state
-from gatedrnn.seq2seq.encoder_output import Memory
-from gatedrnn.seq2seq.search_options import CaptionSearch, allowed, drawn_from
-from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tokens.vocabulary import EOS
+from gatedrnn.seq2seq.decoder import Decoder, select_state
+from gatedrnn.seq2seq.encoder import EncoderOutput
+from gatedrnn.tokens.vocabulary import EOS, UNKNOWN
 
 __all__ = [
-    "CaptionHypothesis",
-    "CaptionSearch",
-    "SampledCaptions",
+    "SampledSequences",
+    "SearchHypothesis",
+    "SearchOptions",
     "beam_search",
     "diverse_beam_search",
     "greedy",
@@ -28,146 +25,253 @@ __all__ = [
     "search",
 ]
 
-_DEFAULTS = CaptionSearch()
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Search options.
+
+    Arguments
+    ---------
+    beam_size : int
+        Number of partial hypotheses that are kept at each step, in all groups together; at least 1.
+    max_length : int
+        Maximum number of tokens of a sequence, without ``<eos>``; at least 1.
+    min_length : int
+        Minimum number of tokens of a sequence, from 0 to ``max_length``.
+    length_penalty : float
+        Scores are divided by the number of tokens, with ``<eos>``, to this power: 0 for the
+        log-probability itself, 1 for the mean per token; from 0 to 10.
+    groups : int
+        Groups of a diverse beam search, which share the beams evenly; at least 1.
+    diversity : float
+        Penalty of a token for each beam of an earlier group that has just taken it; from 0 to 1e6.
+    temperature : float
+        Of sampling; above 0. Below 1 probable tokens become more probable.
+    block_ngrams : int
+        No n-gram of this order may occur twice in a sequence; 0 allows all.
+    unknown : bool
+        Whether the token 1, ``<unk>`` of word vocabularies, is allowed.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
+    Example
+    -------
+    >>> SearchOptions(length_penalty=1.0).normalize(-6.0, 2)
+    -2.0
+    """
+
+    beam_size: int = 5
+    max_length: int = 16
+    min_length: int = 0
+    length_penalty: float = 0.0
+    groups: int = 1
+    diversity: float = 0.5
+    temperature: float = 1.0
+    block_ngrams: int = 0
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1 or self.groups < 1 or self.beam_size % self.groups:
+            raise ValueError(
+                "beam_size and groups must be at least 1, and groups share the beams evenly, not "
+                f"{self.beam_size} and {self.groups}"
+            )
+        if not 0 <= self.min_length <= self.max_length or self.max_length < 1:
+            raise ValueError(
+                "min_length must be from 0 to max_length, and that at least 1, not "
+                f"{self.min_length} and {self.max_length}"
+            )
+        for name, top in (("length_penalty", 10), ("diversity", 1e6), ("block_ngrams", 1 << 20)):
+            if not 0 <= getattr(self, name) <= top:
+                raise ValueError(f"{name} must be from 0 to {top:g}, not {getattr(self, name)}")
+        if not self.temperature > 0.0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+
+    def normalize(self, log_prob: float, tokens: int) -> float:
+        """Score of a sequence of so many tokens, ``<eos>`` not counted.
+
+        Arguments
+        ---------
+        log_prob : float
+            Log-probability of the tokens and ``<eos>``.
+        tokens : int
+            Number of tokens.
+
+        Returns
+        -------
+        float
+        """
+        return log_prob / (tokens + 1) ** self.length_penalty
+
+
+@dataclass(frozen=True, eq=False)
+class SearchHypothesis:
+    """A sequence that a search returns.
+
+    Arguments
+    ---------
+    tokens : tuple of int
+        Its tokens, without ``<eos>``.
+    score : float
+        Log-probability of tokens and ``<eos>``, normalized by ``length_penalty``.
+    attention : torch.Tensor
+        Attention weights of each token, float32, (tokens, regions), on the CPU.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+    attention: torch.Tensor
 
 
 @dataclass(frozen=True)
-class SampledCaptions:
-    """Captions that were drawn.
+class SampledSequences:
+    """Sequences that were sampled from a decoder.
 
     Arguments
     ---------
     tokens : torch.Tensor
-        The words, (batch * count, time), ``<eos>`` after the last one; those of an item one after
-        another.
+        (batch * count, time), ``<eos>`` after the last token; those of an item in a row.
     log_probs : torch.Tensor
-        Of each caption, summed over its words and its end, (batch * count,).
+        Log-probability of each sequence, summed over its tokens and ``<eos>``, (batch * count,).
     """
 
     tokens: torch.Tensor
     log_probs: torch.Tensor
 
     @property
-    def read(self) -> torch.Tensor:
-        """The captions as :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder` reads them."""
+    def decoder_input(self) -> torch.Tensor:
+        """The sequences as input of a :class:`~gatedrnn.seq2seq.decoder.Decoder`."""
         start = self.tokens.new_full((len(self.tokens), 1), EOS)
         return torch.cat([start, self.tokens[:, :-1]], 1)
 
 
+class HasDecoder(Protocol):
+    """A model with a decoder, such as :class:`~gatedrnn.seq2seq.model.EncoderDecoder`."""
+
+    decoder: Decoder
+
+
+_DEFAULTS = SearchOptions()
+
+
 @torch.no_grad()
 def search(
-    captioner: Captioner, memory: Memory, options: CaptionSearch
-) -> list[list[CaptionHypothesis]]:
-    """The search that the options ask for.
+    model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
+) -> list[list[SearchHypothesis]]:
+    """Runs the search that the options describe.
 
     Arguments
     ---------
-    captioner : Captioner
-        The captioner.
-    memory : Memory
-        What it has made of the items.
-    options : CaptionSearch
-        Several groups: diverse; several beams: a beam search; one: greedy.
+    model : EncoderDecoder
+        The model.
+    encoded : EncoderOutput
+        Its encoder output, (batch, regions, width).
+    options : SearchOptions
+        Several groups: diverse beam search; several beams: beam search; one beam: greedy search.
 
     Returns
     -------
-    list of list of CaptionHypothesis
+    list of list of SearchHypothesis
         For each item the best one first.
 
     Example
     -------
-    >>> from gatedrnn.seq2seq.decoder import CaptionDecoder
     >>> from gatedrnn.tasks.captioning.encoders import FeatureEncoder
-    >>> captioner = Captioner(FeatureEncoder(5, 8), CaptionDecoder(20, 8, hidden_size=16)).eval()
-    >>> memory = captioner.encode(torch.rand(2, 9, 5))
-    >>> found = search(captioner, memory, CaptionSearch(beam_size=4, max_length=5))
-    >>> len(found), found[0][0].score >= found[0][1].score
+    >>> from gatedrnn.tasks.captioning.model import Captioner
+    >>> captioner = Captioner(FeatureEncoder(5, 8), Decoder(20, 8, hidden_size=16)).eval()
+    >>> encoded = captioner.encode(torch.rand(2, 9, 5))
+    >>> nbest = search(captioner, encoded, SearchOptions(beam_size=4, max_length=5))
+    >>> len(nbest), nbest[0][0].score >= nbest[0][1].score
     (2, True)
-    >>> found[0][0].attention.shape == (len(found[0][0].tokens), 9)
+    >>> nbest[0][0].attention.shape == (len(nbest[0][0].tokens), 9)
     True
     """
     if options.groups > 1:
-        return diverse_beam_search(captioner, memory, options)
+        return diverse_beam_search(model, encoded, options)
     if options.beam_size > 1:
-        return beam_search(captioner, memory, options)
-    return [[found] for found in greedy(captioner, memory, options)]
+        return beam_search(model, encoded, options)
+    return [[hypothesis] for hypothesis in greedy(model, encoded, options)]
 
 
 @torch.no_grad()
-def greedy(captioner: Captioner, memory: Memory, options: CaptionSearch) -> list[CaptionHypothesis]:
-    """Takes the likeliest word each time.
+def greedy(
+    model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
+) -> list[SearchHypothesis]:
+    """Takes the most probable token at each step.
 
     Arguments
     ---------
-    captioner : Captioner
-        The captioner.
-    memory : Memory
-        What it has made of the items.
-    options : CaptionSearch
-        How; beams and groups do not matter.
+    model : EncoderDecoder
+        The model.
+    encoded : EncoderOutput
+        Its encoder output, (batch, regions, width).
+    options : SearchOptions
+        Beams and groups have no effect.
 
     Returns
     -------
-    list of CaptionHypothesis
+    list of SearchHypothesis
         One per item.
     """
-    batch, device = len(memory.features), memory.features.device
-    words = torch.full((batch, 1), EOS, device=device)
-    looked, total = [], torch.zeros(batch, dtype=torch.float64, device=device)
-    going = torch.ones(batch, dtype=torch.bool, device=device)
-    with _evaluated(captioner) as decoder:
-        state = decoder.begin(memory)
+    batch, device = len(encoded.features), encoded.features.device
+    tokens = torch.full((batch, 1), EOS, device=device)
+    steps, total = [], torch.zeros(batch, dtype=torch.float64, device=device)
+    active = torch.ones(batch, dtype=torch.bool, device=device)
+    with _evaluation(model) as decoder:
+        state = decoder.initial_state(encoded)
         for _ in range(options.max_length + 1):
-            scores, state, attention = decoder.step(words[:, -1], state, memory)
+            scores, state, attention = decoder.step(tokens[:, -1], state, encoded)
             log_probs = scores.double().log_softmax(1)
-            log_probs = log_probs.masked_fill(~allowed(words[:, 1:], scores, options), -torch.inf)
-            best, chosen = log_probs.max(1)
-            total += torch.where(going, best, 0.0)
-            words = torch.cat([words, torch.where(going, chosen, EOS).unsqueeze(1)], 1)
-            looked.append(attention)
-            going = going & (chosen != EOS)
-            if not bool(going.any()):
+            allowed = allowed_tokens(tokens[:, 1:], scores, options)
+            best, chosen = log_probs.masked_fill(~allowed, -torch.inf).max(1)
+            total += torch.where(active, best, 0.0)
+            tokens = torch.cat([tokens, torch.where(active, chosen, EOS).unsqueeze(1)], 1)
+            steps.append(attention)
+            active = active & (chosen != EOS)
+            if not bool(active.any()):
                 break
-    where = torch.stack(looked, 1).float().cpu()
-    found = []
-    for row, score, places in zip(words[:, 1:].tolist(), total.tolist(), where, strict=True):
-        tokens = tuple(row[: row.index(EOS)])
-        score = options.normalised(score, len(tokens))
-        found.append(CaptionHypothesis(tokens, score, places[: len(tokens)]))
-    return found
+    attention = torch.stack(steps, 1).float().cpu()
+    hypotheses = []
+    for row, score, weights in zip(tokens[:, 1:].tolist(), total.tolist(), attention, strict=True):
+        sequence = tuple(row[: row.index(EOS)])
+        score = options.normalize(score, len(sequence))
+        hypotheses.append(SearchHypothesis(sequence, score, weights[: len(sequence)]))
+    return hypotheses
 
 
 def sample(
-    captioner: Captioner,
-    memory: Memory,
+    model: HasDecoder,
+    encoded: EncoderOutput,
     count: int,
     generator: torch.Generator | None = None,
-    options: CaptionSearch = _DEFAULTS,
-) -> SampledCaptions:
-    """Draws captions word by word, in the captioner's mode, of training or not.
+    options: SearchOptions = _DEFAULTS,
+) -> SampledSequences:
+    """Samples sequences token by token, in the model's present mode, training or evaluation.
 
-    Gradients go through the log-probabilities, as self-critical training wants them. Under data
-    parallelism draw without gradients, and let :func:`sampled_log_probs` have the scores that
-    the captioner's ``forward`` gives to :attr:`SampledCaptions.read`.
+    Gradients flow through the log-probabilities, for self-critical training.
 
     Arguments
     ---------
-    captioner : Captioner
-        The captioner.
-    memory : Memory
-        What it has made of the items.
+    model : EncoderDecoder
+        The model.
+    encoded : EncoderOutput
+        Its encoder output, (batch, regions, width).
     count : int
-        Captions of each item.
+        Number of sequences of each item, at least 1.
     generator : torch.Generator or None
-        Decides what is drawn; on the memory's device.
-    options : CaptionSearch
-        Temperature, longest and shortest caption, and which words may come.
+        Random generator, on the device of the encoder output.
+    options : SearchOptions
+        Temperature, lengths and which tokens are allowed.
 
     Returns
     -------
-    SampledCaptions
-        Log-probabilities are those of the distribution that is drawn from: over the words that may
-        come, at the given temperature. A caption of ``max_length`` words ends there for certain.
+    SampledSequences
+        Log-probabilities are those of the distribution that is sampled from: over the allowed
+        tokens, at the given temperature. A sequence of ``max_length`` tokens ends there with
+        probability 1.
 
     Raises
     ------
@@ -176,124 +280,281 @@ def sample(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
-    memory = memory.repeat(count)
-    decoder, batch = captioner.decoder, len(memory.features)
-    state = decoder.begin(memory)
-    words = torch.full((batch, 1), EOS, device=memory.features.device)
-    going = torch.ones(batch, dtype=torch.bool, device=words.device)
-    found = []
+    encoded = encoded.repeat(count)
+    decoder, batch = model.decoder, len(encoded.features)
+    state = decoder.initial_state(encoded)
+    tokens = torch.full((batch, 1), EOS, device=encoded.features.device)
+    active = torch.ones(batch, dtype=torch.bool, device=tokens.device)
+    steps = []
     for _ in range(options.max_length + 1):
-        scores, state, _ = decoder.step(words[:, -1], state, memory)
-        log_probs = drawn_from(words[:, 1:], scores, options)
+        scores, state, _ = decoder.step(tokens[:, -1], state, encoded)
+        log_probs = _sampling_distribution(tokens[:, 1:], scores, options)
         with torch.no_grad():
-            drawn = torch.multinomial(log_probs.exp(), 1, generator=generator)
-            drawn = torch.where(going.unsqueeze(1), drawn, EOS)
-        found.append(torch.where(going, log_probs.gather(1, drawn).squeeze(1), 0.0))
-        words = torch.cat([words, drawn], 1)
-        going = going & (drawn.squeeze(1) != EOS)
-        if not bool(going.any()):
+            sampled = torch.multinomial(log_probs.exp(), 1, generator=generator)
+            sampled = torch.where(active.unsqueeze(1), sampled, EOS)
+        steps.append(torch.where(active, log_probs.gather(1, sampled).squeeze(1), 0.0))
+        tokens = torch.cat([tokens, sampled], 1)
+        active = active & (sampled.squeeze(1) != EOS)
+        if not bool(active.any()):
             break
-    return SampledCaptions(words[:, 1:], torch.stack(found, 1).sum(1))
+    return SampledSequences(tokens[:, 1:], torch.stack(steps, 1).sum(1))
 
 
 def sampled_log_probs(
-    scores: torch.Tensor, tokens: torch.Tensor, options: CaptionSearch = _DEFAULTS
+    scores: torch.Tensor, tokens: torch.Tensor, options: SearchOptions = _DEFAULTS
 ) -> torch.Tensor:
-    """Log-probabilities with which captions would be drawn.
+    """Log-probabilities with which :func:`sample` would sample given sequences.
 
     Arguments
     ---------
     scores : torch.Tensor
-        Of the decoder that has read the captions, (batch, time, vocabulary).
+        Of the decoder over :attr:`SampledSequences.decoder_input`, (batch, time, vocabulary).
     tokens : torch.Tensor
-        Of :class:`SampledCaptions`, (batch, time).
-    options : CaptionSearch
-        Those with which they were drawn.
+        Of :class:`SampledSequences`, (batch, time).
+    options : SearchOptions
+        Those of the sampling.
 
     Returns
     -------
     torch.Tensor
         (batch,), with gradients.
     """
-    before = (tokens == EOS).cumsum(1) - (tokens == EOS).int() > 0
-    found = []
+    ended = (tokens == EOS).cumsum(1) - (tokens == EOS).int() > 0
+    steps = []
     for t in range(tokens.shape[1]):
-        log_probs = drawn_from(tokens[:, :t], scores[:, t], options)
+        log_probs = _sampling_distribution(tokens[:, :t], scores[:, t], options)
         chosen = log_probs.gather(1, tokens[:, t : t + 1]).squeeze(1)
-        found.append(torch.where(before[:, t], 0.0, chosen))
-    return torch.stack(found, 1).sum(1)
+        steps.append(torch.where(ended[:, t], 0.0, chosen))
+    return torch.stack(steps, 1).sum(1)
 
 
 def beam_search(
-    captioner: Captioner, memory: Memory, options: CaptionSearch
-) -> list[list[CaptionHypothesis]]:
-    """Goes on with the likeliest beginnings of captions.
+    model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
+) -> list[list[SearchHypothesis]]:
+    """Keeps the best ``beam_size`` partial hypotheses of each item.
 
     Arguments
     ---------
-    captioner : Captioner
-        The captioner.
-    memory : Memory
-        What it has made of the items.
-    options : CaptionSearch
-        How; groups do not matter.
+    model : EncoderDecoder
+        The model.
+    encoded : EncoderOutput
+        Its encoder output, (batch, regions, width).
+    options : SearchOptions
+        Groups have no effect.
 
     Returns
     -------
-    list of list of CaptionHypothesis
+    list of list of SearchHypothesis
         For each item up to ``beam_size``, the best one first.
     """
-    return _in_groups(captioner, memory, options, 1)
+    return _search_in_groups(model, encoded, options, 1)
 
 
 def diverse_beam_search(
-    captioner: Captioner, memory: Memory, options: CaptionSearch
-) -> list[list[CaptionHypothesis]]:
-    """Beam searches in groups, each kept away from the words of those before it.
+    model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
+) -> list[list[SearchHypothesis]]:
+    """Diverse beam search (Vijayakumar et al. 2016).
 
-    Vijayakumar et al. 2016, "Diverse beam search": at every step a word costs ``diversity`` for
-    each beam of an earlier group that has just taken it. Scores of captions do not have these
-    costs in them.
+    At every step a token costs ``diversity`` for each beam of an earlier group that has just taken
+    it. The scores of the returned sequences do not include these costs.
 
     Arguments
     ---------
-    captioner : Captioner
-        The captioner.
-    memory : Memory
-        What it has made of the items.
-    options : CaptionSearch
-        How.
+    model : EncoderDecoder
+        The model.
+    encoded : EncoderOutput
+        Its encoder output, (batch, regions, width).
+    options : SearchOptions
+        All of it.
 
     Returns
     -------
-    list of list of CaptionHypothesis
+    list of list of SearchHypothesis
         For each item up to ``beam_size`` different ones, the best one first.
     """
-    return _in_groups(captioner, memory, options, options.groups)
+    return _search_in_groups(model, encoded, options, options.groups)
 
 
 @torch.no_grad()
-def _in_groups(
-    captioner: Captioner, memory: Memory, options: CaptionSearch, groups: int
-) -> list[list[CaptionHypothesis]]:
-    beams = Beams(len(memory.features), groups, options, memory.features.device)
-    memory = memory.repeat(options.beam_size)
-    with _evaluated(captioner) as decoder:
-        state = decoder.begin(memory)
+def _search_in_groups(
+    model: HasDecoder, encoded: EncoderOutput, options: SearchOptions, groups: int
+) -> list[list[SearchHypothesis]]:
+    beams = Beams(len(encoded.features), groups, options, encoded.features.device)
+    encoded = encoded.repeat(options.beam_size)
+    with _evaluation(model) as decoder:
+        state = decoder.initial_state(encoded)
         while not beams.done:
-            scores, state, attention = decoder.step(beams.last, state, memory)
+            scores, state, attention = decoder.step(beams.last, state, encoded)
             rows = beams.extend(scores, attention)
             state = select_state(state, rows, same_items=True)
     return beams.best()
 
 
 @contextmanager
-def _evaluated(captioner: nn.Module) -> Iterator[CaptionDecoder]:
-    """The decoder without dropout and noise; afterwards it is in its mode again."""
-    decoder = captioner.decoder
+def _evaluation(model: HasDecoder) -> Iterator[Decoder]:
+    """The decoder in evaluation mode; afterwards its mode is restored."""
+    decoder = model.decoder
     training = decoder.training
     decoder.eval()
     try:
         yield decoder
     finally:
         decoder.train(training)
+
+
+class Beams:
+    """Partial and complete hypotheses of all items and groups.
+
+    A group of an item extends its partial hypotheses by all tokens and keeps the best ones; those
+    that end are complete. The search ends when no partial hypothesis can become better than the
+    worst complete one of a full group.
+    """
+
+    def __init__(
+        self, items: int, groups: int, options: SearchOptions, device: torch.device
+    ) -> None:
+        self.items, self.groups, self.options = items, groups, options
+        self.size = options.beam_size // groups
+        shape = (items, groups, self.size)
+        #: Log-probabilities of the partial hypotheses; minus infinity where there is none.
+        self.scores = torch.full(shape, -torch.inf, dtype=torch.float64, device=device)
+        self.scores[:, :, 0] = 0.0
+        self.tokens = torch.full((*shape, 0), EOS, device=device)
+        #: Attention weights of the partial hypotheses, (items * beams, time, regions).
+        self.attention: torch.Tensor | None = None
+        #: Complete hypotheses of each item and group.
+        self.complete: list[list[list[SearchHypothesis]]] = [
+            [[] for _ in range(groups)] for _ in range(items)
+        ]
+
+    @property
+    def last(self) -> torch.Tensor:
+        """Last token of each partial hypothesis, (items * beams,)."""
+        if not self.tokens.shape[3]:
+            return torch.full((self.scores.numel(),), EOS, device=self.tokens.device)
+        return self.tokens[..., -1].flatten()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is no partial hypothesis left."""
+        return bool(torch.isinf(self.scores).all())
+
+    def extend(self, scores: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        """Extends all partial hypotheses by a token.
+
+        scores: Logits of the next token, (items * beams, vocabulary).
+        attention: Attention weights, (items * beams, regions).
+        Returns: The row that each row extends, (items * beams,).
+        """
+        shape = (self.items, self.groups, self.size)
+        log_probs = scores.double().log_softmax(1)
+        allowed = allowed_tokens(self.tokens.flatten(0, 2), scores, self.options)
+        log_probs = log_probs.masked_fill(~allowed, -torch.inf).view(*shape, -1)
+        parents, tokens = self._choose(log_probs)
+        first = torch.arange(self.items * self.groups, device=parents.device) * self.size
+        rows = (parents + first.view(self.items, self.groups, 1)).flatten()
+        self.tokens = torch.cat(
+            [self.tokens.flatten(0, 2)[rows].view(*shape, -1), tokens.unsqueeze(3)], 3
+        )
+        new = attention.float().unsqueeze(1)
+        extended = new if self.attention is None else torch.cat([self.attention, new], 1)
+        self.attention = extended[rows]
+        self._complete_ended()
+        return rows
+
+    def best(self) -> list[list[SearchHypothesis]]:
+        """The complete hypotheses of each item, the best one first, without duplicates."""
+        nbest = []
+        for groups in self.complete:
+            distinct = {h.tokens: h for group in groups for h in group}
+            nbest.append(sorted(distinct.values(), key=lambda h: -h.score))
+        return nbest
+
+    def _choose(self, log_probs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The best extensions of each group: parent (within the group) and token."""
+        vocabulary = log_probs.shape[3]
+        totals = self.scores.unsqueeze(3) + log_probs
+        taken = totals.new_zeros(self.items, vocabulary)
+        parents, tokens = [], []
+        for group in range(self.groups):
+            ranked = totals[:, group] - self.options.diversity * taken.unsqueeze(1)
+            _, places = ranked.flatten(1).topk(self.size, 1)
+            parents.append(torch.div(places, vocabulary, rounding_mode="floor"))
+            tokens.append(places % vocabulary)
+            self.scores[:, group] = totals[:, group].flatten(1).gather(1, places)
+            exists = torch.isfinite(self.scores[:, group]).to(taken.dtype)
+            taken = taken.scatter_add(1, tokens[-1], exists)
+        return torch.stack(parents, 1), torch.stack(tokens, 1)
+
+    def _complete_ended(self) -> None:
+        """Moves ended hypotheses to ``complete``; drops those that cannot become better."""
+        ends = (self.tokens[..., -1] == EOS) & torch.isfinite(self.scores)
+        count = self.tokens.shape[3] - 1
+        places = ends.nonzero()
+        if len(places):
+            sequences = self.tokens[ends][:, :-1].tolist()
+            weights = self.attention.view(*ends.shape, *self.attention.shape[1:])
+            weights = weights[ends][:, :-1].cpu()
+            scores = self.scores[ends].tolist()
+            for (item, group, _), tokens, score, attention in zip(
+                places.tolist(), sequences, scores, weights, strict=True
+            ):
+                score = self.options.normalize(score, count)
+                hypotheses = self.complete[item][group]
+                hypotheses.append(SearchHypothesis(tuple(tokens), score, attention))
+                hypotheses.sort(key=lambda h: -h.score)
+                del hypotheses[self.size :]
+        self.scores = self.scores.masked_fill(ends, -torch.inf)
+        highest = self.scores.amax(2).tolist()
+        for item, groups in enumerate(self.complete):
+            for group, hypotheses in enumerate(groups):
+                if len(hypotheses) == self.size:
+                    # Log-probabilities only fall, and dividing by more raises what is below zero.
+                    bound = self.options.normalize(highest[item][group], self.options.max_length)
+                    if hypotheses[-1].score >= bound:
+                        self.scores[item, group] = -torch.inf
+
+
+def allowed_tokens(
+    tokens: torch.Tensor, scores: torch.Tensor, options: SearchOptions
+) -> torch.Tensor:
+    """Mask of the tokens that may come next, bool (batch, vocabulary).
+
+    Where the options allow none, ``<eos>`` is allowed.
+
+    tokens: Those so far, without ``<eos>`` at the start, (batch, time).
+    scores: Of the next token, (batch, vocabulary); only shape and device matter.
+
+    Example
+    -------
+    >>> tokens, scores = torch.tensor([[2, 3, 2]]), torch.zeros(1, 5)
+    >>> allowed_tokens(tokens, scores, SearchOptions(block_ngrams=2, min_length=4)).int()
+    tensor([[0, 0, 1, 0, 1]], dtype=torch.int32)
+    """
+    allowed = torch.ones(scores.shape, dtype=torch.bool, device=scores.device)
+    count = tokens.shape[1]
+    if count >= options.max_length:
+        allowed[:, :] = False
+    else:
+        if not options.unknown:
+            allowed[:, UNKNOWN] = False
+        if count < options.min_length:
+            allowed[:, EOS] = False
+        size = options.block_ngrams
+        if size and count >= size:
+            # Where the last tokens occurred before, the token that followed them is blocked.
+            windows = tokens.unfold(1, size, 1)
+            same = (windows[..., :-1] == tokens[:, count - size + 1 :].unsqueeze(1)).all(2)
+            rows, places = same.nonzero(as_tuple=True)
+            followed = windows[rows, places, -1]
+            allowed[rows[followed != EOS], followed[followed != EOS]] = False
+    allowed[:, EOS] |= ~allowed.any(1)
+    return allowed
+
+
+def _sampling_distribution(
+    tokens: torch.Tensor, scores: torch.Tensor, options: SearchOptions
+) -> torch.Tensor:
+    """Log-probabilities from which the next token is sampled, (batch, vocabulary)."""
+    scores = scores.masked_fill(~allowed_tokens(tokens, scores, options), -torch.inf)
+    return (scores / options.temperature).log_softmax(1)

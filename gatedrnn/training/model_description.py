@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.modules.features import LogMel
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.asr.heads.brain import head_name
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.asr.specification import HEAD_MODELS, RecogniserSpec
@@ -162,7 +162,7 @@ def write_caption_description(
 
 
 def write_translator_description(
-    spec: TranslatorSpec, languages: Languages, search: CaptionSearch, folder: Path
+    spec: TranslatorSpec, languages: Languages, search: SearchOptions, folder: Path
 ) -> None:
     """Writes ``model.json`` of a translator.
 
@@ -172,7 +172,7 @@ def write_translator_description(
         What it is built of.
     languages : Languages
         What it reads and what it writes.
-    search : CaptionSearch
+    search : SearchOptions
         Of its tests.
     folder : Path
         The output folder.

@@ -11,7 +11,7 @@ import torch
 
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
-from gatedrnn.seq2seq.search import CaptionHypothesis, CaptionSearch, search
+from gatedrnn.seq2seq.search import SearchHypothesis, SearchOptions, search
 from gatedrnn.tasks.asr.inputs import AUDIO
 from gatedrnn.tasks.captioning.attention_plots import draw_over_image, draw_over_sound
 from gatedrnn.tasks.captioning.bundle import CaptionerBundle
@@ -55,17 +55,17 @@ class Described:
         The file.
     captions : tuple of str
         The best one first.
-    hypotheses : tuple of CaptionHypothesis
+    hypotheses : tuple of SearchHypothesis
         What was found, with scores and where the captioner looked.
     shape : tuple of int or None
-        Of the regions that were looked at; see :class:`~gatedrnn.seq2seq.encoder_output.Memory`.
+        Of the regions that were looked at; see :class:`~gatedrnn.seq2seq.encoder.EncoderOutput`.
     regions : int
         How many of the regions are the file's own.
     """
 
     source: Source
     captions: tuple[str, ...]
-    hypotheses: tuple[CaptionHypothesis, ...]
+    hypotheses: tuple[SearchHypothesis, ...]
     shape: tuple[int, ...] | None
     regions: int
 
@@ -160,7 +160,7 @@ def _of_manifest(path: Path, kind: str) -> list[Source]:
 def describe(
     bundle: CaptionerBundle,
     sources: Sequence[Source],
-    options: CaptionSearch,
+    options: SearchOptions,
     batch_size: int = 16,
     device: torch.device | str = "cpu",
 ) -> Iterator[Described | Refused]:
@@ -172,7 +172,7 @@ def describe(
         The captioner, on its device.
     sources : sequence of Source
         The files.
-    options : CaptionSearch
+    options : SearchOptions
         How captions are searched for.
     batch_size : int
         Files at a time.
@@ -217,27 +217,27 @@ def _load(bundle: CaptionerBundle, source: Source) -> torch.Tensor:
 def _captions(
     bundle: CaptionerBundle,
     media: dict[Source, torch.Tensor],
-    options: CaptionSearch,
+    options: SearchOptions,
     device: torch.device | str,
 ) -> list[Described]:
     if not media:
         return []
     batch, lengths = together(list(media.values()))
     lengths = None if lengths is None else lengths.to(device)
-    memory = bundle.model.encode(batch.to(device), lengths)
-    valid = memory.valid()
-    regions = memory.features.shape[1]
+    encoded = bundle.model.encode(batch.to(device), lengths)
+    valid = encoded.valid()
+    regions = encoded.features.shape[1]
     counts = [regions] * len(media) if valid is None else valid.sum(1).tolist()
     return [
         Described(
             source,
             tuple(bundle.vocabulary.decode(hypothesis.tokens) for hypothesis in found),
             tuple(found),
-            memory.shape,
+            encoded.shape,
             count,
         )
         for source, found, count in zip(
-            media, search(bundle.model, memory, options), counts, strict=True
+            media, search(bundle.model, encoded, options), counts, strict=True
         )
     ]
 

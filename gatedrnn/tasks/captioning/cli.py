@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         0, or 1 if a file could not be described.
     """
     # Imported here, so that other subcommands do not wait for what training needs.
-    from gatedrnn.seq2seq.search import CaptionSearch
+    from gatedrnn.seq2seq.search import SearchOptions
     from gatedrnn.tasks.captioning.apply import Refused, describe, draw_attention, find_sources
     from gatedrnn.tasks.captioning.export import load_captioner
 
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             beam += -beam % arguments.diverse if arguments.diverse > 0 else 0
         if arguments.nbest > beam:
             raise ValueError(f"--nbest {arguments.nbest} needs a --beam of as many at least")
-        options = CaptionSearch(
+        options = SearchOptions(
             beam_size=beam, groups=arguments.diverse, max_length=bundle.vocabulary.max_length
         )
         sources = find_sources(arguments.inputs, bundle.config.media.kind)

@@ -10,13 +10,11 @@ import torch
 from torch.utils.data import Dataset
 
 from gatedrnn.data import audio
+from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
 from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media, together
 from gatedrnn.tasks.captioning.corpora.media import MediaError
 from gatedrnn.tokens.vocabulary import EOS, Vocabulary
-
-#: Stands in targets where there is no word.
-IGNORE = -100
 
 
 @dataclass(frozen=True)

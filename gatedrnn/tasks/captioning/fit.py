@@ -11,13 +11,13 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.modules.parameter_budget import parameters, size_for
-from gatedrnn.seq2seq.decoder import CaptionDecoder
-from gatedrnn.seq2seq.teacher_forcing import TaughtCaptioner
+from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.tasks.asr.pretrained import load_parts
 from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
+from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tasks.captioning.specification import ENCODERS, MEDIA, TRAINING_ONLY, CaptionerSpec
+from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tasks.captioning.train import CaptionBrain
 from gatedrnn.tokens.tokens import save
 from gatedrnn.tokens.vocabulary import Vocabulary
@@ -104,7 +104,7 @@ def fit_captioner(hparams: Mapping[str, Any], run_opts: Any, sets: CaptionSets) 
         train=sets.train,
         dev=sets.dev,
         hparams=hparams,
-        modules={"model": TaughtCaptioner(model)},
+        modules={"model": model},
         opt_class=hparams["opt_class"],
         run_opts=run_opts,
         checkpointer=SafeCheckpointer(folder / "save", {"model": model}),
@@ -151,9 +151,9 @@ def make_captioner(
     Arguments
     ---------
     hparams : Mapping
-        ``encoder``: a key of :data:`~gatedrnn.tasks.captioning.specification.ENCODERS`;
+        ``encoder``: a key of :data:`~gatedrnn.tasks.captioning.encoders.ENCODERS`;
         ``encoder_options``: its arguments; ``decoder``: those of
-        :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`; optionally ``parameters``: the most that
+        :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the most that
         the whole captioner may have, in place of the decoder's ``hidden_size``.
     vocabulary : int
         Number of words.
@@ -177,8 +177,9 @@ def make_captioner(
     kind, options = hparams["encoder"], dict(hparams.get("encoder_options") or {})
     if kind not in ENCODERS:
         raise ValueError(f"encoder must be {', '.join(ENCODERS)}, not {kind!r}")
-    if MEDIA[kind] != sets.kind:
-        raise ValueError(f"the encoder {kind} reads {MEDIA[kind]}, but the items are {sets.kind}")
+    media_kind = ENCODERS[kind].media
+    if media_kind != sets.kind:
+        raise ValueError(f"the encoder {kind} reads {media_kind}, but the items are {sets.kind}")
     if kind == "features":
         options.setdefault("input_size", load_media(sets.train[0].path, media).shape[1])
     if sets.kind == "audio":
@@ -189,7 +190,7 @@ def make_captioner(
     def make(hidden_size: int | None = None) -> Captioner:
         encoder = ENCODERS[kind](**options)
         sized = decoder if hidden_size is None else {**decoder, "hidden_size": hidden_size}
-        return Captioner(encoder, CaptionDecoder(vocabulary, encoder.output_size, **sized))
+        return Captioner(encoder, Decoder(vocabulary, encoder.output_size, **sized))
 
     budget = hparams.get("parameters")
     if budget:

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gatedrnn.data.config_validation import PlainSpec, Rule, check, rules_of, size, whole
 from gatedrnn.modules.features import LogMel
 from gatedrnn.seq2seq.attention import AttentionOptions
-from gatedrnn.seq2seq.decoder import CaptionDecoder
-from gatedrnn.tasks.captioning.audio_encoders import RecurrentSoundEncoder, SoundEncoder
-from gatedrnn.tasks.captioning.backbone import BackboneEncoder
-from gatedrnn.tasks.captioning.encoders import FeatureEncoder, ImageEncoder, MemoryEncoder
+from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.model import Captioner
 
-#: Kind of encoder -> what makes it.
-ENCODERS: dict[str, Callable[..., MemoryEncoder]] = {
-    "features": FeatureEncoder,
-    "image": ImageEncoder,
-    "backbone": BackboneEncoder,
-    "sound": SoundEncoder,
-    "recurrent_sound": RecurrentSoundEncoder,
-}
-#: Kind of encoder -> kind of items that it reads.
-MEDIA = {
-    "features": "features",
-    "image": "image",
-    "backbone": "image",
-    "sound": "audio",
-    "recurrent_sound": "audio",
-}
 #: Arguments of encoder and decoder that only matter in training.
 TRAINING_ONLY = ("dropout", "start", "weights_file", "trained")
 
@@ -90,8 +72,8 @@ class CaptionerSpec(PlainSpec):
     encoder : Mapping
         Its arguments, besides those that only matter in training.
     decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`, besides ``vocabulary``,
-        ``memory_size`` and those that only matter in training.
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, besides ``vocabulary``,
+        ``encoder_size`` and those that only matter in training.
 
     Raises
     ------
@@ -117,13 +99,13 @@ class CaptionerSpec(PlainSpec):
         if self.kind not in ENCODERS:
             raise ValueError(f"kind must be {', '.join(ENCODERS)}, not {self.kind!r}")
         check(self.encoder, _encoder_rules(self.kind), "encoder")
-        rules = rules_of(CaptionDecoder, dropout=None, attention=_attention)
+        rules = rules_of(Decoder, dropout=None, attention=_attention)
         check(self.decoder, rules, "decoder")
 
     @property
     def media(self) -> str:
         """Kind of items: ``"features"``, ``"image"`` or ``"audio"``."""
-        return MEDIA[self.kind]
+        return ENCODERS[self.kind].media
 
     def build(self) -> Captioner:
         """Makes the captioner, with weights to be trained or loaded.
@@ -140,7 +122,7 @@ class CaptionerSpec(PlainSpec):
         """
         try:
             encoder = ENCODERS[self.kind](**self.encoder)
-            decoder = CaptionDecoder(self.vocabulary, encoder.output_size, **self.decoder)
+            decoder = Decoder(self.vocabulary, encoder.output_size, **self.decoder)
             return Captioner(encoder, decoder)
         except TypeError as error:
             raise ValueError(f"this captioner cannot be built: {error}") from error

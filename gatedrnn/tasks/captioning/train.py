@@ -11,10 +11,11 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
 
-from gatedrnn.seq2seq.search import CaptionSearch, SampledCaptions, greedy, search
-from gatedrnn.seq2seq.teacher_forcing import Taught
+from gatedrnn.modules.softmax import IGNORE
+from gatedrnn.seq2seq.model import TeacherForcingOutput
+from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, search
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.data import IGNORE, CaptionBatch
+from gatedrnn.tasks.captioning.data import CaptionBatch
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D
 from gatedrnn.tasks.captioning.self_critical import (
     BASELINES,
@@ -47,7 +48,7 @@ class CaptionBrain(GuardedBrain):
     train, dev : sequence of CaptionItem
         What is learnt from and what is chosen by, as in the datasets.
     modules : Mapping
-        ``model``, a :class:`~gatedrnn.seq2seq.teacher_forcing.TaughtCaptioner`.
+        ``model``, a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
 
@@ -59,7 +60,7 @@ class CaptionBrain(GuardedBrain):
           ``"others"`` (mean of the other samples); ``self_critical_rate``: what part of the
           learning rate is left; ``self_critical_dropout``: whether to drop then;
         - ``beam_size`` and ``search``: of the tests, see
-          :class:`~gatedrnn.seq2seq.search.CaptionSearch`;
+          :class:`~gatedrnn.seq2seq.search.SearchOptions`;
         - ``java``: METEOR and SPICE of the tests: ``"never"``, ``"auto"``, ``"always"``.
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
@@ -101,7 +102,7 @@ class CaptionBrain(GuardedBrain):
                 f"self_critical_samples must be at least {least} with the baseline "
                 f"{options.self_critical_baseline}, not {options.self_critical_samples}"
             )
-        self.search = CaptionSearch(**{
+        self.search = SearchOptions(**{
             "max_length": vocabulary.max_length, "beam_size": options.beam_size,
             **(options.search or {}),
         })  # fmt: skip
@@ -117,7 +118,9 @@ class CaptionBrain(GuardedBrain):
         """Whether this epoch's training is self-critical."""
         return self.critical_from is not None and self.epoch >= self.critical_from
 
-    def compute_forward(self, batch: CaptionBatch, stage: Stage) -> Taught | SampledCaptions:
+    def compute_forward(
+        self, batch: CaptionBatch, stage: Stage
+    ) -> TeacherForcingOutput | SampledSequences:
         """Runs the captioner over references, or has it draw captions.
 
         Arguments
@@ -129,7 +132,7 @@ class CaptionBrain(GuardedBrain):
 
         Returns
         -------
-        Taught or SampledCaptions
+        TeacherForcingOutput or SampledSequences
         """
         batch = batch.to(self.device)
         network = self.network("model", stage)
@@ -138,19 +141,22 @@ class CaptionBrain(GuardedBrain):
                 batch.media,
                 batch.lengths,
                 samples=self.hparams.self_critical_samples,
-                search=self.search,
+                options=self.search,
             )
         share = self.hparams.scheduled_sampling(self.epoch) if stage == Stage.TRAIN else 0.0
-        return network(batch.media, batch.lengths, batch.rows, batch.targets, share)
+        return network(batch.media, batch.lengths, batch.targets, batch.rows, share)
 
     def compute_objectives(
-        self, predictions: Taught | SampledCaptions, batch: CaptionBatch, stage: Stage
+        self,
+        predictions: TeacherForcingOutput | SampledSequences,
+        batch: CaptionBatch,
+        stage: Stage,
     ) -> Objective:
         """The loss; outside training also captions.
 
         Arguments
         ---------
-        predictions : Taught or SampledCaptions
+        predictions : TeacherForcingOutput or SampledSequences
             Of :meth:`compute_forward`.
         batch : CaptionBatch
             The items.
@@ -163,23 +169,16 @@ class CaptionBrain(GuardedBrain):
             Of references the sum over their words, and the number of these; of drawn captions the
             sum over captions, and their number.
         """
-        if isinstance(predictions, SampledCaptions):
+        if isinstance(predictions, SampledSequences):
             return self._critical_objective(predictions, batch)
         training = stage == Stage.TRAIN
-        total = torch.nn.functional.cross_entropy(
-            predictions.scores.flatten(0, 1),
-            batch.targets.flatten(),
-            ignore_index=IGNORE,
-            reduction="sum",
-            label_smoothing=self.hparams.label_smoothing if training else 0.0,
-        )
-        if training and predictions.auxiliary is not None:
-            total = total + predictions.auxiliary
+        smoothing = self.hparams.label_smoothing if training else 0.0
+        total = predictions.cross_entropy(batch.targets, smoothing)
         if not training:
             self.results += self._describe(predictions, batch, stage)
         return Objective(total, float((batch.targets != IGNORE).sum()))
 
-    def _critical_objective(self, drawn: SampledCaptions, batch: CaptionBatch) -> Objective:
+    def _critical_objective(self, drawn: SampledSequences, batch: CaptionBatch) -> Objective:
         if self._reward is None:
             words = WORDS[self.vocabulary.words]
             self._reward = CaptionReward(
@@ -202,12 +201,11 @@ class CaptionBrain(GuardedBrain):
 
     def _greedy_rewards(self, batch: CaptionBatch) -> list[float]:
         """Rewards of what the captioner would say."""
-        network = self.network("model", Stage.TEST)
-        captioner = network.captioner.eval()
+        captioner = self.network("model", Stage.TEST).eval()
         try:
             with torch.no_grad():
-                memory = captioner.encode(batch.media, batch.lengths)
-                found = greedy(captioner, memory, self.search)
+                encoded = captioner.encode(batch.media, batch.lengths)
+                found = greedy(captioner, encoded, self.search)
         finally:
             captioner.train()
         return [
@@ -221,17 +219,17 @@ class CaptionBrain(GuardedBrain):
         return self._reward(number, words, cut=len(words) == self.search.max_length)
 
     def _describe(
-        self, predictions: Taught, batch: CaptionBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: CaptionBatch, stage: Stage
     ) -> list[dict[str, Any]]:
         """Captions as plain data that ranks can send each other."""
-        captioner = self.network("model", Stage.TEST).captioner
-        found = greedy(captioner, predictions.memory, self.search)
+        captioner = self.network("model", Stage.TEST)
+        found = greedy(captioner, predictions.encoded, self.search)
         results = [
             {"id": name, "number": number, "greedy": self.vocabulary.decode(hypothesis.tokens)}
             for name, number, hypothesis in zip(batch.id, batch.numbers, found, strict=True)
         ]
         if stage == Stage.TEST and self.search.beam_size > 1:
-            found = [lists[0] for lists in search(captioner, predictions.memory, self.search)]
+            found = [lists[0] for lists in search(captioner, predictions.encoded, self.search)]
         for result, hypothesis in zip(results, found, strict=True):
             result["caption"] = self.vocabulary.decode(hypothesis.tokens)
         return results

@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 
-from gatedrnn.seq2seq.search import CaptionSearch, search
+from gatedrnn.seq2seq.search import SearchOptions, search
 from gatedrnn.tasks.translation.bundle import TranslatorBundle
 from gatedrnn.tasks.translation.data import sources_together
 from gatedrnn.tokens.text_symbols import EOS
@@ -44,7 +44,7 @@ class Translation:
 def translate(
     bundle: TranslatorBundle,
     sentences: Iterable[str],
-    options: CaptionSearch | None = None,
+    options: SearchOptions | None = None,
     batch_size: int = 32,
     ahead: int = _BATCHES,
 ) -> Iterator[Translation]:
@@ -56,7 +56,7 @@ def translate(
         The translator, on its device.
     sentences : iterable of str
         The sentences; they are read as they are needed.
-    options : CaptionSearch or None
+    options : SearchOptions or None
         How translations are searched for; ``None`` for the search of the training's test.
     batch_size : int
         Sentences at a time.
@@ -120,12 +120,12 @@ def _batches(order: list[int], sizes: list[int], batch_size: int) -> Iterator[li
 
 @torch.no_grad()
 def _search(
-    bundle: TranslatorBundle, sources: list[list[int]], options: CaptionSearch
+    bundle: TranslatorBundle, sources: list[list[int]], options: SearchOptions
 ) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
     device = next(bundle.model.parameters()).device
     batch, lengths = sources_together(sources)
-    memory = bundle.model.encode(batch.to(device), lengths.to(device))
+    encoded = bundle.model.encode(batch.to(device), lengths.to(device))
     return [
         (tuple(bundle.target.join(one.tokens) for one in found), tuple(o.score for o in found))
-        for found in search(bundle.model, memory, options)
+        for found in search(bundle.model, encoded, options)
     ]

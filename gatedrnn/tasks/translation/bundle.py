@@ -10,7 +10,7 @@ from typing import Any
 from gatedrnn.bundle.files import CONFIG, WEIGHTS
 from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
 from gatedrnn.data.config_validation import boolean, check, number, whole
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.captioning.bundle import TIED
 from gatedrnn.tasks.language_modeling.bundle import read_text_tokens
 from gatedrnn.tasks.translation.corpora.pairs import Languages
@@ -33,7 +33,7 @@ _SEARCH = {
 }
 
 
-def search_from_dict(data: Any) -> CaptionSearch:
+def search_from_dict(data: Any) -> SearchOptions:
     """Reads how translations are searched for.
 
     Arguments
@@ -43,7 +43,7 @@ def search_from_dict(data: Any) -> CaptionSearch:
 
     Returns
     -------
-    CaptionSearch
+    SearchOptions
 
     Raises
     ------
@@ -57,7 +57,7 @@ def search_from_dict(data: Any) -> CaptionSearch:
     """
     check(data, _SEARCH, "search")
     try:
-        return CaptionSearch(**data)
+        return SearchOptions(**data)
     except ValueError as error:
         raise ValueError(f"search: {error}") from error
 
@@ -72,7 +72,7 @@ class TranslatorConfig(PlainConfig):
         What the translator is built of.
     languages : Languages
         What it reads and writes.
-    search : CaptionSearch
+    search : SearchOptions
         That of the training's test.
     **common : Any
         Of :class:`~gatedrnn.bundle.schema.PlainConfig`.
@@ -80,7 +80,7 @@ class TranslatorConfig(PlainConfig):
 
     model: TranslatorSpec
     languages: Languages
-    search: CaptionSearch = field(default_factory=CaptionSearch)
+    search: SearchOptions = field(default_factory=SearchOptions)
 
     FORMAT = "gatedrnn-translator"
     FILES = (WEIGHTS, SOURCE_TOKENS, TARGET_TOKENS)

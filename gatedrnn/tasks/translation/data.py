@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.captioning.data import IGNORE
+from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.tasks.translation.corpora.pairs import Pairs
 from gatedrnn.tokens.text_symbols import EOS, TextTokens
 

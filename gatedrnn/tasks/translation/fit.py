@@ -13,7 +13,6 @@ from speechbrain.utils.logger import get_logger
 from gatedrnn.data.report import Report
 from gatedrnn.data.text import Text
 from gatedrnn.modules.parameter_budget import parameters, size_for
-from gatedrnn.seq2seq.teacher_forcing import TaughtCaptioner
 from gatedrnn.tasks.translation.corpora.pairs import Languages, Pairs, ParallelCorpus
 from gatedrnn.tasks.translation.data import TranslationDataset, short_enough, some_of
 from gatedrnn.tasks.translation.model import (
@@ -112,7 +111,7 @@ def fit_translator(
         tokens=target,
         valid=corpus.valid,
         hparams=hparams,
-        modules={"model": TaughtCaptioner(model)},
+        modules={"model": model},
         opt_class=hparams["opt_class"],
         run_opts=run_opts,
         checkpointer=SafeCheckpointer(folder / "save", {"model": model}),
@@ -159,7 +158,7 @@ def make_model(
     ---------
     hparams : Mapping
         ``encoder``: arguments of ``TokenEncoder``; ``decoder``:
-        those of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`; optionally ``parameters``: the
+        those of :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the
         most that the whole translator may have, in place of both ``hidden_size``.
     source : int
         Numbers of tokens.

@@ -1,4 +1,4 @@
-"""Translators: a captioner whose encoder reads tokens."""
+"""The translator: a recurrent encoder of tokens and an attention decoder."""
 
 from __future__ import annotations
 
@@ -14,55 +14,53 @@ from gatedrnn.data.config_validation import PlainSpec, check, rules_of, whole
 from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.seq2seq.attention import AttentionOptions
-from gatedrnn.seq2seq.decoder import INIT_RANGE, CaptionDecoder
-from gatedrnn.seq2seq.encoder_output import Memory
-from gatedrnn.tasks.captioning.encoders import MemoryEncoder
-from gatedrnn.tasks.captioning.model import Captioner
+from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
+from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
+from gatedrnn.seq2seq.model import EncoderDecoder
 
 #: Arguments of encoder and decoder that only matter in training.
 TRAINING_ONLY = ("dropout", "start")
 
 
-class TokenEncoder(MemoryEncoder):
-    """Reads a sentence with a recurrent stack, in one direction or both (Bahdanau et al. 2015).
+class TokenEncoder(Encoder):
+    """Recurrent encoder of sentences, in one direction or both (Bahdanau et al. 2015).
 
-    The memory is the stack's output, a region for every token.
+    The encoder output is the stack's output, a vector for every token.
 
     Arguments
     ---------
     vocabulary : int
         Number of tokens.
     network : str
-        A key that ``gatedrnn list`` prints.
+        Name of the recurrence, a key that ``gatedrnn list`` prints.
     num_layers : int
-        Depth of the stack.
+        Number of layers of the stack.
     hidden_size : int
         K, memory cells of a layer in one direction.
     proj_size : int or None
-        N, width of a layer's output; left out by recurrences without projection.
+        N, width of a layer's output; ignored by recurrences without projection.
     network_options : Mapping or None
         Further options of the recurrence.
     bidirectional : bool
         Whether a second stack reads from the end.
     embedding_size : int
-        Width in which tokens are read.
+        Width of the token embedding.
     dropout : float or Mapping
-        Of the embedding, between recurrent layers and on the memory (``output``): see
-        ``of``; words and locked masks cannot be dropped
-        here.
+        Of the embedding, between recurrent layers and of the encoder output: see
+        :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
     start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+        Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
     ------
     ValueError
-        If there is no such recurrence, or a value is impossible.
+        If there is no such recurrence, or a value is out of its range.
 
     Example
     -------
     >>> encoder = TokenEncoder(30, "ran", hidden_size=8, embedding_size=12)
-    >>> memory = encoder(torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6]))
-    >>> memory.features.shape, int(memory.features[1, 3:].count_nonzero())
+    >>> encoded = encoder(torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6]))
+    >>> encoded.features.shape, int(encoded.features[1, 3:].count_nonzero())
     (torch.Size([2, 5, 16]), 0)
     """
 
@@ -101,50 +99,48 @@ class TokenEncoder(MemoryEncoder):
         self.stack = stack
         nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
 
-    def forward(self, media: torch.Tensor, lengths: torch.Tensor | None = None) -> Memory:
+    def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
         """Encodes sentences.
 
         Arguments
         ---------
-        media : torch.Tensor
+        source : torch.Tensor
             Their tokens, (batch, time).
         lengths : torch.Tensor or None
-            Relative lengths.
+            Relative lengths, (batch,).
 
         Returns
         -------
-        Memory
+        EncoderOutput
         """
-        read = nn.functional.dropout(self.embedding(media), self.drop.embedding, self.training)
-        output, _ = self.stack(read, lengths=lengths)
+        embedded = self.embedding(source)
+        embedded = nn.functional.dropout(embedded, self.drop.embedding, self.training)
+        output, _ = self.stack(embedded, lengths=lengths)
         output = nn.functional.dropout(output, self.drop.output, self.training)
-        return Memory(output, lengths, (media.shape[1],))
+        return EncoderOutput(output, lengths, (source.shape[1],))
 
     def auxiliary_loss(self) -> torch.Tensor | None:
-        """The stack's own loss term, of the last forward in training."""
+        """The stack's own loss term, of the last forward pass in training."""
         return self.stack.auxiliary_loss() if self.training else None
 
 
-class Translator(Captioner):
-    """Sentences and their translations to scores of the translations' tokens.
-
-    All that searches for captions translates, and :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`
-    says how attention and recurrence can work together.
+class Translator(EncoderDecoder):
+    """Sentences to their translations.
 
     Arguments
     ---------
     encoder : TokenEncoder
-        Makes a memory of sentences.
-    decoder : CaptionDecoder
-        Reads translations.
+        The encoder.
+    decoder : Decoder
+        The decoder, with an ``encoder_size`` that is the encoder's ``output_size``.
 
     Example
     -------
     >>> encoder = TokenEncoder(30, "gru", 2, hidden_size=8, embedding_size=12)
-    >>> decoder = CaptionDecoder(20, 16, "gru", 2, hidden_size=8, embedding_size=12)
+    >>> decoder = Decoder(20, 16, "gru", 2, hidden_size=8, embedding_size=12)
     >>> translator = Translator(encoder, decoder)
     >>> sentences, lengths = torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6])
-    >>> translator(sentences, lengths, torch.tensor([[0, 3, 4], [0, 7, 0]])).scores.shape
+    >>> translator(sentences, lengths, torch.tensor([[3, 4, 0], [7, 0, -100]])).scores.shape
     torch.Size([2, 3, 20])
     """
 
@@ -171,8 +167,8 @@ class TranslatorSpec(PlainSpec):
         Arguments of :class:`TokenEncoder`, besides ``vocabulary`` and those that only matter in
         training.
     decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`, besides ``vocabulary``,
-        ``memory_size`` and those that only matter in training.
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, besides ``vocabulary``,
+        ``encoder_size`` and those that only matter in training.
 
     Raises
     ------
@@ -183,7 +179,7 @@ class TranslatorSpec(PlainSpec):
     -------
     >>> sizes = {"network": "ran", "hidden_size": 8, "embedding_size": 12}
     >>> spec = TranslatorSpec(30, 20, sizes, sizes)
-    >>> TranslatorSpec.from_dict(spec.to_dict()) == spec, spec.build().decoder.memory_size
+    >>> TranslatorSpec.from_dict(spec.to_dict()) == spec, spec.build().decoder.encoder_size
     (True, 16)
     """
 
@@ -196,7 +192,7 @@ class TranslatorSpec(PlainSpec):
         sizes = {"source": self.source, "vocabulary": self.vocabulary}
         check(sizes, {name: whole(2, 1 << 20) for name in sizes}, "model")
         check(self.encoder, rules_of(TokenEncoder, dropout=None), "encoder")
-        rules = rules_of(CaptionDecoder, dropout=None, attention=_attention)
+        rules = rules_of(Decoder, dropout=None, attention=_attention)
         check(self.decoder, rules, "decoder")
 
     def build(self) -> Translator:
@@ -228,7 +224,7 @@ def make_translator(
     encoder : Mapping
         Arguments of :class:`TokenEncoder`.
     decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.CaptionDecoder`.
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`.
 
     Returns
     -------
@@ -241,6 +237,6 @@ def make_translator(
     """
     try:
         made = TokenEncoder(source, **encoder)
-        return Translator(made, CaptionDecoder(target, made.output_size, **decoder))
+        return Translator(made, Decoder(target, made.output_size, **decoder))
     except TypeError as error:
         raise ValueError(f"this translator cannot be built: {error}") from error

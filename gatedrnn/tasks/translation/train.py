@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
-import torch
 from speechbrain.utils.distributed import if_main_process
 
-from gatedrnn.seq2seq.search import CaptionSearch, greedy, search
-from gatedrnn.seq2seq.teacher_forcing import Taught
-from gatedrnn.tasks.captioning.data import IGNORE
+from gatedrnn.modules.softmax import IGNORE
+from gatedrnn.seq2seq.model import TeacherForcingOutput
+from gatedrnn.seq2seq.search import SearchOptions, greedy, search
 from gatedrnn.tasks.translation.corpora.pairs import Pairs
 from gatedrnn.tasks.translation.data import TranslationBatch
 from gatedrnn.tasks.translation.metrics import (
@@ -28,7 +27,7 @@ from gatedrnn.training.brain import GuardedBrain, Objective
 Stage = sb.Stage
 
 
-def make_search(hparams: Mapping[str, Any], tokens: TextTokens) -> CaptionSearch:
+def make_search(hparams: Mapping[str, Any], tokens: TextTokens) -> SearchOptions:
     """Makes the search of a training's tests.
 
     Arguments
@@ -40,14 +39,14 @@ def make_search(hparams: Mapping[str, Any], tokens: TextTokens) -> CaptionSearch
 
     Returns
     -------
-    CaptionSearch
+    SearchOptions
 
     Raises
     ------
     ValueError
         If a value is out of its range.
     """
-    return CaptionSearch(**{
+    return SearchOptions(**{
         "max_length": int(hparams["max_length"]), "beam_size": hparams["beam_size"],
         # The search knows <unk> by its place among words; characters and pieces spell all that
         # training has, and do not learn to say it.
@@ -69,14 +68,14 @@ class TranslationBrain(GuardedBrain):
     valid : Pairs
         What is chosen by, as in the dataset.
     modules : Mapping
-        ``model``, a :class:`~gatedrnn.seq2seq.teacher_forcing.TaughtCaptioner`.
+        ``model``, a :class:`~gatedrnn.tasks.translation.model.Translator`.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
 
         - ``label_smoothing``: part of the probability that is spread over all tokens;
         - ``max_length``: most tokens of a translation;
         - ``beam_size`` and ``search``: of the tests, see
-          :class:`~gatedrnn.seq2seq.search.CaptionSearch`;
+          :class:`~gatedrnn.seq2seq.search.SearchOptions`;
         - ``bleu_tokenize``: see :func:`~gatedrnn.tasks.translation.metrics.score_translations`.
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
@@ -106,7 +105,7 @@ class TranslationBrain(GuardedBrain):
 
     # ---- one batch --------------------------------------------------------------------------
 
-    def compute_forward(self, batch: TranslationBatch, stage: Stage) -> Taught:
+    def compute_forward(self, batch: TranslationBatch, stage: Stage) -> TeacherForcingOutput:
         """Runs the translator over sentences and their translations.
 
         Arguments
@@ -118,19 +117,19 @@ class TranslationBrain(GuardedBrain):
 
         Returns
         -------
-        Taught
+        TeacherForcingOutput
         """
         batch = batch.to(self.device)
-        return self.network("model", stage)(batch.source, batch.lengths, batch.rows, batch.targets)
+        return self.network("model", stage)(batch.source, batch.lengths, batch.targets)
 
     def compute_objectives(
-        self, predictions: Taught, batch: TranslationBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: TranslationBatch, stage: Stage
     ) -> Objective:
         """The loss; outside training also translations.
 
         Arguments
         ---------
-        predictions : Taught
+        predictions : TeacherForcingOutput
             Of :meth:`compute_forward`.
         batch : TranslationBatch
             The sentences.
@@ -143,27 +142,20 @@ class TranslationBrain(GuardedBrain):
             The sum over the translations' tokens, and their number.
         """
         training = stage == Stage.TRAIN
-        total = torch.nn.functional.cross_entropy(
-            predictions.scores.flatten(0, 1),
-            batch.targets.flatten(),
-            ignore_index=IGNORE,
-            reduction="sum",
-            label_smoothing=self.hparams.label_smoothing if training else 0.0,
-        )
-        if training and predictions.auxiliary is not None:
-            total = total + predictions.auxiliary
+        smoothing = self.hparams.label_smoothing if training else 0.0
+        total = predictions.cross_entropy(batch.targets, smoothing)
         if not training:
             self.results += self._translate(predictions, batch, stage)
         return Objective(total, float((batch.targets != IGNORE).sum()))
 
     def _translate(
-        self, predictions: Taught, batch: TranslationBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: TranslationBatch, stage: Stage
     ) -> list[dict[str, Any]]:
         """Translations as plain data that ranks can send each other."""
-        translator = self.network("model", Stage.TEST).captioner
-        found = {"greedy": greedy(translator, predictions.memory, self.search)}
+        translator = self.network("model", Stage.TEST)
+        found = {"greedy": greedy(translator, predictions.encoded, self.search)}
         if stage == Stage.TEST:
-            best = search(translator, predictions.memory, self.search)
+            best = search(translator, predictions.encoded, self.search)
             found["best"] = [hypotheses[0] for hypotheses in best]
         return [
             {"id": name} | {way: self.tokens.join(each[i].tokens) for way, each in found.items()}

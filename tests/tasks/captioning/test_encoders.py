@@ -1,4 +1,4 @@
-"""Encoders of captioners: padding and company change nothing; captioners as plain data."""
+"""Encoders of captioners: padding and company change nothing; descriptions of captioners."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import importlib.util
 import pytest
 import torch
 
-from gatedrnn.seq2seq.decoder import CaptionDecoder
-from gatedrnn.seq2seq.encoder_output import Memory
-from gatedrnn.tasks.captioning.audio_encoders import RecurrentSoundEncoder, SoundEncoder
-from gatedrnn.tasks.captioning.backbone import BackboneEncoder
-from gatedrnn.tasks.captioning.encoders import FeatureEncoder, ImageEncoder
+from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.seq2seq.encoder import EncoderOutput
+from gatedrnn.tasks.captioning.encoders import (
+    ENCODERS,
+    BackboneEncoder,
+    FeatureEncoder,
+    ImageEncoder,
+    RecurrentSoundEncoder,
+    SoundEncoder,
+)
 from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tasks.captioning.specification import ENCODERS, CaptionerSpec
+from gatedrnn.tasks.captioning.specification import CaptionerSpec
 
 SMALL = {"sample_rate": 8000, "n_mels": 20}
 
@@ -27,24 +32,24 @@ def sound_encoders():
     ]
 
 
-def test_memories_repeat_and_select():
-    memory = Memory(torch.rand(2, 4, 3), torch.tensor([0.5, 1.0]), (2, 2))
-    twice = memory.repeat(2)
-    assert torch.equal(twice.features, memory.features[[0, 0, 1, 1]])
+def test_encoder_outputs_repeat_and_select():
+    encoded = EncoderOutput(torch.rand(2, 4, 3), torch.tensor([0.5, 1.0]), (2, 2))
+    twice = encoded.repeat(2)
+    assert torch.equal(twice.features, encoded.features[[0, 0, 1, 1]])
     assert torch.equal(twice.lengths, torch.tensor([0.5, 0.5, 1.0, 1.0]))
-    assert twice.shape == (2, 2) and memory.repeat(1) is memory
-    assert torch.allclose(memory.mean()[0], memory.features[0, :2].mean(0))
-    assert Memory(memory.features).valid() is None
+    assert twice.shape == (2, 2) and encoded.repeat(1) is encoded
+    assert torch.allclose(encoded.mean()[0], encoded.features[0, :2].mean(0))
+    assert EncoderOutput(encoded.features).valid() is None
 
 
 def test_features_in_the_padding_change_nothing():
     encoder = FeatureEncoder(3, 5)
     media, lengths = torch.randn(2, 6, 3), torch.tensor([1.0, 0.5])
-    memory = encoder(media, lengths)
+    encoded = encoder(media, lengths)
     media[1, 3:] = torch.nan
-    assert torch.equal(encoder(media, lengths).features, memory.features)
-    assert torch.allclose(encoder(media[1:, :3]).features[0], memory.features[1, :3], atol=1e-6)
-    assert not memory.features[1, 3:].any()
+    assert torch.equal(encoder(media, lengths).features, encoded.features)
+    assert torch.allclose(encoder(media[1:, :3]).features[0], encoded.features[1, :3], atol=1e-6)
+    assert not encoded.features[1, 3:].any()
     grid = encoder(torch.randn(2, 4, 3, 3))
     assert grid.features.shape == (2, 12, 5) and grid.shape == (4, 3)
 
@@ -55,27 +60,27 @@ def test_sound_in_the_padding_changes_nothing(encoder, sizes):
     encoder.eval()
     media = torch.randn(2, sizes[0])
     lengths = torch.tensor([1.0, sizes[1] / sizes[0]])
-    memory = encoder(media, lengths)
+    encoded = encoder(media, lengths)
     padded = media.clone()
     padded[1, sizes[1] :] = torch.nan
-    assert torch.equal(encoder(padded, lengths).features, memory.features)
+    assert torch.equal(encoder(padded, lengths).features, encoded.features)
     for i, size in enumerate(sizes):
         alone = encoder(media[i : i + 1, :size])
         regions = alone.features.shape[1]
-        assert int(memory.valid()[i].sum()) == regions == alone.shape[0]
-        assert torch.allclose(alone.features[0], memory.features[i, :regions], atol=2e-5)
-        assert not memory.features[i, regions:].any()
+        assert int(encoded.valid()[i].sum()) == regions == alone.shape[0]
+        assert torch.allclose(alone.features[0], encoded.features[i, :regions], atol=2e-5)
+        assert not encoded.features[i, regions:].any()
     longer = torch.cat([media, torch.ones(2, 3001)], 1)
     shorter = encoder(longer, lengths * sizes[0] / longer.shape[1])
-    assert torch.equal(shorter.valid().sum(1), memory.valid().sum(1))
-    both = min(shorter.features.shape[1], memory.features.shape[1])
-    assert torch.allclose(shorter.features[:, :both], memory.features[:, :both], atol=2e-5)
+    assert torch.equal(shorter.valid().sum(1), encoded.valid().sum(1))
+    both = min(shorter.features.shape[1], encoded.features.shape[1])
+    assert torch.allclose(shorter.features[:, :both], encoded.features[:, :both], atol=2e-5)
 
 
 @pytest.mark.parametrize("encoder", sound_encoders(), ids=["conv", "both ways", "one way"])
 def test_sound_that_is_silent_or_short_is_no_trouble(encoder):
-    memory = encoder(torch.zeros(2, 100), torch.tensor([1.0, 0.01]))
-    assert torch.isfinite(memory.features).all()
+    encoded = encoder(torch.zeros(2, 100), torch.tensor([1.0, 0.01]))
+    assert torch.isfinite(encoded.features).all()
     # Loudness does not matter.
     media = torch.randn(1, 4000)
     assert torch.allclose(encoder(media).features, encoder(0.01 * media).features, atol=1e-3)
@@ -85,19 +90,19 @@ def test_sound_that_is_silent_or_short_is_no_trouble(encoder):
 
 def test_regions_of_sounds_have_times():
     for encoder in sound_encoders():
-        memory = encoder(torch.randn(1, 8000))
-        assert memory.shape[0] * encoder.region_seconds == pytest.approx(1.0, abs=0.1)
+        encoded = encoder(torch.randn(1, 8000))
+        assert encoded.shape[0] * encoder.region_seconds == pytest.approx(1.0, abs=0.1)
 
 
 def test_images_keep_their_grid_and_know_no_company():
     torch.manual_seed(0)
     encoder = ImageEncoder([4, 8], width=6).eval()
     media = torch.rand(3, 3, 32, 20)
-    memory = encoder(media)
-    assert memory.features.shape == (3, 40, 6) and memory.shape == (8, 5)
+    encoded = encoder(media)
+    assert encoded.features.shape == (3, 40, 6) and encoded.shape == (8, 5)
     for i in range(3):
         alone = encoder(media[i : i + 1]).features[0]
-        assert torch.allclose(alone, memory.features[i], atol=1e-5)
+        assert torch.allclose(alone, encoded.features[i], atol=1e-5)
     whole = (media * 255).round().to(torch.uint8)
     assert torch.allclose(encoder(whole).features, encoder(whole / 255).features, atol=1e-5)
     # A bright spot is seen where it is.
@@ -121,9 +126,9 @@ def test_everything_of_a_captioner_gets_a_gradient(kind):
         "sound": (sound_encoders()[1], torch.randn(2, 8000)),
         "image": (ImageEncoder([4, 8], width=6), torch.rand(2, 3, 16, 16)),
     }[kind]
-    decoder = CaptionDecoder(9, 6, hidden_size=8, embedding_size=5)
+    decoder = Decoder(9, 6, hidden_size=8, embedding_size=5)
     captioner = Captioner(encoder, decoder)
-    output = captioner(media, None, torch.tensor([[0, 3, 4], [0, 7, 0]]))
+    output = captioner(media, None, torch.tensor([[3, 4, 0], [7, 0, -100]]))
     output.scores.logsumexp(2).sum().backward()
     for name, parameter in captioner.named_parameters():
         assert parameter.grad is not None, name
@@ -133,16 +138,16 @@ def test_everything_of_a_captioner_gets_a_gradient(kind):
 def test_an_encoders_own_loss_term_is_passed_on():
     options = {"prior_weight": 0.1}
     encoder = RecurrentSoundEncoder("beta", 1, 5, network_options=options, width=6, features=SMALL)
-    captioner = Captioner(encoder, CaptionDecoder(9, 6, hidden_size=8, embedding_size=5))
+    captioner = Captioner(encoder, Decoder(9, 6, hidden_size=8, embedding_size=5))
     arguments = torch.randn(2, 4000), None, torch.zeros(2, 2, dtype=torch.long)
     auxiliary = captioner(*arguments).auxiliary
     assert float((auxiliary - encoder.stack.auxiliary_loss()).detach()) == 0.0
     assert captioner.eval()(*arguments).auxiliary is None
     captioner.freeze_encoder()
-    assert captioner.train()(*arguments).auxiliary is None, "nothing of it is learnt"
+    assert captioner.train()(*arguments).auxiliary is None, "the frozen encoder has no loss"
 
 
-# ---- captioners as plain data -------------------------------------------------------------------
+# ---- descriptions of captioners ------------------------------------------------------------------
 
 SPECS = {
     "features": {"input_size": 7, "width": 6},
@@ -154,7 +159,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_a_captioner_is_built_again_from_plain_data(kind):
+def test_a_captioner_is_built_again_from_its_description(kind):
     if kind == "backbone":
         pytest.importorskip("torchvision", reason="networks of torchvision need torchvision")
     attention = {"kind": "late", "size": 4}
@@ -185,10 +190,10 @@ def test_a_captioner_is_built_again_from_plain_data(kind):
         ((12, "image", {}, {"attention": 3}), "attention must be a name, or an object"),
         ((12, "image", {}, {"attention": {"size": "a"}}), "size must be a whole number above 0"),
         ((12, "image", {}, {"dropout": 0.5}), "decoder has an unknown key 'dropout'"),
-        ((12, "image", {}, {"memory_size": 3}), "decoder has an unknown key 'memory_size'"),
+        ((12, "image", {}, {"encoder_size": 3}), "decoder has an unknown key 'encoder_size'"),
     ],
 )
-def test_what_is_wrong_in_plain_data_is_told(arguments, message):
+def test_wrong_descriptions_are_reported(arguments, message):
     with pytest.raises(ValueError, match=message):
         CaptionerSpec(*arguments)
 
@@ -214,12 +219,12 @@ def vision():
 def test_networks_of_torchvision_keep_their_grid(vision, name, channels):
     encoder = BackboneEncoder(name, width=5)
     media = torch.rand(2, 3, 96, 64)
-    memory = encoder.train()(media)
-    assert memory.features.shape[0] == 2 and memory.features.shape[2] == 5
-    assert memory.shape[0] * memory.shape[1] == memory.features.shape[1] > 1
+    encoded = encoder.train()(media)
+    assert encoded.features.shape[0] == 2 and encoded.features.shape[2] == 5
+    assert encoded.shape[0] * encoded.shape[1] == encoded.features.shape[1] > 1
     assert encoder.regions.project.in_features == channels
     # Averages of the normalisation stay, and nothing of it is trained.
-    assert torch.allclose(encoder(media[:1]).features, memory.features[:1], atol=1e-5)
+    assert torch.allclose(encoder(media[:1]).features, encoded.features[:1], atol=1e-5)
     assert [n for n, p in encoder.named_parameters() if p.requires_grad] == [
         "regions.project.weight",
         "regions.project.bias",
@@ -259,8 +264,8 @@ def test_weights_of_torchvision_come_from_a_file(vision, tmp_path):
 
 def test_a_transformer_of_torchvision(vision):
     encoder = BackboneEncoder("vit_b_32", width=5).eval()
-    memory = encoder(torch.rand(1, 3, 224, 224))
-    assert memory.shape == (7, 7) and memory.features.shape == (1, 49, 5)
+    encoded = encoder(torch.rand(1, 3, 224, 224))
+    assert encoded.shape == (7, 7) and encoded.features.shape == (1, 49, 5)
 
 
 @pytest.mark.skipif(

@@ -12,9 +12,9 @@ import torch
 import yaml
 from hyperpyyaml import load_hyperpyyaml
 
-from gatedrnn.seq2seq.decoder import CaptionDecoder
+from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.fit import train_captioner
-from gatedrnn.tasks.captioning.specification import ENCODERS, MEDIA
 from gatedrnn.training.launch import lay
 from tests.tasks.captioning.test_readers import image
 
@@ -113,7 +113,9 @@ def load(corpus: str, overrides: str) -> dict:
 def test_every_corpus_has_an_encoder(corpus):
     found = load(corpus, "")
     assert found["encoder"] in ENCODERS and found["epoch_counter"].direction == "max"
-    wanted = {"audio": ("sounds", "clotho", "audiocaps")}.get(MEDIA[found["encoder"]], CORPORA)
+    wanted = {"audio": ("sounds", "clotho", "audiocaps")}.get(
+        ENCODERS[found["encoder"]].media, CORPORA
+    )
     assert corpus in wanted
 
 
@@ -125,7 +127,7 @@ def test_every_setup_builds(setup):
     # Nothing is computed.
     with torch.device("meta"):
         encoder = ENCODERS[found["encoder"]](**found["encoder_options"])
-        decoder = CaptionDecoder(9, encoder.output_size, **found["decoder"])
+        decoder = Decoder(9, encoder.output_size, **found["decoder"])
     deep = setup in ("deep", "highway", "residual")
     assert decoder.core.stack.num_layers == (10 if deep else 2)
 

@@ -7,10 +7,9 @@ from itertools import product
 import pytest
 import torch
 
-from gatedrnn.seq2seq.decoder import CaptionDecoder
+from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.scheduled_sampling import ScheduledSampling
-from gatedrnn.seq2seq.search import CaptionSearch, sampled_log_probs
-from gatedrnn.seq2seq.teacher_forcing import TaughtCaptioner
+from gatedrnn.seq2seq.search import SearchOptions, sampled_log_probs
 from gatedrnn.tasks.captioning.encoders import FeatureEncoder
 from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
 from gatedrnn.tasks.captioning.model import Captioner
@@ -18,16 +17,16 @@ from gatedrnn.tasks.captioning.self_critical import CaptionReward, advantages, p
 from gatedrnn.tokens.vocabulary import EOS
 
 NAMES = ("<eos>", "<unk>", "a", "dog", "cat")
-SEARCH = CaptionSearch(max_length=2)
+SEARCH = SearchOptions(max_length=2)
 MEDIA = torch.rand(2, 3, 4, dtype=torch.double, generator=torch.Generator().manual_seed(1))
 
 
 def captioner(seed=0):
     torch.manual_seed(seed)
-    decoder = CaptionDecoder(
+    decoder = Decoder(
         len(NAMES), 4, "ran", hidden_size=5, embedding_size=4, attention={"kind": "soft", "size": 3}
     )
-    model = TaughtCaptioner(Captioner(FeatureEncoder(4, 4), decoder)).double()
+    model = Captioner(FeatureEncoder(4, 4), decoder).double()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(3.0)
@@ -35,7 +34,7 @@ def captioner(seed=0):
 
 
 def every_caption():
-    """All captions that may be drawn, as a batch of them is drawn: of at most two words."""
+    """All captions that may be sampled, as a batch of them is sampled: of at most two words."""
     words = range(2, len(NAMES))
     found = [(), *((w,) for w in words), *product(words, words)]
     return found, torch.tensor([[*c, *[EOS] * (3 - len(c))] for c in found])
@@ -43,11 +42,11 @@ def every_caption():
 
 def log_probs(model, tokens):
     """Of all captions, for each of the two items."""
-    memory = model.captioner.encode(MEDIA)
+    encoded = model.encode(MEDIA)
     count = len(tokens)
     both = tokens.repeat(2, 1)
     read = torch.nn.functional.pad(both[:, :-1], (1, 0), value=EOS)
-    scores = model.captioner.decoder(read, memory.repeat(count)).scores
+    scores = model.decoder(read, encoded.repeat(count)).scores
     return sampled_log_probs(scores, both, SEARCH).reshape(2, count)
 
 
@@ -94,8 +93,8 @@ def test_its_gradient_is_on_average_that_of_the_expected_reward(baseline):
     assert torch.allclose(gradient(model, policy_loss(model_again, gains)), wanted, atol=1e-10)
 
 
-def test_drawn_captions_become_better():
-    """What training does with them, on the tiny case: also on average, by drawing."""
+def test_sampled_captions_become_better():
+    """What training does with them, on the tiny case: also on average, by sampling."""
     model = captioner()
     captions, tokens = every_caption()
     reward = rewards(captions)
@@ -108,13 +107,13 @@ def test_drawn_captions_become_better():
     before = expected()
     torch.manual_seed(2)
     for _ in range(40):
-        drawn = model(MEDIA, None, samples=8, search=SEARCH)
-        texts = [row[: row.index(EOS)] for row in drawn.tokens.tolist()]
+        sampled = model(MEDIA, None, samples=8, options=SEARCH)
+        texts = [row[: row.index(EOS)] for row in sampled.tokens.tolist()]
         found = torch.tensor(
             [REWARD(i // 8, [NAMES[w] for w in text]) for i, text in enumerate(texts)]
         ).reshape(2, 8)
         optimiser.zero_grad()
-        (policy_loss(drawn.log_probs, advantages(found).flatten()) / 16).backward()
+        (policy_loss(sampled.log_probs, advantages(found).flatten()) / 16).backward()
         optimiser.step()
     assert expected() > before + 1.5
 

@@ -13,7 +13,7 @@ from gatedrnn.bundle.files import entry_of
 from gatedrnn.bundle.from_training import take_best
 from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.cli.main import main
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.apply import translate
 from gatedrnn.tasks.translation.bundle import (
     TranslatorBundle,
@@ -48,7 +48,7 @@ def make(source="words", target="words", lowercase=False, search=None, **decoder
         weight.uniform_(-1.5, 1.5)
     if decoder.get("tied"):
         assert model.decoder.softmax.weight is model.decoder.embedding.weight
-    search = search or CaptionSearch(beam_size=3, max_length=6, length_penalty=1.0)
+    search = search or SearchOptions(beam_size=3, max_length=6, length_penalty=1.0)
     config = TranslatorConfig(spec, Languages("en", "xx", lowercase), search)
     return TranslatorBundle(config, read, wrote, model)
 
@@ -221,7 +221,7 @@ def test_trainings_that_are_broken(trained, tmp_path, capsys):
 
 
 def test_batches_change_nothing():
-    bundle = make(search=CaptionSearch(beam_size=2, max_length=8))
+    bundle = make(search=SearchOptions(beam_size=2, max_length=8))
     sentences = [*TEXT, "", "dog", *reversed(TEXT), "unseen word here", " ".join(TEXT * 60)]
     one = list(translate(bundle, sentences, batch_size=1, ahead=1))
     assert [found.source for found in one] == sentences

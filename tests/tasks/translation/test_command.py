@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gatedrnn.cli.main import main
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.apply import translate
 from gatedrnn.tasks.translation.bundle import read_translator
 from tests.tasks.translation.test_bundle import write
@@ -99,7 +99,7 @@ def test_what_is_typed_is_translated_as_it_comes(tmp_path, capsys, monkeypatch):
 
 
 def test_groups_of_a_diverse_search(tmp_path, capsys):
-    search = CaptionSearch(beam_size=4, groups=2, max_length=5, diversity=9.0)
+    search = SearchOptions(beam_size=4, groups=2, max_length=5, diversity=9.0)
     folder = write(tmp_path / "t", search=search)
     text = tmp_path / "a.txt"
     text.write_text("a red dog\n")
@@ -115,7 +115,7 @@ def test_groups_of_a_diverse_search(tmp_path, capsys):
 
 def test_references(tmp_path, capsys):
     sacrebleu = pytest.importorskip("sacrebleu")
-    search = CaptionSearch(beam_size=2, max_length=6)
+    search = SearchOptions(beam_size=2, max_length=6)
     folder = write(tmp_path / "t", target="pieces", lowercase=True, search=search)
     text, first, second = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt"))
     text.write_text("a red dog runs\n\nthe dog sees a cat\n")

@@ -8,7 +8,7 @@ import signal
 import pytest
 import torch
 
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.model import TranslatorSpec
 from gatedrnn.tasks.translation.train import make_search
 from gatedrnn.tokens.text_tokens import TextCharacters, TextWords
@@ -60,7 +60,7 @@ def test_unknown_words_may_be_said_but_by_words():
     hparams = {"max_length": 9, "beam_size": 3, "search": {"length_penalty": 0.5}}
     text = ["a dog", "a cat"]
     found = make_search(hparams, TextWords.learn(text))
-    assert found == CaptionSearch(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
+    assert found == SearchOptions(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
     assert make_search(hparams, TextCharacters.learn(text)).unknown
     assert not make_search(
         hparams | {"search": {"unknown": False}}, TextCharacters.learn(text)

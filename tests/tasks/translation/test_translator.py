@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from gatedrnn.seq2seq.search import CaptionSearch, greedy, search
+from gatedrnn.seq2seq.search import SearchOptions, greedy, search
 from gatedrnn.tasks.translation.metrics import in_streams, score_translations
 from gatedrnn.tasks.translation.model import TokenEncoder, TranslatorSpec
 
@@ -35,30 +35,33 @@ def some():
 def test_token_by_token_it_gives_what_it_gives_at_once(network, attention):
     translator = make(network, attention)
     sentences, relative, _ = some()
-    read = torch.cat([torch.zeros(3, 1, dtype=torch.long), torch.randint(1, 9, (3, 5))], 1)
+    targets = torch.cat([torch.randint(1, 9, (3, 5)), torch.zeros(3, 1, dtype=torch.long)], 1)
+    inputs = torch.nn.functional.pad(targets[:, :-1], (1, 0))
     with torch.no_grad():
-        whole = translator(sentences, relative, read)
-        memory = translator.encode(sentences, relative)
-        state = translator.decoder.begin(memory)
+        whole = translator(sentences, relative, targets)
+        encoded = translator.encode(sentences, relative)
+        output = translator.decoder(inputs, encoded)
+        assert torch.equal(output.scores, whole.scores)
+        state = translator.decoder.initial_state(encoded)
         for t in range(6):
-            scores, state, looked = translator.decoder.step(read[:, t], state, memory)
+            scores, state, attention = translator.decoder.step(inputs[:, t], state, encoded)
             torch.testing.assert_close(scores, whole.scores[:, t], rtol=0, atol=1e-10)
-            torch.testing.assert_close(looked, whole.attention[:, t], rtol=0, atol=1e-10)
+            torch.testing.assert_close(attention, output.attention[:, t], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("attention", ["late", "soft"])
 def test_company_and_padding_change_nothing(attention):
     translator = make("depth_gated", attention)
     sentences, relative, lengths = some()
-    options = CaptionSearch(beam_size=3, max_length=6, unknown=True)
+    options = SearchOptions(beam_size=3, max_length=6, unknown=True)
     with torch.no_grad():
-        memory = translator.encode(sentences, relative)
-        together = search(translator, memory, options)
-        first = greedy(translator, memory, options)
+        encoded = translator.encode(sentences, relative)
+        together = search(translator, encoded, options)
+        first = greedy(translator, encoded, options)
         for i, length in enumerate(lengths.tolist()):
             own = translator.encode(sentences[i : i + 1, :length], torch.ones(1))
             torch.testing.assert_close(
-                own.features[0], memory.features[i, :length], rtol=0, atol=1e-12
+                own.features[0], encoded.features[i, :length], rtol=0, atol=1e-12
             )
             alone = search(translator, own, options)[0]
             assert [h.tokens for h in alone] == [h.tokens for h in together[i]]
@@ -70,7 +73,7 @@ def test_a_description_builds_it_again():
     side = {"network": "depth_gated", "num_layers": 3, **SIZES}
     spec = TranslatorSpec(11, 9, side | {"bidirectional": False}, side | {"attention": "late"})
     again = TranslatorSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
-    assert again == spec and again.build().decoder.memory_size == 6
+    assert again == spec and again.build().decoder.encoder_size == 6
     assert again.build().load_state_dict(spec.build().state_dict())
     for encoder, message in (
         ({"width": 3}, "encoder has an unknown key 'width'"),

@@ -1,4 +1,4 @@
-"""The decoder of captions: any recurrence, any depth, three ways to attend."""
+"""The attention decoder: any recurrence, any depth, three kinds of attention."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import torch
 
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.seq2seq.attention import KINDS
-from gatedrnn.seq2seq.decoder import CaptionDecoder, select_state
-from gatedrnn.seq2seq.encoder_output import Memory
+from gatedrnn.seq2seq.decoder import Decoder, select_state
+from gatedrnn.seq2seq.encoder import EncoderOutput
+from gatedrnn.seq2seq.model import EncoderDecoder
 from gatedrnn.tasks.captioning.encoders import FeatureEncoder
-from gatedrnn.tasks.captioning.model import Captioner
 
 VOCABULARY, WIDTH = 11, 6
 CAPTIONS = torch.tensor([[0, 3, 7, 2, 9], [0, 5, 4, 0, 0], [0, 10, 0, 0, 0]])
@@ -18,7 +18,7 @@ CAPTIONS = torch.tensor([[0, 3, 7, 2, 9], [0, 5, 4, 0, 0], [0, 10, 0, 0, 0]])
 
 def decoder(network="lstmp", kind="soft", layers=2, **options):
     torch.manual_seed(0)
-    made = CaptionDecoder(
+    made = Decoder(
         VOCABULARY,
         WIDTH,
         network,
@@ -33,20 +33,20 @@ def decoder(network="lstmp", kind="soft", layers=2, **options):
     return made.eval()
 
 
-def memory(regions=7, batch=3, lengths=None):
+def encoded(regions=7, batch=3, lengths=None):
     torch.manual_seed(1)
     features = torch.randn(batch, regions, WIDTH, dtype=torch.float64)
     if lengths is not None:
         lengths = torch.tensor(lengths, dtype=torch.float64)
-        valid = Memory(features, lengths).valid()
+        valid = EncoderOutput(features, lengths).valid()
         features = features * valid.unsqueeze(2)
-    return Memory(features, lengths)
+    return EncoderOutput(features, lengths)
 
 
-def stepwise(made, tokens, looked_at):
-    state, scores, attention = made.begin(looked_at), [], []
+def stepwise(made, tokens, source):
+    state, scores, attention = made.initial_state(source), [], []
     for t in range(tokens.shape[1]):
-        one, state, where = made.step(tokens[:, t], state, looked_at)
+        one, state, where = made.step(tokens[:, t], state, source)
         scores.append(one)
         attention.append(where)
     return torch.stack(scores, 1), torch.stack(attention, 1)
@@ -56,9 +56,9 @@ def stepwise(made, tokens, looked_at):
 @pytest.mark.parametrize("network", REGISTRY)
 def test_word_by_word_is_the_whole_caption(network, kind):
     made = decoder(network, kind)
-    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
-    output = made(CAPTIONS, looked_at)
-    scores, attention = stepwise(made, CAPTIONS, looked_at)
+    source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
+    output = made(CAPTIONS, source)
+    scores, attention = stepwise(made, CAPTIONS, source)
     assert output.auxiliary is None
     assert torch.allclose(output.scores, scores, rtol=0, atol=1e-9)
     assert torch.allclose(output.attention, attention, rtol=0, atol=1e-9)
@@ -72,7 +72,7 @@ def test_every_parameter_gets_a_gradient(network, kind, layers):
     options = {"network_options": {"prior_weight": 0.1}} if network == "beta" else {}
     attention = {"kind": kind, "size": 3, "penalty": 0.5}
     made = decoder(network, kind, layers, attention=attention, **options).train()
-    output = made(CAPTIONS[:, :3], memory())
+    output = made(CAPTIONS[:, :3], encoded())
     loss = output.scores.logsumexp(2).sum() + output.scores[..., 3].sum() + output.auxiliary
     loss.backward()
     for name, parameter in made.named_parameters():
@@ -85,17 +85,17 @@ def test_every_parameter_gets_a_gradient(network, kind, layers):
 def test_a_deep_stack_of_one_pass_is_the_same_word_by_word(kind):
     made = decoder("residual", kind, 10, proj_size=3)
     captions = CAPTIONS[:, :3]
-    scores, _ = stepwise(made, captions, memory())
-    assert torch.allclose(made(captions, memory()).scores, scores, rtol=0, atol=1e-9)
+    scores, _ = stepwise(made, captions, encoded())
+    assert torch.allclose(made(captions, encoded()).scores, scores, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_and_company_change_nothing(kind):
     made = decoder("highway", kind)
-    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
-    together = made(CAPTIONS, looked_at)
+    source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
+    together = made(CAPTIONS, source)
     for i, regions in enumerate((7, 4, 1)):
-        alone = made(CAPTIONS[i : i + 1], Memory(looked_at.features[i : i + 1, :regions]))
+        alone = made(CAPTIONS[i : i + 1], EncoderOutput(source.features[i : i + 1, :regions]))
         assert torch.allclose(alone.scores[0], together.scores[i], rtol=0, atol=1e-12)
         assert torch.allclose(
             alone.attention[0], together.attention[i, :, :regions], rtol=0, atol=1e-12
@@ -106,14 +106,14 @@ def test_padding_and_company_change_nothing(kind):
 @pytest.mark.parametrize("network", ["lstmp", "ran"])
 def test_states_are_selected_by_rows(network, kind):
     made = decoder(network, kind)
-    looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
-    _, state, _ = made.step(CAPTIONS[:, 0], made.begin(looked_at), looked_at)
+    source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
+    _, state, _ = made.step(CAPTIONS[:, 0], made.initial_state(source), source)
     rows = torch.tensor([2, 0, 0])
     words = torch.tensor([4, 1, 8])
-    found, _, _ = made.step(words, select_state(state, rows), looked_at.select(rows))
+    found, _, _ = made.step(words, select_state(state, rows), source.select(rows))
     for i, row in enumerate(rows):
         one = torch.tensor([int(row)])
-        alone = select_state(state, one), looked_at.select(one)
+        alone = select_state(state, one), source.select(one)
         wanted, _, _ = made.step(words[i : i + 1], *alone)
         assert torch.allclose(found[i], wanted[0], rtol=0, atol=1e-12)
     same = select_state(state, torch.tensor([1, 0, 2]), same_items=True)
@@ -123,23 +123,23 @@ def test_states_are_selected_by_rows(network, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_scheduled_sampling(kind):
     made = decoder("lstmp", kind)
-    given = made(CAPTIONS, memory())
-    first = made(CAPTIONS, memory(), 1.0, torch.Generator().manual_seed(4))
-    again = made(CAPTIONS, memory(), 1.0, torch.Generator().manual_seed(4))
+    given = made(CAPTIONS, encoded())
+    first = made(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
+    again = made(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
     assert torch.equal(first.scores, again.scores)
     assert torch.allclose(first.scores[:, 0], given.scores[:, 0], rtol=0, atol=1e-12)
     assert not torch.allclose(first.scores, given.scores)
     # A share that is never reached: the given words, one by one.
-    never = made(CAPTIONS, memory(), 1e-12, torch.Generator().manual_seed(4))
+    never = made(CAPTIONS, encoded(), 1e-12, torch.Generator().manual_seed(4))
     assert torch.allclose(never.scores, given.scores, rtol=0, atol=1e-9)
-    with pytest.raises(ValueError, match=r"sampled_share must be in \[0, 1\], not 2"):
-        made(CAPTIONS, memory(), 2)
+    with pytest.raises(ValueError, match=r"sampling_probability must be in \[0, 1\], not 2"):
+        made(CAPTIONS, encoded(), 2)
 
 
 def test_sampled_words_have_the_models_own_frequencies():
     """The second scores tell which word was read after the first <eos>."""
     made = decoder("ran")
-    one = memory(batch=1)
+    one = encoded(batch=1)
     wanted = made(torch.tensor([[0]]), one).scores[0, 0].softmax(0)
     by_word = [made(torch.tensor([[0, w]]), one).scores[0, 1] for w in range(VOCABULARY)]
     count = 3000
@@ -159,22 +159,22 @@ def test_loss_terms_are_those_of_the_words_there_are(kind):
         {"attention": {"kind": kind, "size": 3, "penalty": 0.7}},
     ):
         made = decoder(kind=kind, layers=1, **options).train()
-        looked_at = memory(lengths=[1.0, 4 / 7, 1 / 7])
+        source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
         if "network" in options:
-            # The terms of a first layer's first step do not depend on what it draws.
+            # The terms of a first layer's first step do not depend on its noise.
             captions, ends = torch.zeros(3, 2, dtype=torch.long), (1, 1, 1)
         else:
             captions, ends = CAPTIONS, (5, 3, 2)
-        together = made(captions, looked_at).auxiliary
+        together = made(captions, source).auxiliary
         alone = [
             made(
                 captions[i : i + 1, :end],
-                Memory(looked_at.features[i : i + 1, :regions]),
+                EncoderOutput(source.features[i : i + 1, :regions]),
             ).auxiliary
             for i, (end, regions) in enumerate(zip(ends, (7, 4, 1), strict=True))
         ]
         if "network" in options and kind == "top_down":
-            # The second stack reads what the first one has drawn.
+            # The second stack reads the noise of the first one.
             assert float(together.detach()) > 0
         else:
             assert float((together - sum(alone)).detach()) == pytest.approx(0, abs=1e-9)
@@ -182,7 +182,7 @@ def test_loss_terms_are_those_of_the_words_there_are(kind):
 
 def test_the_penalty_is_that_of_the_paper():
     made = decoder(attention={"kind": "soft", "size": 3, "penalty": 2.0}).train()
-    output = made(CAPTIONS[:1], memory(batch=1))
+    output = made(CAPTIONS[:1], encoded(batch=1))
     wanted = 2.0 * ((1 - output.attention[0].sum(0)) ** 2).sum()
     assert float((output.auxiliary - wanted).detach()) == pytest.approx(0, abs=1e-12)
 
@@ -190,12 +190,12 @@ def test_the_penalty_is_that_of_the_paper():
 def test_tied_words_and_dropout():
     made = decoder("lstmp", "top_down", tied=True)
     assert made.softmax.weight is made.embedding.weight and made.projection is not None
-    assert made(CAPTIONS, memory()).scores.shape == (3, 5, VOCABULARY)
+    assert made(CAPTIONS, encoded()).scores.shape == (3, 5, VOCABULARY)
     made = decoder(dropout={"embedding": 0.5, "layers": 0.5, "output": 0.5})
-    quiet = made(CAPTIONS, memory()).scores
-    assert torch.equal(quiet, made(CAPTIONS, memory()).scores)
+    quiet = made(CAPTIONS, encoded()).scores
+    assert torch.equal(quiet, made(CAPTIONS, encoded()).scores)
     made.train()
-    assert not torch.allclose(made(CAPTIONS, memory()).scores, quiet)
+    assert not torch.allclose(made(CAPTIONS, encoded()).scores, quiet)
 
 
 def test_impossible_values_are_told():
@@ -207,18 +207,21 @@ def test_impossible_values_are_told():
         decoder(dropout={"words": 0.1})
     with pytest.raises(ValueError, match="there is no recurrence 'rann'"):
         decoder("rann")
-    with pytest.raises(ValueError, match="memory is 8 wide, but the decoder reads one of 6"):
-        Captioner(FeatureEncoder(3, 8), decoder())
+    with pytest.raises(ValueError, match="output is 8 wide, but the decoder reads one of 6"):
+        EncoderDecoder(FeatureEncoder(3, 8), decoder())
 
 
-def test_each_item_is_encoded_once_for_all_its_captions():
-    captioner = Captioner(FeatureEncoder(3, WIDTH).double(), decoder())
-    media = torch.rand(2, 4, 3).double()
+def test_each_item_is_encoded_once_for_all_its_targets():
+    model = EncoderDecoder(FeatureEncoder(3, WIDTH).double(), decoder())
+    source = torch.rand(2, 4, 3).double()
     lengths = torch.tensor([1.0, 0.5])
-    captions = CAPTIONS[[0, 1, 2, 0]]
-    output = captioner(media, lengths, captions)
+    targets = torch.tensor([[3, 7, 0], [5, 0, -100], [0, -100, -100], [10, 2, 0]])
     rows = torch.tensor([0, 0, 1, 1])
-    wanted = captioner(media[rows], lengths[rows], captions)
-    assert torch.allclose(output.scores, wanted.scores, rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match="3 captions cannot be shared evenly by 2 items"):
-        captioner(media, lengths, CAPTIONS)
+    output = model(source, lengths, targets, rows)
+    expected = model(source[rows], lengths[rows], targets)
+    assert torch.allclose(output.scores, expected.scores, rtol=0, atol=1e-12)
+    inputs = torch.tensor([[0, 3, 7], [0, 5, 0], [0, 0, 0], [0, 10, 2]])
+    scores = model.decoder(inputs, model.encode(source[rows], lengths[rows])).scores
+    assert torch.equal(scores, expected.scores)
+    with pytest.raises(ValueError, match="4 targets of 2 sources"):
+        model(source, lengths, targets)

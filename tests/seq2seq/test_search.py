@@ -1,4 +1,4 @@
-"""Searches for captions, held against everything that there is to find."""
+"""Searches, compared with an exhaustive search."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import itertools
 import pytest
 import torch
 
-from gatedrnn.seq2seq import search as captions
-from gatedrnn.seq2seq.decoder import CaptionDecoder
-from gatedrnn.seq2seq.search import CaptionSearch
+from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.seq2seq.search import (
+    SearchOptions,
+    beam_search,
+    diverse_beam_search,
+    greedy,
+    sample,
+    sampled_log_probs,
+    search,
+)
 from gatedrnn.tasks.captioning.encoders import FeatureEncoder
 from gatedrnn.tasks.captioning.model import Captioner
 
@@ -19,7 +26,7 @@ VOCABULARY, LONGEST = 5, 3
 
 def tiny(network="lstmp", kind="soft", seed=0):
     torch.manual_seed(seed)
-    decoder = CaptionDecoder(
+    decoder = Decoder(
         VOCABULARY,
         4,
         network,
@@ -37,16 +44,16 @@ def tiny(network="lstmp", kind="soft", seed=0):
     return captioner.eval(), captioner.encode(media, lengths)
 
 
-def every_caption(captioner, memory, item, options, words=(2, 3, 4)):
-    """Every caption that may come, with its score."""
-    one = memory.select(torch.tensor([item]))
+def every_caption(captioner, encoded, item, options, words=(2, 3, 4)):
+    """Every allowed caption with its score."""
+    one = encoded.select(torch.tensor([item]))
     found = {}
     for size in range(options.min_length, options.max_length + 1):
         for tokens in itertools.product(words, repeat=size):
             scores = captioner.decoder(torch.tensor([[0, *tokens]]), one).scores[0]
             log_probs = scores.log_softmax(1)
             total = sum(float(log_probs[t, w]) for t, w in enumerate((*tokens, 0)))
-            found[tokens] = options.normalised(total, size)
+            found[tokens] = options.normalize(total, size)
     return found
 
 
@@ -55,12 +62,12 @@ def every_caption(captioner, memory, item, options, words=(2, 3, 4)):
 @pytest.mark.parametrize("shortest", [0, 2])
 @pytest.mark.parametrize("kind", ["soft", "top_down", "late"])
 def test_a_wide_beam_finds_what_there_is(kind, penalty, shortest):
-    captioner, memory = tiny(kind=kind)
+    captioner, encoded = tiny(kind=kind)
     # More beams than the forty captions of up to three words.
-    options = CaptionSearch(60, LONGEST, shortest, length_penalty=penalty)
-    found = captions.beam_search(captioner, memory, options)
+    options = SearchOptions(60, LONGEST, shortest, length_penalty=penalty)
+    found = beam_search(captioner, encoded, options)
     for item in range(3):
-        wanted = every_caption(captioner, memory, item, options)
+        wanted = every_caption(captioner, encoded, item, options)
         assert len(found[item]) == len(wanted)
         for hypothesis in found[item]:
             assert hypothesis.score == pytest.approx(wanted[hypothesis.tokens], abs=1e-9)
@@ -72,10 +79,10 @@ def test_a_wide_beam_finds_what_there_is(kind, penalty, shortest):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_wide_beam_that_stops_early_still_finds_the_best(seed):
     """As many captions as are wanted, but enough beams that nothing is lost on the way."""
-    captioner, memory = tiny(seed=seed)
-    options = CaptionSearch(27, LONGEST, length_penalty=1.0)
-    for item, found in enumerate(captions.beam_search(captioner, memory, options)):
-        wanted = every_caption(captioner, memory, item, options)
+    captioner, encoded = tiny(seed=seed)
+    options = SearchOptions(27, LONGEST, length_penalty=1.0)
+    for item, found in enumerate(beam_search(captioner, encoded, options)):
+        wanted = every_caption(captioner, encoded, item, options)
         best = max(wanted, key=wanted.get)
         assert found[0].tokens == best
         assert found[0].score == pytest.approx(wanted[best], abs=1e-9)
@@ -84,16 +91,16 @@ def test_a_wide_beam_that_stops_early_still_finds_the_best(seed):
 @pytest.mark.parametrize("network", ["lstmp", "ran", "beta"])
 @pytest.mark.parametrize("kind", ["soft", "top_down", "late"])
 def test_a_batch_is_its_items_one_by_one(network, kind):
-    captioner, memory = tiny(network, kind)
+    captioner, encoded = tiny(network, kind)
     cases = [
-        (captions.beam_search, CaptionSearch(4, 6, length_penalty=1.0)),
-        (captions.diverse_beam_search, CaptionSearch(4, 6, groups=2)),
-        (captions.search, CaptionSearch(1, 6)),
+        (beam_search, SearchOptions(4, 6, length_penalty=1.0)),
+        (diverse_beam_search, SearchOptions(4, 6, groups=2)),
+        (search, SearchOptions(1, 6)),
     ]
     for run, options in cases:
-        together = run(captioner, memory, options)
+        together = run(captioner, encoded, options)
         for item in range(3):
-            alone = run(captioner, memory.select(torch.tensor([item])), options)[0]
+            alone = run(captioner, encoded.select(torch.tensor([item])), options)[0]
             same(together[item], alone)
 
 
@@ -108,42 +115,42 @@ def same(found, wanted):
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_one_beam_is_greedy(penalty, seed):
-    captioner, memory = tiny(seed=seed)
-    options = CaptionSearch(1, 8, length_penalty=penalty, block_ngrams=2)
-    found = captions.beam_search(captioner, memory, options)
-    for beam, greedy in zip(found, captions.greedy(captioner, memory, options), strict=True):
-        same(beam, [greedy])
+    captioner, encoded = tiny(seed=seed)
+    options = SearchOptions(1, 8, length_penalty=penalty, block_ngrams=2)
+    found = beam_search(captioner, encoded, options)
+    for beam, best in zip(found, greedy(captioner, encoded, options), strict=True):
+        same(beam, [best])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_one_diverse_group_is_a_beam_search(seed):
-    captioner, memory = tiny(seed=seed)
-    options = CaptionSearch(4, 6, groups=1, diversity=3.0)
+    captioner, encoded = tiny(seed=seed)
+    options = SearchOptions(4, 6, groups=1, diversity=3.0)
     for found, wanted in zip(
-        captions.diverse_beam_search(captioner, memory, options),
-        captions.beam_search(captioner, memory, options),
+        diverse_beam_search(captioner, encoded, options),
+        beam_search(captioner, encoded, options),
         strict=True,
     ):
         same(found, wanted)
 
 
 def test_groups_keep_away_from_each_others_words():
-    captioner, memory = tiny()
+    captioner, encoded = tiny()
     # So dear that no group takes a word that an earlier one has just taken.
-    options = CaptionSearch(3, 4, 1, groups=3, diversity=1e6)
-    for found in captions.diverse_beam_search(captioner, memory, options):
+    options = SearchOptions(3, 4, 1, groups=3, diversity=1e6)
+    for found in diverse_beam_search(captioner, encoded, options):
         assert {h.tokens[0] for h in found} == {2, 3, 4}
-    free = CaptionSearch(4, 4, groups=4, diversity=0.0)
-    for found in captions.diverse_beam_search(captioner, memory, free):
+    free = SearchOptions(4, 4, groups=4, diversity=0.0)
+    for found in diverse_beam_search(captioner, encoded, free):
         assert len(found) == 1  # four times the same
 
 
 @torch.no_grad()
 def test_scores_and_attention_are_those_of_reading_the_caption():
-    captioner, memory = tiny("residual")
-    options = CaptionSearch(6, 5, groups=2, diversity=2.0)
-    for item, found in enumerate(captions.search(captioner, memory, options)):
-        one = memory.select(torch.tensor([item]))
+    captioner, encoded = tiny("residual")
+    options = SearchOptions(6, 5, groups=2, diversity=2.0)
+    for item, found in enumerate(search(captioner, encoded, options)):
+        one = encoded.select(torch.tensor([item]))
         for h in found:
             output = captioner.decoder(torch.tensor([[0, *h.tokens]]), one)
             log_probs = output.scores[0].log_softmax(1)
@@ -153,35 +160,33 @@ def test_scores_and_attention_are_those_of_reading_the_caption():
 
 
 def test_rules_hold():
-    captioner, memory = tiny()
+    captioner, encoded = tiny()
     with torch.no_grad():
-        captioner.decoder.softmax.bias[1] = 50.0  # <unk> is what it wants to say
+        captioner.decoder.softmax.bias[1] = 50.0  # <unk> is the most probable token
     for options in (
-        CaptionSearch(4, 7, 5, block_ngrams=2),
-        CaptionSearch(1, 7, 5, block_ngrams=2),
-        CaptionSearch(4, 7, 5, block_ngrams=2, groups=2),
+        SearchOptions(4, 7, 5, block_ngrams=2),
+        SearchOptions(1, 7, 5, block_ngrams=2),
+        SearchOptions(4, 7, 5, block_ngrams=2, groups=2),
     ):
-        for found in captions.search(captioner, memory, options):
+        for found in search(captioner, encoded, options):
             for h in found:
                 assert 5 <= len(h.tokens) <= 7
                 assert not {0, 1} & set(h.tokens)
                 pairs = list(itertools.pairwise(h.tokens))
                 assert len(set(pairs)) == len(pairs)
-    said = captions.greedy(captioner, memory, CaptionSearch(unknown=True, max_length=3))
-    assert [h.tokens for h in said] == [(1, 1, 1)] * 3
-    # Three words that may come once each: then there is nothing to say but the end.
-    short = CaptionSearch(3, 9, 9, block_ngrams=1)
-    assert all(len(h.tokens) == 3 for h in captions.search(captioner, memory, short)[0])
+    with_unknown = greedy(captioner, encoded, SearchOptions(unknown=True, max_length=3))
+    assert [h.tokens for h in with_unknown] == [(1, 1, 1)] * 3
+    # Three words that may come once each: then only the end is allowed.
+    short = SearchOptions(3, 9, 9, block_ngrams=1)
+    assert all(len(h.tokens) == 3 for h in search(captioner, encoded, short)[0])
 
 
 def test_searches_leave_the_mode_alone_and_drop_nothing():
-    captioner, memory = tiny()
-    quiet = captions.search(captioner, memory, CaptionSearch(3))
+    captioner, encoded = tiny()
+    quiet = search(captioner, encoded, SearchOptions(3))
     captioner.decoder.drop = type(captioner.decoder.drop)(0.5, 0.5, 0.5)
     captioner.train()
-    for found, wanted in zip(
-        captions.search(captioner, memory, CaptionSearch(3)), quiet, strict=True
-    ):
+    for found, wanted in zip(search(captioner, encoded, SearchOptions(3)), quiet, strict=True):
         same(found, wanted)
     assert captioner.decoder.training
 
@@ -190,22 +195,22 @@ def test_searches_leave_the_mode_alone_and_drop_nothing():
 @pytest.mark.parametrize(
     "options",
     [
-        CaptionSearch(max_length=4),
-        CaptionSearch(max_length=4, min_length=2, temperature=0.6, block_ngrams=2, unknown=True),
+        SearchOptions(max_length=4),
+        SearchOptions(max_length=4, min_length=2, temperature=0.6, block_ngrams=2, unknown=True),
     ],
 )
 def test_drawn_log_probabilities_are_those_of_reading(kind, options):
-    captioner, memory = tiny(kind=kind)
+    captioner, encoded = tiny(kind=kind)
     draw = torch.Generator().manual_seed(3)
-    drawn = captions.sample(captioner, memory, 5, draw, options)
-    assert len(drawn.tokens) == 15
-    output = captioner.decoder(drawn.read, memory.repeat(5))
-    again = captions.sampled_log_probs(output.scores, drawn.tokens, options)
-    assert torch.allclose(again, drawn.log_probs, rtol=0, atol=1e-9)
+    sampled = sample(captioner, encoded, 5, draw, options)
+    assert len(sampled.tokens) == 15
+    output = captioner.decoder(sampled.decoder_input, encoded.repeat(5))
+    again = sampled_log_probs(output.scores, sampled.tokens, options)
+    assert torch.allclose(again, sampled.log_probs, rtol=0, atol=1e-9)
     weights = torch.randn(15, dtype=torch.float64)
     parameters = list(captioner.decoder.parameters())
     wanted = torch.autograd.grad((again * weights).sum(), parameters, retain_graph=True)
-    found = torch.autograd.grad((drawn.log_probs * weights).sum(), parameters)
+    found = torch.autograd.grad((sampled.log_probs * weights).sum(), parameters)
     for a, b in zip(found, wanted, strict=True):
         assert torch.isfinite(a).all()
         assert torch.allclose(a, b, rtol=0, atol=1e-9)
@@ -213,16 +218,16 @@ def test_drawn_log_probabilities_are_those_of_reading(kind, options):
 
 @torch.no_grad()
 def test_captions_are_drawn_as_often_as_their_probability():
-    captioner, memory = tiny()
-    one = memory.select(torch.tensor([0]))
-    options = CaptionSearch(max_length=1)
-    drawn = captions.sample(captioner, one, 4000, torch.Generator().manual_seed(0), options)
+    captioner, encoded = tiny()
+    one = encoded.select(torch.tensor([0]))
+    options = SearchOptions(max_length=1)
+    sampled = sample(captioner, one, 4000, torch.Generator().manual_seed(0), options)
     scores = captioner.decoder(torch.tensor([[0]]), one).scores[0, 0]
     scores[1] = -torch.inf
-    found = torch.bincount(drawn.tokens[:, 0], minlength=VOCABULARY) / 4000
+    found = torch.bincount(sampled.tokens[:, 0], minlength=VOCABULARY) / 4000
     assert (found - scores.softmax(0)).abs().max() < 0.03
     with pytest.raises(ValueError, match="count must be at least 1, not 0"):
-        captions.sample(captioner, one, 0)
+        sample(captioner, one, 0)
 
 
 @pytest.mark.parametrize(
@@ -237,4 +242,4 @@ def test_captions_are_drawn_as_often_as_their_probability():
 )
 def test_impossible_options_are_told(wrong, message):
     with pytest.raises(ValueError, match=message):
-        CaptionSearch(**wrong)
+        SearchOptions(**wrong)
