@@ -269,12 +269,14 @@ def make_audio() -> None:
     """Four recordings of the made-up language, with a manifest."""
     folder = DATA / "audio"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = ["audio,id,text,speaker"]
+    rows, texts = ["audio,id,text,speaker"], []
     for i in range(4):
         made = make_utterance(50 + i, speaker=35 + i, max_words=4)
         soundfile.write(folder / f"{i}.flac", made.samples.numpy(), SAMPLE_RATE)
+        texts.append(f"utt-{i} {' '.join(made.words)}\n")
         rows.append(f"{i}.flac,utt-{i},{' '.join(made.words)},s{i}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    (folder / "references.txt").write_text("".join(texts))
 
 
 def make_asr() -> None:
@@ -315,7 +317,7 @@ def make_asr() -> None:
     rescored = "{data}/written/rescore/nbest_dev.jsonl"
     record("score", "score", dev, dev, rescored, "--resamples", "200")
     record("score_json", "score", dev, dev, "--resamples", "200", "--format", "json")
-    record("score_transcripts", "score", manifest,
+    record("score_transcripts", "score", "{data}/audio/references.txt",
            "{data}/written/transcribe_ctc/transcripts.jsonl", "--format", "markdown",
            "--resamples", "200", "--write", "{out}")  # fmt: skip
 
@@ -380,7 +382,8 @@ def make_classification() -> None:
     for name in ("images", "sentences"):
         train(name)
         keep(name)
-        resume(name)
+    # The other has learnt too little: its decisions are close.
+    resume("sentences")
 
 
 def make_music() -> None:
