@@ -7,38 +7,42 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.experiments.compare.plain import as_argument
-from gatedrnn.experiments.compare.plots import write_figures
-from gatedrnn.experiments.compare.report import default_command, write_reports
-from gatedrnn.experiments.compare.running import Outcome, Runner
-from gatedrnn.experiments.compare.runs import Plan
-from gatedrnn.experiments.compare.specification import Part, read_table
+from gatedrnn.tasks.command_line import Command, add_option, say
 
-NAME = "compare"
-HELP = "train networks by a recipe over seeds and data, tuned alike, and compare them"
-#: Arguments after ``--`` are those of the runs.
-HANDS_ON = True
-#: File in the output folder with the arguments that were handed on.
-_GIVEN = "compare.json"
+if TYPE_CHECKING:
+    from gatedrnn.experiments.compare.runs import Outcome, Plan, Runner
+    from gatedrnn.experiments.compare.specification import Part
+
+#: File in the output folder with the arguments after ``--``.
+_ARGUMENTS = "compare.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn compare``."""
     parser.usage = "%(prog)s TABLE --output FOLDER [OPTIONS] [-- ARGUMENTS OF EVERY RUN]"
     parser.add_argument("table", type=Path, help="YAML file of the table")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, default 1")
-    parser.add_argument(
-        "--threads", type=int, default=1,
-        help="threads of each run (OMP_NUM_THREADS), default 1; 0 leaves them as they are",
-    )  # fmt: skip
-    parser.add_argument(
-        "--networks", nargs="+", metavar="NAME", help="run these alone; the report has all"
+    add_option(
+        parser,
+        "output",
+        required=True,
+        metavar="FOLDER",
+        help="folder of the runs and the reports; the same command resumes it",
     )
-    parser.add_argument("--data", nargs="+", metavar="NAME", help="run on these alone")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run these alone")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; default 1")
+    add_option(
+        parser,
+        "threads",
+        default=1,
+        help="CPU threads of each run (OMP_NUM_THREADS); default 1; 0: not set",
+    )
+    parser.add_argument(
+        "--networks", nargs="+", metavar="NAME", help="run only these; the report has all"
+    )
+    parser.add_argument("--data", nargs="+", metavar="NAME", help="run only on these")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run only these")
     parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
     parser.add_argument("--report", action="store_true", help="write the reports, run nothing")
     parser.add_argument(
@@ -47,12 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs ``gatedrnn compare``."""
+    """Runs the trainings that are missing, and writes the reports; 1 if a run failed."""
+    from gatedrnn.experiments.compare.plots import write_plots
+    from gatedrnn.experiments.compare.report import default_command, write_reports
+    from gatedrnn.experiments.compare.runs import Plan, Runner
+    from gatedrnn.experiments.compare.specification import read_table
+
     table = read_table(arguments.table)
-    given = arguments.output / _GIVEN
-    extra = arguments.handed_on
-    if (arguments.report or arguments.list) and not extra and given.is_file():
-        extra = json.loads(given.read_text(encoding="utf-8"))["arguments"]
+    arguments_file = arguments.output / _ARGUMENTS
+    extra = arguments.rest
+    if (arguments.report or arguments.list) and not extra and arguments_file.is_file():
+        extra = json.loads(arguments_file.read_text(encoding="utf-8"))["arguments"]
     plan = Plan(table, arguments.output, extra)
     data = _named("--data", arguments.data, table.data)
     networks = _named("--networks", arguments.networks, table.networks)
@@ -65,14 +74,21 @@ def run(arguments: argparse.Namespace) -> int:
     command = default_command(arguments.table, arguments.output, tuple(extra))
     problems = 0
     if not arguments.report:
-        write_atomically(given, json.dumps({"arguments": list(extra)}, indent=1) + "\n")
-        runner = Runner(arguments.jobs, arguments.threads, arguments.replace, _tell)
+        write_atomically(arguments_file, json.dumps({"arguments": list(extra)}, indent=1) + "\n")
+
+        def tell(outcome: Outcome, left: int) -> None:
+            if outcome.problem:
+                print(_outcome_line(outcome, left), file=sys.stderr, flush=True)
+            else:
+                say(arguments, _outcome_line(outcome, left))
+
+        runner = Runner(arguments.jobs, arguments.threads, arguments.replace, tell)
         try:
             problems = _run(plan, runner, data, networks, seeds)
         except KeyboardInterrupt:
-            print("interrupted: the same command goes on", file=sys.stderr)
+            print("interrupted: the same command resumes", file=sys.stderr)
             return 130
-    for missing in write_figures(write_reports(plan, command)):
+    for missing in write_plots(write_reports(plan, command)):
         print(missing, file=sys.stderr)
     print((plan.output / "table.md").read_text(encoding="utf-8"))
     return 1 if problems else 0
@@ -81,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(
     plan: Plan, runner: Runner, data: list[Part], networks: list[Part], seeds: list[int]
 ) -> int:
-    """Tunes, then trains; the number of runs that could not be made."""
+    """Tunes, then trains; the number of runs that failed or have to wait."""
     pairs = [(d, n) for d in data for n in networks]
     tuning = [(r, plan.table.selected(d)) for d, n in pairs for r in plan.tuning_runs(d, n)]
     problems = [outcome for outcome in runner.run(tuning) if outcome.problem]
@@ -98,12 +114,11 @@ def _run(
     return len(problems) + len(waiting)
 
 
-def _tell(outcome: Outcome, left: int) -> None:
-    """A line for each run that has ended."""
-    what = f"FAILED: {outcome.problem}" if outcome.problem else f"{outcome.value:.6g}"
-    took = f" ({outcome.seconds:.0f} s)" if outcome.seconds else " (was there)"
-    shown = took if not outcome.problem else ""
-    print(f"{outcome.run.name}: {what}{shown}; {left} left", file=sys.stderr, flush=True)
+def _outcome_line(outcome: Outcome, left: int) -> str:
+    if outcome.problem:
+        return f"{outcome.run.name}: FAILED: {outcome.problem}; {left} left"
+    seconds = f"{outcome.seconds:.0f} s" if outcome.seconds else "was there"
+    return f"{outcome.run.name}: {outcome.value:.6g} ({seconds}); {left} left"
 
 
 def _list(plan: Plan, data: list[Part], networks: list[Part], seeds: list[int]) -> int:
@@ -120,7 +135,9 @@ def _list(plan: Plan, data: list[Part], networks: list[Part], seeds: list[int]) 
 
 
 def _named(option: str, names: list[str] | None, parts: tuple[Part, ...]) -> list[Part]:
-    """The parts that an option names, all without one."""
+    """The parts that an option names; all if it is not given."""
+    from gatedrnn.experiments.compare.plain import as_argument
+
     known = {part.name: part for part in parts}
     for name in names or ():
         if name not in known:
@@ -128,3 +145,17 @@ def _named(option: str, names: list[str] | None, parts: tuple[Part, ...]) -> lis
                 f"{option}: there is no {as_argument(name)}; there are: {', '.join(known)}"
             )
     return [part for part in parts if not names or part.name in names]
+
+
+COMMAND = Command(
+    "compare",
+    "train networks by a recipe over seeds and data sets, tuned alike, and compare them",
+    add_arguments,
+    run,
+    (
+        "recipes/LM/tables/ami.yaml --output results/ami --jobs 2",
+        "table.yaml --output results --list",
+        "table.yaml --output results --networks residual --seeds 1 2 -- --device=cuda",
+    ),
+    takes_rest=True,
+)

@@ -5,50 +5,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gatedrnn.tasks.asr import cli_language_model as language
-
-NAME = "export"
-HELP = "make a bundle of a training's output folder: plain data that any machine can load"
+from gatedrnn.tasks.asr.cli import add_lm_arguments, lm_setting
+from gatedrnn.tasks.command_line import Command, add_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn export``."""
-    parser.add_argument("results", metavar="RESULTS_FOLDER", help="output_folder of the training")
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder to write")
-    parser.add_argument(
-        "--beam-size", type=int, metavar="N",
-        help="with --lm: width of the beam; default: that of the training's test",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    parser.add_argument("results", metavar="RESULTS_FOLDER", help="output folder of a training")
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder to write the bundle to")
+    add_option(parser, "beam-size", "only with --lm")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument(
         "--onnx",
         action="store_true",
         help="also write encoder.onnx, and step.onnx if the network can stream; needs the extra "
         "onnx",
     )
-    language.add_arguments(parser, "put a language model into the bundle: a bundle, or the ")
+    add_lm_arguments(parser, "language model to put into the bundle")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exports, and says what came out.
-
-    Arguments
-    ---------
-    arguments : argparse.Namespace
-        Of the command line.
-
-    Returns
-    -------
-    int
-        0.
-    """
-    # Imported here, so that other subcommands do not wait for what training needs.
+    """Exports, and prints a summary of the bundle."""
     from gatedrnn.tasks.asr.export import WithLanguage, export
     from gatedrnn.tasks.captioning.bundle import CaptionerConfig
     from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
     from gatedrnn.tasks.translation.bundle import TranslatorConfig
 
-    setting = language.setting(arguments)
+    setting = lm_setting(arguments)
     wanted = None
     if arguments.lm is not None:
         wanted = WithLanguage(arguments.lm, setting, arguments.lm_mode, arguments.beam_size)
@@ -62,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
             onnx=arguments.onnx,
             language=wanted,
         )
-    except (ImportError, RuntimeError) as error:
+    # An exported graph that differs from the model; nothing has been written.
+    except RuntimeError as error:
         raise ValueError(str(error)) from error
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
@@ -89,3 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  {name}: WER {figures['WER']:.2f} % in the training's own test")
     print(f"  gatedrnn transcribe {arguments.bundle} FILE_OR_FOLDER_OR_MANIFEST...")
     return 0
+
+
+COMMAND = Command(
+    "export",
+    "export a training's output folder to a bundle: files that any machine can load",
+    add_arguments,
+    run,
+    ("results/residual/1 bundle", "results/residual/1 bundle --lm lm --lm-setting rescored --onnx"),
+)

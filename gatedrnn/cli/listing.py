@@ -1,35 +1,40 @@
-"""``gatedrnn list``: the recurrences, their papers and options, and what they cost."""
+"""``gatedrnn list``: the recurrences, their papers, options and parameter counts."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gatedrnn.cells import CELLS, Cell, find
+from gatedrnn.data.result_table import ResultTable
+from gatedrnn.tasks.command_line import Command, add_option
 
-NAME = "list"
-HELP = "print the recurrences, their papers and options, and parameter counts for given sizes"
+if TYPE_CHECKING:
+    from gatedrnn.cells import Cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn list``."""
+    parser.add_argument("recurrence", nargs="*", help="keys or class names; default: all")
     parser.add_argument(
-        "recurrence", nargs="*", help="keys or class names to print; all when none is given"
+        "--input-size", type=int, default=80, metavar="M", help="features of a frame; default 80"
     )
-    parser.add_argument("--input-size", type=int, default=80, metavar="M", help="default 80")
-    parser.add_argument("--hidden-size", type=int, default=1024, metavar="K", help="default 1024")
+    parser.add_argument(
+        "--hidden-size", type=int, default=1024, metavar="K", help="cells of a layer; default 1024"
+    )
     parser.add_argument(
         "--proj-size", type=int, default=0, metavar="N",
         help="output projection of the recurrences that have one; default 0: none",
     )  # fmt: skip
     parser.add_argument("--num-layers", type=int, default=1, metavar="L", help="default 1")
     parser.add_argument("--bidirectional", action="store_true")
-    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    add_option(parser, "format", choices=tuple(FORMATS), default="text")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs ``gatedrnn list``."""
+    from gatedrnn.cells import CELLS, find
+
     cells = [find(name) for name in arguments.recurrence] or list(CELLS)
     sizes = {
         "input_size": arguments.input_size,
@@ -54,31 +59,7 @@ def count_stack(
 ) -> int:
     """Number of parameters of a stack, without building it.
 
-    Arguments
-    ---------
-    cell : type
-        The recurrence.
-    input_size : int
-        m, of the lowest layer.
-    hidden_size : int
-        K.
-    proj_size : int
-        N; left out for a recurrence without projection.
-    num_layers : int
-        Layers.
-    bidirectional : bool
-        Two directions.
-    **options : Any
-        The recurrence's options.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If a size or an option is impossible.
+    ``proj_size`` is ignored for a recurrence without projection; ``options`` are the recurrence's.
 
     Example
     -------
@@ -94,16 +75,19 @@ def count_stack(
     total = 0
     for index in range(num_layers):
         layer = cell(
-            input_size=input_size, hidden_size=hidden_size, layer_index=index, **projection,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            layer_index=index,
+            **projection,
             **options,
-        )  # fmt: skip
+        )
         total += layer.num_parameters() * directions
         input_size = layer.output_size * directions
     return total
 
 
 def describe(cell: type[Cell], **sizes: Any) -> dict[str, Any]:
-    """One recurrence as plain data: what it is, its options, and a count for each variant."""
+    """Name, paper, options and parameter counts of a recurrence, JSON-serialisable."""
     rows = [
         {"options": dict(variant), "parameters": count_stack(cell, **sizes, **variant)}
         for variant in cell.variants
@@ -147,15 +131,12 @@ def as_text(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
 
 def as_markdown(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
     """The recurrences as a Markdown table."""
-    lines = [_sizes_line(sizes), "", "| recurrence | paper | options | parameters |"]
-    lines.append("|---|---|---|---:|")
+    table = ResultTable(["recurrence", "paper", "options", "parameters"], text_columns=3)
     for item in items:
         for row in item["variants"]:
             label = _options_line(row["options"]) if row["options"] else "defaults"
-            lines.append(
-                f"| `{item['class']}` | {item['paper']} | {label} | {row['parameters']:,} |"
-            )
-    return "\n".join(lines)
+            table.add(f"`{item['class']}`", item["paper"], label, f"{row['parameters']:,}")
+    return f"{_sizes_line(sizes)}\n\n{table.markdown()}"
 
 
 def as_json(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
@@ -164,3 +145,11 @@ def as_json(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
 
 
 FORMATS = {"text": as_text, "markdown": as_markdown, "json": as_json}
+
+COMMAND = Command(
+    "list",
+    "print the recurrences, their papers, options and parameter counts for given sizes",
+    add_arguments,
+    run,
+    ("residual --input-size 80 --hidden-size 1024 --proj-size 512 --num-layers 10",),
+)

@@ -1,77 +1,64 @@
-"""The ``gatedrnn`` command: one module per subcommand."""
+"""The ``gatedrnn`` command: its table of subcommands, and what becomes of their errors."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.cli import bench, compare, doctor, export, listing, score
-from gatedrnn.tasks.asr import cli as transcribe
-from gatedrnn.tasks.captioning import cli as caption
-from gatedrnn.tasks.captioning import cli_score as score_captions
-from gatedrnn.tasks.language_modeling import cli as perplexity
-from gatedrnn.tasks.language_modeling import cli_generate as generate
-from gatedrnn.tasks.language_modeling import cli_rescore as rescore
-from gatedrnn.tasks.translation import cli as translate
+from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.tasks.command_line import Command
+from gatedrnn.tasks.registry import TASKS
 
-#: Each module has ``NAME``, ``HELP``, ``add_arguments(parser)`` and ``run(arguments) -> int``.
-#: One with ``HANDS_ON`` gets what stands after ``--`` as it is, in ``arguments.handed_on``.
-COMMANDS = (
-    listing,
-    doctor,
-    bench,
-    export,
-    transcribe,
-    score,
-    score_captions,
-    rescore,
-    perplexity,
-    generate,
-    compare,
-    caption,
-    translate,
-)
+#: Modules of the subcommands that belong to no task; each has a ``COMMAND``.
+#: The tasks bring their own: ``COMMANDS`` in ``gatedrnn/tasks/<task>/cli.py``.
+MODULES = ("listing", "doctor", "bench", "export", "score", "compare")
+
+#: Exit status after an error of the user's, and after one of ours.
+USER_ERROR, BUG = 2, 70
+
+
+def commands() -> dict[str, Command]:
+    """Name -> subcommand, in the order of ``--help``; imports neither torch nor SpeechBrain."""
+    own = [importlib.import_module(f"gatedrnn.cli.{module}").COMMAND for module in MODULES]
+    of_tasks = [command for task in TASKS for command in task.commands()]
+    return {command.name: command for command in (*own, *of_tasks)}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line of all subcommands.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-
-    Example
-    -------
-    >>> build_parser().parse_args(["list", "--num-layers", "10"]).num_layers
-    10
-    """
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="gatedrnn", description="Gated recurrent networks for SpeechBrain."
+        prog="gatedrnn",
+        description="Gated recurrent networks for SpeechBrain.",
+        epilog="gatedrnn COMMAND --help explains a command's options, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"gatedrnn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        sub = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands().values():
+        command.add_to(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs the command line.
+
+    ValueError, OSError and MissingExtraError are errors of the user's input: one line on standard
+    error. Any other exception is a bug in this package and is shown with its traceback.
 
     Arguments
     ---------
     argv : sequence of str or None
-        Arguments; ``None`` for the process's own.
+        Arguments; ``None`` for those of the process.
 
     Returns
     -------
     int
-        Exit status: 0, or 2 after bad input.
+        Exit status: 0; 1 if a part of the input could not be processed; 2 after wrong input;
+        70 after a bug; 130 after Ctrl-C.
 
     Example
     -------
@@ -79,22 +66,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    handing_on = {module.NAME for module in COMMANDS if getattr(module, "HANDS_ON", False)}
-    end = argv.index("--") if "--" in argv and argv[0] in handing_on else len(argv)
+    end = len(argv)
+    if "--" in argv:
+        command = commands().get(argv[0])
+        if command is not None and command.takes_rest:
+            end = argv.index("--")
     arguments = build_parser().parse_args(argv[:end])
-    arguments.handed_on = argv[end + 1 :]
+    arguments.rest = argv[end + 1 :]
     try:
         status = arguments.run(arguments)
-        # Here, where a closed pipe is known for what it is, and not at the end of the process.
+        # Flushed here, so that a closed pipe is noticed before the interpreter exits.
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who reads the output, such as head, has seen enough. Python would complain at exit, too.
+        # The reader, such as head, has closed the pipe; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError) as error:
+    except KeyboardInterrupt:
+        print(f"gatedrnn {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, MissingExtraError) as error:
+        if arguments.debug:
+            traceback.print_exc()
         print(f"gatedrnn {arguments.command}: error: {error}", file=sys.stderr)
-        return 2
+        return USER_ERROR
+    except Exception as error:
+        traceback.print_exc()
+        print(
+            f"gatedrnn {arguments.command}: this is a bug in gatedrnn ({type(error).__name__}); "
+            "please report it with the traceback above",
+            file=sys.stderr,
+        )
+        return BUG
 
 
 if __name__ == "__main__":

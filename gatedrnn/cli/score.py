@@ -1,80 +1,102 @@
-"""``gatedrnn score``: error rates of one recogniser or two, with intervals, and what is missing."""
+"""``gatedrnn score``: error rates of one recogniser or two, with intervals and significance."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.scoring import plain_data, report
-from gatedrnn.scoring.alignment import RULES
-from gatedrnn.scoring.comparison import compare
-from gatedrnn.scoring.cpwer import score_meetings
-from gatedrnn.scoring.formats import FORMATS, read
-from gatedrnn.scoring.measures import Options, Score, score
-from gatedrnn.scoring.nist import write_files
-from gatedrnn.scoring.pairing import EXTRA, MISSING
-from gatedrnn.scoring.transcript import Transcripts, described, read_map, speaker_prefix
+from gatedrnn.data.result_table import render
+from gatedrnn.tasks.command_line import Command, add_option
 
-NAME = "score"
-HELP = "score a recogniser: WER, CER, intervals, speakers, confusions; compare two"
-#: Value of --speakers: names of utterances begin with the speaker.
+if TYPE_CHECKING:
+    from gatedrnn.scoring.measures import Options, Score
+    from gatedrnn.scoring.transcript import Transcripts
+
+#: Value of --speakers: utterance ids begin with the speaker.
 PREFIX = "prefix"
+#: Format -> description; gatedrnn.scoring.formats, which reads them, imports NumPy.
+FORMATS = {
+    "trn": "sclite's transcripts: words (utterance)",
+    "stm": "segments: recording channel speaker start end [<label>] words",
+    "ctm": "words with times: recording channel start duration word [confidence]",
+    "kaldi": "Kaldi's text: utterance words",
+    "tsv": "utterance, tab, words",
+    "jsonl": "JSON lines of gatedrnn: an object with id and text, or ref and hyps",
+    "csv": "prepared CSV file of a recipe",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn score``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "formats:\n" + "\n".join(f"  {k:<6} {v}" for k, v in FORMATS.items())
-    parser.add_argument("reference", type=Path, metavar="REF", help="what was said")
+    parser.add_argument("reference", type=Path, metavar="REF", help="reference transcripts")
     parser.add_argument(
-        "hypothesis", type=Path, nargs="+", metavar="HYP",
-        help="what was heard; a second one is compared with the first",
-    )  # fmt: skip
-    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report there too")
-    parser.add_argument("--ref-format", choices=FORMATS, help="default: found out")
-    parser.add_argument("--hyp-format", choices=FORMATS, help="default: found out")
+        "hypothesis",
+        type=Path,
+        nargs="+",
+        metavar="HYP",
+        help="hypotheses of a recogniser; a second file is compared with the first",
+    )
+    add_option(parser, "format", choices=("text", "json", "markdown"), default="text")
+    add_option(parser, "output", "it is printed as well")
+    parser.add_argument("--ref-format", choices=FORMATS, help="default: detected")
+    parser.add_argument("--hyp-format", choices=FORMATS, help="default: detected")
     parser.add_argument(
-        "--speakers", metavar="FILE",
-        help="Kaldi's utt2spk; or the word prefix: names begin with the speaker and - or _",
-    )  # fmt: skip
+        "--speakers",
+        metavar="FILE",
+        help="Kaldi's utt2spk; or the word prefix: ids begin with the speaker and - or _",
+    )
     parser.add_argument(
         "--recordings", type=Path, metavar="FILE", help="Kaldi's segments, or utterance recording"
     )
     parser.add_argument(
-        "--missing", choices=MISSING, default="delete",
+        "--missing",
+        choices=("delete", "ignore", "error"),
+        default="delete",
         help="utterances without hypothesis: count their words as deleted (default), leave them "
         "out as sclite does, or stop",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--extra", choices=EXTRA, default="error",
+        "--extra",
+        choices=("error", "ignore"),
+        default="error",
         help="hypotheses without reference: stop as sclite does (default), or leave them out",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--alignment", choices=RULES, default="sclite",
+        "--alignment",
+        choices=("sclite", "levenshtein"),
+        default="sclite",
         help="sclite's counts (default), or the fewest errors, as training logs and Kaldi count",
-    )  # fmt: skip
+    )
     parser.add_argument("--ignore-case", action="store_true", help="as sclite without -s")
     parser.add_argument(
         "--count-spaces", action="store_true", help="in the CER; sclite -c counts none"
     )
-    parser.add_argument("--top", type=int, default=10, help="confusions to list, default 10")
-    parser.add_argument("--resamples", type=int, default=10_000, help="default 10000")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples, default 0")
+    parser.add_argument("--top", type=int, default=10, help="confusions to list; default 10")
     parser.add_argument(
-        "--cpwer", action="store_true",
-        help="score whole meetings, by speaker, whatever the hypothesis calls the speakers",
-    )  # fmt: skip
+        "--resamples", type=int, default=10_000, help="bootstrap resamples; default 10000"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples; default 0")
     parser.add_argument(
-        "--write", type=Path, metavar="FOLDER",
+        "--cpwer",
+        action="store_true",
+        help="score whole meetings by speaker, whatever the hypothesis calls the speakers",
+    )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FOLDER",
         help="write what was scored as trn files and, where times are known, stm and ctm",
-    )  # fmt: skip
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs ``gatedrnn score``."""
+    """Scores one system, or compares two."""
+    from gatedrnn.scoring import Options, read, score
+    from gatedrnn.scoring.nist import write_files
+
     if len(arguments.hypothesis) > 2:
         raise ValueError(f"one HYP or two can be scored, not {len(arguments.hypothesis)}")
     options = Options(
@@ -104,13 +126,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _reference(arguments: argparse.Namespace) -> Transcripts:
     """The reference with its speakers and recordings."""
-    reference = read(arguments.reference, arguments.ref_format, said=True)
+    from gatedrnn.scoring import read
+    from gatedrnn.scoring.transcript import described, read_map, speaker_prefix
+
+    reference = read(arguments.reference, arguments.ref_format, reference=True)
     speakers = None
     if arguments.speakers == PREFIX:
         speakers = {item.id: speaker_prefix(item.id) for item in reference.items}
-        bare = [name for name, speaker in speakers.items() if not speaker]
-        if bare:
-            raise ValueError(f"--speakers prefix: {bare[0]} has no speaker before a - or _")
+        for name, speaker in speakers.items():
+            if not speaker:
+                raise ValueError(f"--speakers prefix: {name} has no speaker before a - or _")
     elif arguments.speakers:
         speakers = read_map(arguments.speakers)
     recordings = read_map(arguments.recordings) if arguments.recordings else None
@@ -118,36 +143,48 @@ def _reference(arguments: argparse.Namespace) -> Transcripts:
 
 
 def _scores(scores: list[Score], options: Options, form: str) -> str:
-    """The report of one system or two."""
+    from gatedrnn.scoring import compare, report
+
     comparison = compare(*scores, options) if len(scores) == 2 else None
     if form == "json":
-        data = {"systems": [plain_data.of_score(found) for found in scores]}
+        data = {"systems": [report.score_record(score) for score in scores]}
         if comparison is not None:
-            data["comparison"] = plain_data.of_comparison(comparison)
+            data["comparison"] = report.comparison_record(comparison)
         return json.dumps(data, indent=2, ensure_ascii=False)
-    names = [found.hypothesis.path for found in scores]
+    names = [score.hypothesis.path for score in scores]
     headings = names if comparison is not None else [""]
     sections = [
         section
-        for found, heading in zip(scores, headings, strict=True)
-        for section in report.of_score(found, heading)
+        for score, heading in zip(scores, headings, strict=True)
+        for section in report.score_sections(score, heading)
     ]
     if comparison is not None:
-        sections += report.of_comparison(comparison, names)
-    return report.render(sections, form == "markdown")
+        sections += report.comparison_sections(comparison, names)
+    return render(sections, form == "markdown")
 
 
 def _meetings(
     reference: Transcripts, systems: list[Transcripts], options: Options, form: str
 ) -> str:
-    """The report of one system or two on meetings."""
+    from gatedrnn.scoring import report, score_meetings
+
     scores = [score_meetings(reference, system, options) for system in systems]
     if form == "json":
-        data = {"systems": [plain_data.of_meetings(found) for found in scores]}
+        data = {"systems": [report.meetings_record(score) for score in scores]}
         return json.dumps(data, indent=2, ensure_ascii=False)
     sections = [
         section
-        for found in scores
-        for section in report.of_meetings(found, found.hypothesis.path if scores[1:] else "")
+        for score in scores
+        for section in report.meetings_sections(score, score.hypothesis.path if scores[1:] else "")
     ]
-    return report.render(sections, form == "markdown")
+    return render(sections, form == "markdown")
+
+
+COMMAND = Command(
+    "score",
+    "score a recogniser: WER, CER, intervals, speakers, confusions; compare two",
+    add_arguments,
+    run,
+    ("ref.trn hyp.trn", "dev.csv old.jsonl new.jsonl --format markdown --output report.md"),
+    "formats:\n" + "\n".join(f"  {name:<6} {what}" for name, what in FORMATS.items()),
+)

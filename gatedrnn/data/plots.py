@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from speechbrain.lobes.features import Fbank
 
+from gatedrnn.data.errors import MissingExtraError
+
 #: Length of the detail that shows how a wave passes the microphones, in seconds.
 _DETAIL = 0.012
 
@@ -95,7 +97,9 @@ def new_figure(width: float, height: float) -> Any:
         # The object interface needs no display and leaves a caller's figures alone.
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ImportError('pictures need matplotlib: pip install "gatedrnn[plots]"') from error
+        raise MissingExtraError(
+            'pictures need matplotlib: pip install "gatedrnn[plots]"'
+        ) from error
     return Figure(figsize=(width, height), layout="constrained")
 
 

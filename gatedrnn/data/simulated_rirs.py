@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from gatedrnn.data.acoustics import ImpulseResponses
+from gatedrnn.data.errors import MissingExtraError
 
 #: Smallest and largest room, in metres.
 _ROOM = ((3.5, 3.0, 2.4), (8.0, 6.0, 3.2))
@@ -49,7 +50,7 @@ def simulate_rooms(
     try:
         import pyroomacoustics
     except ImportError as error:
-        raise ImportError(
+        raise MissingExtraError(
             "making impulse responses on the fly needs pyroomacoustics: pip install "
             "pyroomacoustics (or give a folder of impulse responses)"
         ) from error

@@ -1,8 +1,9 @@
-"""Which word was taken for which: the alignment that sclite makes, and that of the training log."""
+"""Alignments of words: sclite's and those with the fewest errors; their counts and confusions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +14,10 @@ Step = tuple[str | None, str | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """What an alignment costs, and which one is taken of several that cost the same.
+    """Costs of an alignment, and which one is taken of several with the same cost.
 
-    Arguments
-    ---------
-    substitution : int
-        Cost of a wrong word.
-    gap : int
-        Cost of an inserted or a deleted word.
-    diagonal_first : bool
-        Whether, looked at from the end, words stand opposite each other rather than alone where
-        both cost the same. An insertion always goes before a deletion.
+    ``diagonal_first``: seen from the end, a pair of words is preferred to an insertion or a
+    deletion of the same cost. An insertion is always preferred to a deletion.
     """
 
     substitution: int
@@ -39,27 +33,7 @@ RULES = {"sclite": Rule(4, 3, True), "levenshtein": Rule(1, 1, False)}
 
 
 def find_rule(name: str) -> Rule:
-    """The rule of a name.
-
-    Arguments
-    ---------
-    name : str
-        A key of :data:`RULES`.
-
-    Returns
-    -------
-    Rule
-
-    Raises
-    ------
-    ValueError
-        If there is no such rule.
-
-    Example
-    -------
-    >>> find_rule("levenshtein").gap
-    1
-    """
+    """The rule of a name, a key of :data:`RULES`."""
     if name not in RULES:
         raise ValueError(f"there is no alignment {name!r}; there are: {', '.join(RULES)}")
     return RULES[name]
@@ -67,19 +41,6 @@ def find_rule(name: str) -> Rule:
 
 def align(reference: Sequence[str], hypothesis: Sequence[str], rule: Rule) -> list[Step]:
     """Aligns two transcripts.
-
-    Arguments
-    ---------
-    reference : sequence of str
-        What was said.
-    hypothesis : sequence of str
-        What was heard.
-    rule : Rule
-        Costs and choices.
-
-    Returns
-    -------
-    list of Step
 
     Example
     -------
@@ -113,7 +74,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str], rule: Rule) -> li
 
 
 def _differences(reference: Sequence[str], hypothesis: Sequence[str]) -> np.ndarray:
-    """Whether word i of the reference is another than word j of the hypothesis."""
+    """Whether word i of the reference differs from word j of the hypothesis, (words, words)."""
     codes: dict[str, int] = {}
     first, second = (
         np.array([codes.setdefault(word, len(codes)) for word in words], dtype=np.int64)
@@ -123,7 +84,7 @@ def _differences(reference: Sequence[str], hypothesis: Sequence[str]) -> np.ndar
 
 
 def _costs(differ: np.ndarray, rule: Rule) -> np.ndarray:
-    """Least cost of aligning the first i words with the first j, less j times that of a gap.
+    """Minimum cost of aligning the first i words with the first j, less j times that of a gap.
 
     Without the cost of insertions a row is a running minimum, which NumPy computes at once.
     """
@@ -137,3 +98,104 @@ def _costs(differ: np.ndarray, rule: Rule) -> np.ndarray:
         np.minimum(row[1:], above[:-1] + steps[i], out=row[1:])
         np.minimum.accumulate(row, out=row)
     return costs
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Correct words (or characters) of a reference, and errors.
+
+    Example
+    -------
+    >>> counts = Counts(8, 1, 1, 2) + Counts(10, 0, 0, 0)
+    >>> counts.tokens, counts.errors, counts.rate
+    (20, 4, 20.0)
+    """
+
+    correct: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Words of the reference."""
+        return self.correct + self.substitutions + self.deletions
+
+    @property
+    def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float | None:
+        """Errors per word of the reference, in per cent; None for an empty reference."""
+        return 100 * self.errors / self.tokens if self.tokens else None
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.correct + other.correct,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+
+def count(steps: Iterable[Step]) -> Counts:
+    """Counts of an alignment.
+
+    Example
+    -------
+    >>> count([("A", "A"), ("B", "P"), ("C", None), (None, "D")])
+    Counts(correct=1, substitutions=1, deletions=1, insertions=1)
+    """
+    correct = substitutions = deletions = insertions = 0
+    for reference, hypothesis in steps:
+        if reference is None:
+            insertions += 1
+        elif hypothesis is None:
+            deletions += 1
+        elif reference == hypothesis:
+            correct += 1
+        else:
+            substitutions += 1
+    return Counts(correct, substitutions, deletions, insertions)
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of counts."""
+    return sum(counts, Counts())
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """The most frequent errors, each with how often it was made."""
+
+    substitutions: tuple[tuple[tuple[str, str], int], ...] = ()
+    deletions: tuple[tuple[str, int], ...] = ()
+    insertions: tuple[tuple[str, int], ...] = ()
+
+
+def confusions(alignments: Iterable[Iterable[Step]], top: int = 10) -> Confusions:
+    """The ``top`` errors of each kind; equally frequent ones in alphabetical order.
+
+    Example
+    -------
+    >>> errors = confusions([[("NINE", "FIVE"), ("GO", None)], [("NINE", "FIVE"), (None, "A")]])
+    >>> errors.substitutions, errors.deletions, errors.insertions
+    (((('NINE', 'FIVE'), 2),), (('GO', 1),), (('A', 1),))
+    """
+    substituted: Counter[tuple[str, str]] = Counter()
+    deleted: Counter[str] = Counter()
+    inserted: Counter[str] = Counter()
+    for reference, hypothesis in (step for steps in alignments for step in steps):
+        if reference is None:
+            inserted[hypothesis] += 1
+        elif hypothesis is None:
+            deleted[reference] += 1
+        elif reference != hypothesis:
+            substituted[reference, hypothesis] += 1
+    return Confusions(*(_most_frequent(c, top) for c in (substituted, deleted, inserted)))
+
+
+def _most_frequent(counter: Counter, top: int) -> tuple:
+    return tuple(sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:top])

@@ -9,21 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, t
 
-#: What an interval covers.
+#: Coverage of an interval.
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a rate may lie.
-
-    Arguments
-    ---------
-    low, high : float
-        Bounds, in per cent.
-    units : int
-        How many utterances, or speakers, were drawn from.
-    """
+    """Bounds of a rate, in per cent, and how many utterances (or speakers) were resampled."""
 
     low: float
     high: float
@@ -31,19 +23,9 @@ class Interval:
 
 
 def blocks(values: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
-    """Adds up rows of the same name.
+    """Sums of the rows of the same name: (utterances, values) -> (names, values).
 
-    Arguments
-    ---------
-    values : np.ndarray
-        (utterances, figures).
-    names : sequence of str or None
-        Of each utterance, such as its speaker; None to leave utterances by themselves.
-
-    Returns
-    -------
-    np.ndarray
-        (names, figures).
+    ``names`` None leaves the rows as they are.
 
     Example
     -------
@@ -58,51 +40,30 @@ def blocks(values: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
     return sums
 
 
-def draw(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sums of figures over units that are drawn with replacement, as many as there are.
+def resample(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Sums over units sampled with replacement: (units, values) -> (resamples, values).
 
-    Arguments
-    ---------
-    values : np.ndarray
-        (units, figures).
-    resamples : int
-        How often.
-    seed : int
-        Of the draws: the same seed, the same sums, in whatever order the units are.
-
-    Returns
-    -------
-    np.ndarray
-        (resamples, figures).
+    As many units are sampled as there are; the same seed gives the same sums in whatever order the
+    units are.
 
     Example
     -------
-    >>> draw(np.array([[1, 2], [1, 2]]), resamples=2, seed=0).tolist()
+    >>> resample(np.array([[1, 2], [1, 2]]), resamples=2, seed=0).tolist()
     [[2, 4], [2, 4]]
     """
-    # How often each DIFFERENT row is drawn is multinomial, and most utterances are like others.
+    # The number of times each DIFFERENT row is sampled is multinomial, and most rows are equal to
+    # others.
     rows, counts = np.unique(values, axis=0, return_counts=True)
     times = np.random.default_rng(seed).multinomial(len(values), counts / len(values), resamples)
     return times @ rows
 
 
 def bounds(samples: np.ndarray, units: int) -> tuple[float, float]:
-    """The percentile interval of resampled figures, widened for few units.
+    """The percentile interval of resampled values, (resamples,), widened for few units.
 
-    Plain percentiles are too narrow, by the factor that parts a normal from a t distribution
-    with the variance of a sample; that is put right (Hesterberg 2015, "What teachers should know
-    about the bootstrap", expanded percentile interval).
-
-    Arguments
-    ---------
-    samples : np.ndarray
-        The figures.
-    units : int
-        How many units were drawn from.
-
-    Returns
-    -------
-    (float, float)
+    Percentiles alone are too narrow, by the ratio of a normal and a t distribution with the
+    variance of a sample (Hesterberg 2015, "What teachers should know about the bootstrap",
+    expanded percentile interval).
 
     Example
     -------
@@ -122,42 +83,24 @@ def rate_interval(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval | None:
-    """95 % interval of an error rate.
+    """95 % interval of an error rate, from errors and tokens of each utterance.
 
-    Over utterances it says how the rate would vary over other utterances of the same speakers;
-    over speakers how it would vary over other speakers, which is what one usually wants to know.
-    Speakers differ, so that the first is often much too narrow for the second. With fewer than
-    some eight speakers that one is too narrow as well.
-
-    Arguments
-    ---------
-    errors : sequence of int
-        Of each utterance.
-    tokens : sequence of int
-        Words (or characters) of each reference.
-    names : sequence of str or None
-        Speaker of each utterance, to draw speakers; None to draw utterances.
-    resamples : int
-        How many times is drawn.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    Interval or None
-        None if there are not two units with words.
+    Over utterances (``names`` None) it shows how the rate would vary over other utterances of the
+    same speakers; over speakers how it would vary over other speakers, which is usually the
+    question. Speakers differ, so that the first is often much too narrow for the second. With fewer
+    than about eight speakers the second is too narrow as well. None without two units with words.
 
     Example
     -------
-    >>> found = rate_interval([0, 1, 0, 2, 1] * 20, [5, 6, 4, 7, 3] * 20)
-    >>> round(found.low), round(found.high), found.units
+    >>> interval = rate_interval([0, 1, 0, 2, 1] * 20, [5, 6, 4, 7, 3] * 20)
+    >>> round(interval.low), round(interval.high), interval.units
     (13, 19, 100)
     """
     values = blocks(np.column_stack([errors, tokens]), names)
     if len(values) < 2:
         return None
-    sums = draw(values, resamples, seed)
-    # Where many utterances have no words, none may have been drawn that has any.
+    sums = resample(values, resamples, seed)
+    # Where many utterances have no words, a resample may have none.
     sums = sums[sums[:, 1] > 0]
     if not len(sums):
         return None

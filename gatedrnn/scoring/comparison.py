@@ -1,4 +1,4 @@
-"""Two systems on the same utterances: is one better, or is it chance?"""
+"""Two systems on the same utterances: the difference and its significance."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest, norm
 
-from gatedrnn.scoring.alignment import Step
-from gatedrnn.scoring.bootstrap import Interval, blocks, bounds, draw
-from gatedrnn.scoring.counts import Counts, total
+from gatedrnn.scoring.alignment import Counts, Step, total
+from gatedrnn.scoring.bootstrap import Interval, blocks, bounds, resample
 from gatedrnn.scoring.measures import WER, Options, Score
 
-#: Correct words, of both systems at once, that part two segments of the matched-pairs test.
+#: Words that both systems have correct and that separate two segments of the matched-pairs test.
 GOOD_WORDS = 2
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What resampling says of a difference.
+class Difference:
+    """A resampled difference.
 
-    Arguments
-    ---------
-    interval : Interval
-        95 % interval of the second system's rate less the first one's, in points.
-    better, worse : float
-        Share of the resamples in which the second system makes fewer, or more, errors.
+    ``interval``: 95 % interval of the second system's rate minus the first one's, in points;
+    ``better``, ``worse``: fraction of the resamples in which the second system has fewer, or more,
+    errors.
     """
 
     interval: Interval
@@ -40,16 +36,8 @@ class Drawn:
 class MatchedPairs:
     """NIST's matched-pairs test of sentence segments (Gillick and Cox, ICASSP 1989).
 
-    Arguments
-    ---------
-    segments : int
-        Stretches with errors, between which both systems have two words or more right.
-    mean : float
-        Errors of the first system less those of the second one, per segment.
-    z : float
-        The mean in standard errors.
-    p : float
-        Probability of a difference this large, either way, if there were none.
+    ``mean``: errors of the first system minus those of the second, per segment; ``z``: the mean in
+    standard errors; ``p``: two-sided.
     """
 
     segments: int
@@ -60,15 +48,7 @@ class MatchedPairs:
 
 @dataclass(frozen=True)
 class Signs:
-    """The sign test over speakers.
-
-    Arguments
-    ---------
-    better, worse, equal : int
-        Speakers for whom the second system makes fewer, more, or as many errors.
-    p : float
-        Probability of signs as uneven, if there were no difference; equal ones are left out.
-    """
+    """The sign test over speakers: for how many the second system has fewer, more, equal errors."""
 
     better: int
     worse: int
@@ -78,27 +58,17 @@ class Signs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The word error rates of two systems, side by side.
+    """The word error rates of two systems on their common utterances.
 
-    Arguments
-    ---------
-    utterances : int
-        That both were scored on.
-    first, second : Counts
-        Of the systems, on these utterances.
-    by_utterance, by_speaker : Drawn or None
-        Resampled differences.
-    matched_pairs : MatchedPairs or None
-        None if there are no two segments.
-    signs : Signs or None
-        None if speakers are unknown.
+    ``by_speaker`` and ``signs`` are None if speakers are unknown, ``matched_pairs`` without two
+    segments.
     """
 
     utterances: int
     first: Counts
     second: Counts
-    by_utterance: Drawn | None
-    by_speaker: Drawn | None
+    by_utterance: Difference | None
+    by_speaker: Difference | None
     matched_pairs: MatchedPairs | None
     signs: Signs | None
 
@@ -111,7 +81,7 @@ def compare(first: Score, second: Score, options: Options | None = None) -> Comp
     first : Score
         Of a system.
     second : Score
-        Of one that should be better, on the same reference.
+        Of another system on the same reference.
     options : Options or None
         Resamples and seed; None for the defaults.
 
@@ -122,19 +92,18 @@ def compare(first: Score, second: Score, options: Options | None = None) -> Comp
     Raises
     ------
     ValueError
-        If they have no utterance in common.
+        If the systems have no scored utterance in common.
 
     Example
     -------
-    >>> from gatedrnn.scoring.measures import score
-    >>> from gatedrnn.scoring.transcript import Transcript, Transcripts
+    >>> from gatedrnn.scoring import Transcript, Transcripts, score
     >>> def system(*texts):
     ...     items = (Transcript(f"u{i}", tuple(t.split())) for i, t in enumerate(texts))
     ...     return Transcripts("t", "trn", tuple(items))
-    >>> said = system("GO ON", "NO", "YES SIR", "STOP IT")
-    >>> bad, good = system("GO", "NO", "YES", "TOP IT"), system("GO ON", "NO", "YES", "STOP IT")
-    >>> found = compare(score(said, bad), score(said, good))
-    >>> found.first.errors, found.second.errors, found.by_utterance.worse
+    >>> reference = system("GO ON", "NO", "YES SIR", "STOP IT")
+    >>> systems = system("GO", "NO", "YES", "TOP IT"), system("GO ON", "NO", "YES", "STOP IT")
+    >>> result = compare(*(score(reference, hypothesis) for hypothesis in systems))
+    >>> result.first.errors, result.second.errors, result.by_utterance.worse
     (3, 1, 0.0)
     """
     options = options or Options()
@@ -159,28 +128,27 @@ def compare(first: Score, second: Score, options: Options | None = None) -> Comp
         len(common),
         total(each[0]),
         total(each[1]),
-        _drawn(values, options),
-        _drawn(blocks(values, speakers), options) if known else None,
+        _difference(values, options),
+        _difference(blocks(values, speakers), options) if known else None,
         matched_pairs(list(itertools.starmap(segments, zip(*steps, strict=True)))),
         _signs(blocks(values, speakers)) if known else None,
     )
 
 
-def _drawn(values: np.ndarray, options: Options) -> Drawn | None:
-    """Resampled difference; both systems on the same draws."""
+def _difference(values: np.ndarray, options: Options) -> Difference | None:
+    """Resampled difference, both systems on the same samples; (units, 3): errors, errors, words."""
     if len(values) < 2:
         return None
-    sums = draw(values, options.resamples, options.seed)
+    sums = resample(values, options.resamples, options.seed)
     sums = sums[sums[:, 2] > 0]
     if not len(sums):
         return None
     difference = sums[:, 1] - sums[:, 0]
     interval = Interval(*bounds(100 * difference / sums[:, 2], len(values)), len(values))
-    return Drawn(interval, float((difference < 0).mean()), float((difference > 0).mean()))
+    return Difference(interval, float((difference < 0).mean()), float((difference > 0).mean()))
 
 
 def _signs(values: np.ndarray) -> Signs:
-    """Speakers for whom the second system is better or worse."""
     difference = values[:, 1] - values[:, 0]
     better, worse = int((difference < 0).sum()), int((difference > 0).sum())
     p = binomtest(better, better + worse).pvalue if better + worse else 1.0
@@ -188,22 +156,11 @@ def _signs(values: np.ndarray) -> Signs:
 
 
 def segments(first: Sequence[Step], second: Sequence[Step]) -> list[tuple[int, int]]:
-    """Errors of both systems in each segment of an utterance.
+    """Errors of both systems in each segment of an utterance, from two alignments of it.
 
-    A segment is a stretch with errors; two words or more that both systems have right, with
-    nothing inserted between them, part segments. Errors in different segments may be taken as
-    independent, which those within an utterance are not.
-
-    Arguments
-    ---------
-    first : sequence of Step
-        Alignment of a system.
-    second : sequence of Step
-        Of another, with the same reference.
-
-    Returns
-    -------
-    list of (int, int)
+    Segments with errors are separated by two or more words that both systems have correct, with
+    nothing inserted between them. Errors in different segments may be taken as independent, which
+    those within an utterance are not.
 
     Example
     -------
@@ -212,15 +169,15 @@ def segments(first: Sequence[Step], second: Sequence[Step]) -> list[tuple[int, i
     >>> segments(first, second)
     [(1, 0), (1, 1)]
     """
-    found = []
+    pairs = []
     errors = (0, 0)
     for good, run in itertools.groupby(_events(first, second), key=lambda e: e == (0, 0)):
         events = list(run)
         if good and len(events) >= GOOD_WORDS:
-            found.append(errors)
+            pairs.append(errors)
             errors = (0, 0)
         errors = (errors[0] + sum(a for a, _ in events), errors[1] + sum(b for _, b in events))
-    return [pair for pair in (*found, errors) if pair != (0, 0)]
+    return [pair for pair in (*pairs, errors) if pair != (0, 0)]
 
 
 def _events(first: Sequence[Step], second: Sequence[Step]) -> Iterator[tuple[int, int]]:
@@ -235,35 +192,25 @@ def _events(first: Sequence[Step], second: Sequence[Step]) -> Iterator[tuple[int
 def _cells(steps: Sequence[Step]) -> Iterator[tuple[int, int | None]]:
     """For each word of the reference: insertions before it, and whether it is wrong."""
     inserted = 0
-    for said, heard in steps:
-        if said is None:
+    for reference, hypothesis in steps:
+        if reference is None:
             inserted += 1
         else:
-            yield inserted, int(said != heard)
+            yield inserted, int(reference != hypothesis)
             inserted = 0
     yield inserted, None
 
 
 def matched_pairs(utterances: Sequence[Sequence[tuple[int, int]]]) -> MatchedPairs | None:
-    """The test on segments of all utterances.
-
-    Arguments
-    ---------
-    utterances : sequence of sequence of (int, int)
-        Errors of both systems in each segment of each utterance.
-
-    Returns
-    -------
-    MatchedPairs or None
-        None if there are no two segments.
+    """The test on the :func:`segments` of all utterances; None without two segments.
 
     Example
     -------
-    >>> found = matched_pairs([[(1, 0), (2, 1)], [(1, 1), (0, 1), (1, 0)]])
-    >>> found.segments, round(found.z, 2)
+    >>> test = matched_pairs([[(1, 0), (2, 1)], [(1, 1), (0, 1), (1, 0)]])
+    >>> test.segments, round(test.z, 2)
     (5, 1.0)
     """
-    pairs = [pair for found in utterances for pair in found]
+    pairs = [pair for utterance in utterances for pair in utterance]
     if len(pairs) < 2:
         return None
     difference = np.array([a - b for a, b in pairs], dtype=np.float64)

@@ -7,37 +7,70 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from gatedrnn.scoring.alignment import Rule, Step, align, find_rule
+from gatedrnn.scoring.alignment import (
+    Confusions,
+    Counts,
+    Rule,
+    Step,
+    align,
+    confusions,
+    count,
+    find_rule,
+    total,
+)
 from gatedrnn.scoring.bootstrap import Interval, rate_interval
-from gatedrnn.scoring.confusions import Confusions, confusions
-from gatedrnn.scoring.counts import Counts, count, total
-from gatedrnn.scoring.fillers import without_fillers
-from gatedrnn.scoring.overlap import Overlap, overlap
-from gatedrnn.scoring.pairing import Pairing, pair
-from gatedrnn.scoring.transcript import Transcripts
+from gatedrnn.scoring.pairing import Overlap, Pairing, overlap, pair
+from gatedrnn.scoring.transcript import Transcripts, lower
 
 #: Names of the rates, in the order of reports.
 WER, NO_FILLERS, CER = "WER", "WER without fillers", "CER"
 
+#: Hesitations: they count as nothing (Kaldi egs/ami, ``english.glm``).
+HESITATIONS = frozenset(
+    "ACH AH EEE EH ER EW HA HEE HM HMM HMMM HUH MM OOF UH UM %HESITATION".split()
+)
+#: Backchannels: all that agree count as one word, and all that disagree as another.
+BACKCHANNELS = {
+    word: token
+    for token, words in {
+        "%BCACK": "MHM MM-HM MM-HMM MM-HUH MMHM UH-HMM UHHUH UH-HUH UM-HMM UM-HUM",
+        "%BCNACK": "HUH-UH HUHUH UH-UH UHUH",
+    }.items()
+    for word in words.split()
+}
+#: Of the backchannels those that are still known without hyphens (text style ``plain`` of AMI).
+_SPLIT = {("MM", "HMM"): "%BCACK", ("UH", "HUH"): "%BCACK"}
+
 
 @dataclass(frozen=True)
 class Options:
-    """How is scored.
+    """Options of scoring.
 
     Arguments
     ---------
     alignment : str
-        A key of ``gatedrnn.scoring.alignment.RULES``.
+        A key of ``gatedrnn.scoring.alignment.RULES``; "sclite" (default) or "levenshtein".
     ignore_case : bool
-        Whether YES and Yes are the same.
+        Whether YES and Yes are the same word; default False.
     count_spaces : bool
-        Whether the character error rate counts the spaces between words.
+        Whether the character error rate counts the spaces between words; default False.
     missing, extra : str
-        What is done with what is on one side only, see :func:`gatedrnn.scoring.pairing.pair`.
+        Treatment of utterances that are on one side only, see
+        :func:`gatedrnn.scoring.pairing.pair`; defaults "delete" and "error".
     resamples, seed : int
-        Of the bootstrap.
-    most : int
-        How many confusions are listed of each kind.
+        Of the bootstrap; defaults 10000 and 0.
+    top : int
+        Confusions to keep of each kind; default 10.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+
+    Example
+    -------
+    >>> Options(ignore_case=True).alignment
+    'sclite'
     """
 
     alignment: str = "sclite"
@@ -47,28 +80,18 @@ class Options:
     extra: str = "error"
     resamples: int = 10_000
     seed: int = 0
-    most: int = 10
+    top: int = 10
 
     def __post_init__(self) -> None:
         find_rule(self.alignment)
-        for name, least in (("resamples", 1), ("seed", 0), ("most", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name, minimum in (("resamples", 1), ("seed", 0), ("top", 0)):
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name} must be at least {minimum}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """An error rate.
-
-    Arguments
-    ---------
-    counts : Counts
-        Of all utterances.
-    each : tuple of Counts
-        Of each utterance.
-    by_utterance, by_speaker : Interval or None
-        95 % intervals of the rate.
-    """
+    """An error rate: counts of all utterances, of each one, and 95 % intervals of the rate."""
 
     counts: Counts
     each: tuple[Counts, ...]
@@ -83,28 +106,28 @@ class Measure:
 
 @dataclass(frozen=True)
 class Score:
-    """How a system did.
+    """The score of a system.
 
     Arguments
     ---------
     reference, hypothesis : Transcripts
-        What was compared.
+        As read.
     pairing : Pairing
-        Utterance by utterance.
+        The scored utterances, and those on one side only.
     measures : Mapping
-        Name of the rate -> the rate: WER, WER without fillers, CER.
+        Name of the rate (WER, WER without fillers, CER) -> Measure.
     alignments : tuple of list of Step
-        Words of each utterance.
+        Word alignment of each utterance.
     groups : Mapping
         "speaker" and "recording" -> name -> counts of words; empty where unknown.
     confusions : Confusions
         The most frequent errors.
     overlap : Overlap or None
-        Speech that is spoken at once, where times are known.
+        Overlapped speech, where times are known.
     fewest : int
-        Errors of words under the alignment with the fewest; sclite's may have more.
+        Word errors of the alignment with the fewest; sclite's may have more.
     case_only : int
-        Errors of words that would go away if case were ignored.
+        Word errors that would vanish if case were ignored.
     """
 
     reference: Transcripts
@@ -119,19 +142,13 @@ class Score:
     case_only: int
 
     def by_overlap(self) -> dict[str, Counts]:
-        """Counts of words of utterances with and without another speaker in their time.
-
-        Returns
-        -------
-        dict
-            "without" and "with" -> counts; empty where nobody overlaps or times are unknown.
-        """
+        """ "without" and "with" another speaker -> word counts; empty without overlapped speech."""
         if self.overlap is None or not any(self.overlap.flags):
             return {}
-        flagged = list(zip(self.overlap.flags, self.measures[WER].each, strict=True))
+        each = list(zip(self.overlap.flags, self.measures[WER].each, strict=True))
         return {
-            name: total(counts for flag, counts in flagged if flag == wanted)
-            for name, wanted in (("without", False), ("with", True))
+            "without": total(counts for flag, counts in each if not flag),
+            "with": total(counts for flag, counts in each if flag),
         }
 
 
@@ -141,11 +158,11 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
     Arguments
     ---------
     reference : Transcripts
-        What was said.
+        Of :func:`gatedrnn.scoring.read` with ``reference=True``.
     hypothesis : Transcripts
-        What was heard.
+        Of :func:`gatedrnn.scoring.read`.
     options : Options or None
-        How; None for the defaults.
+        None for the defaults.
 
     Returns
     -------
@@ -154,22 +171,24 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
     Raises
     ------
     ValueError
-        If the two do not belong together.
+        If the two do not belong to each other.
 
     Example
     -------
-    >>> from gatedrnn.scoring.transcript import Transcript
-    >>> said = Transcripts("r", "trn", (Transcript("a", ("GO", "ON")), Transcript("b", ("NO",))))
-    >>> heard = Transcripts("h", "trn", (Transcript("a", ("GO",)), Transcript("b", ("NO",))))
-    >>> found = score(said, heard)
-    >>> round(found.measures["WER"].counts.rate, 1), found.confusions.deletions
+    >>> from gatedrnn.scoring import Transcript, Transcripts
+    >>> words = {"a": ("GO", "ON"), "b": ("NO",)}
+    >>> reference = Transcripts("r", "trn", tuple(Transcript(*item) for item in words.items()))
+    >>> words["a"] = ("GO",)
+    >>> hypothesis = Transcripts("h", "trn", tuple(Transcript(*item) for item in words.items()))
+    >>> result = score(reference, hypothesis)
+    >>> round(result.measures["WER"].counts.rate, 1), result.confusions.deletions
     (33.3, (('ON', 1),))
     """
     options = options or Options()
     pairing = pair(reference, hypothesis, options.missing, options.extra)
-    spell: Callable = _lower if options.ignore_case else tuple
-    said = [spell(p.reference.words) for p in pairing.pairs]
-    heard = [spell(p.hypothesis.words) for p in pairing.pairs]
+    normalize: Callable = lower if options.ignore_case else tuple
+    references = [normalize(p.reference.words) for p in pairing.pairs]
+    hypotheses = [normalize(p.hypothesis.words) for p in pairing.pairs]
     rule = find_rule(options.alignment)
     speakers = _names([p.reference.speaker for p in pairing.pairs])
     recordings = _names([p.reference.recording for p in pairing.pairs])
@@ -183,13 +202,14 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
         ]
         return Measure(total(each), each, intervals[0], intervals[1] if speakers else None)
 
-    joint = " " if options.count_spaces else ""
-    alignments = _aligned(said, heard, rule)
-    bare = [[without_fillers(words) for words in side] for side in (said, heard)]
-    letters = [[tuple(joint.join(words)) for words in side] for side in (said, heard)]
+    sides = [references, hypotheses]
+    separator = " " if options.count_spaces else ""
+    alignments = _aligned(references, hypotheses, rule)
+    no_fillers = [[without_fillers(words) for words in side] for side in sides]
+    letters = [[tuple(separator.join(words)) for words in side] for side in sides]
     measures = {
         WER: measure(alignments),
-        NO_FILLERS: measure(alignments if bare == [said, heard] else _aligned(*bare, rule)),
+        NO_FILLERS: measure(alignments if no_fillers == sides else _aligned(*no_fillers, rule)),
         CER: measure(_aligned(*letters, rule)),
     }
     each = measures[WER].each
@@ -200,10 +220,10 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
         measures,
         alignments,
         {"speaker": _grouped(speakers, each), "recording": _grouped(recordings, each)},
-        confusions(alignments, options.most),
+        confusions(alignments, options.top),
         overlap([p.reference for p in pairing.pairs]),
-        sum(Levenshtein.distance(a, b) for a, b in zip(said, heard, strict=True)),
-        _case_only(said, heard, measures[WER].counts.errors, rule),
+        sum(Levenshtein.distance(a, b) for a, b in zip(references, hypotheses, strict=True)),
+        _case_only(references, hypotheses, measures[WER].counts.errors, rule),
     )
 
 
@@ -211,31 +231,50 @@ def score(reference: Transcripts, hypothesis: Transcripts, options: Options | No
 _Texts = Sequence[tuple[str, ...]]
 
 
-def _aligned(said: _Texts, heard: _Texts, rule: Rule) -> tuple[list[Step], ...]:
-    return tuple(align(a, b, rule) for a, b in zip(said, heard, strict=True))
+def _aligned(references: _Texts, hypotheses: _Texts, rule: Rule) -> tuple[list[Step], ...]:
+    return tuple(align(a, b, rule) for a, b in zip(references, hypotheses, strict=True))
 
 
-def _case_only(said: _Texts, heard: _Texts, errors: int, rule: Rule) -> int:
-    """Errors of words that would go away if case were ignored."""
-    words = {word for side in (said, heard) for text in side for word in text}
+def _case_only(references: _Texts, hypotheses: _Texts, errors: int, rule: Rule) -> int:
+    """Word errors that would vanish if case were ignored."""
+    words = {word for side in (references, hypotheses) for text in side for word in text}
     if len({word.lower() for word in words}) == len(words):
         return 0
-    lower = ([_lower(text) for text in side] for side in (said, heard))
-    return max(0, errors - total(count(steps) for steps in _aligned(*lower, rule)).errors)
-
-
-def _lower(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word.lower() for word in words)
+    sides = ([lower(text) for text in side] for side in (references, hypotheses))
+    return max(0, errors - total(count(steps) for steps in _aligned(*sides, rule)).errors)
 
 
 def _names(names: Sequence[str]) -> list[str]:
-    """Names of all utterances, or none where one is unknown."""
+    """Names of all utterances; empty if one is unknown."""
     return list(names) if all(names) else []
 
 
 def _grouped(names: Sequence[str], each: Sequence[Counts]) -> dict[str, Counts]:
-    """Counts by name, unless each utterance has a name of its own."""
-    found: dict[str, Counts] = {}
+    """Counts by name; empty if each utterance has a name of its own."""
+    groups: dict[str, Counts] = {}
     for name, counts in zip(names, each if names else (), strict=True):
-        found[name] = found.get(name, Counts()) + counts
-    return dict(sorted(found.items())) if len(found) < len(names) else {}
+        groups[name] = groups.get(name, Counts()) + counts
+    return dict(sorted(groups.items())) if len(groups) < len(names) else {}
+
+
+def without_fillers(words: Sequence[str]) -> tuple[str, ...]:
+    """Words without hesitations and with unified backchannels, in any case of letters.
+
+    Example
+    -------
+    >>> without_fillers("UM YEAH Mm-hmm UH HUH THAT UH HELPS".split())
+    ('YEAH', '%BCACK', '%BCACK', 'THAT', 'HELPS')
+    """
+    upper = [word.upper() for word in words]
+    kept = []
+    index = 0
+    while index < len(words):
+        couple = _SPLIT.get(tuple(upper[index : index + 2]))
+        if couple:
+            kept.append(couple)
+            index += 2
+            continue
+        if upper[index] not in HESITATIONS:
+            kept.append(BACKCHANNELS.get(upper[index], words[index]))
+        index += 1
+    return tuple(kept)

@@ -1,4 +1,4 @@
-"""Which hypothesis belongs to which reference: by name, or words with times to segments."""
+"""Pairs of reference and hypothesis, by utterance id or by time; overlap of speakers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatedrnn.data.hypotheses import Word
-from gatedrnn.scoring.timed_files import channel_of
+from gatedrnn.scoring.formats import channel_transcript
 from gatedrnn.scoring.transcript import Transcript, Transcripts
 
 #: What is done with utterances that have no hypothesis.
@@ -21,15 +21,7 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class Pair:
-    """An utterance as it was said and as it was heard.
-
-    Arguments
-    ---------
-    reference : Transcript
-        What was said.
-    hypothesis : Transcript
-        What was heard: nothing, if it is missing.
-    """
+    """Reference and hypothesis of an utterance; a missing hypothesis has no words."""
 
     reference: Transcript
     hypothesis: Transcript
@@ -37,18 +29,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The utterances that are scored, and what is left over on either side.
+    """The scored utterances, in the order of the reference, and what is on one side only.
 
-    Arguments
-    ---------
-    pairs : tuple of Pair
-        In the order of the reference.
-    missing : tuple of str
-        Utterances without hypothesis.
-    extra : tuple of str
-        Hypotheses (or channels of recordings) without reference.
-    ignored : tuple of str
-        Segments whose text says that they are not scored.
+    ``missing``: utterances without hypothesis; ``extra``: hypotheses (or channels of recordings)
+    without reference; ``ignored``: segments that are marked as not to be scored.
     """
 
     pairs: tuple[Pair, ...]
@@ -60,74 +44,46 @@ class Pairing:
 def pair(
     reference: Transcripts, hypothesis: Transcripts, missing: str = "delete", extra: str = "error"
 ) -> Pairing:
-    """Finds the hypothesis of each utterance.
+    """Pairs utterances by id, in any order; hypotheses of whole recordings by :func:`cut`.
 
-    By name, in any order; words of a ctm file, and those of JSON lines that are one to a
-    recording, by :func:`cut`.
-
-    Arguments
-    ---------
-    reference : Transcripts
-        What was said.
-    hypothesis : Transcripts
-        What was heard.
-    missing : str
-        What becomes of an utterance without hypothesis: "delete" counts its words as deleted,
-        "ignore" leaves it out (as sclite does), "error" stops.
-    extra : str
-        What becomes of a hypothesis without reference: "error" stops (as sclite does), "ignore"
-        leaves it out.
-
-    Returns
-    -------
-    Pairing
-
-    Raises
-    ------
-    ValueError
-        If nothing is left to score, or something is missing or extra that must not be.
-
-    Example
-    -------
-    >>> said = Transcripts("r", "trn", (Transcript("a", ("YES",)), Transcript("b", ("NO",))))
-    >>> heard = Transcripts("h", "trn", (Transcript("b", ("NO",)),))
-    >>> found = pair(said, heard)
-    >>> [p.hypothesis.text for p in found.pairs], found.missing
-    (['', 'NO'], ('a',))
+    ``missing``: "delete" counts the words of utterances without hypothesis as deleted, "ignore"
+    leaves them out (as sclite does), "error" stops. ``extra``: "error" stops at a hypothesis
+    without reference (as sclite does), "ignore" leaves it out.
     """
     for value, allowed, name in ((missing, MISSING, "missing"), (extra, EXTRA, "extra")):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
     if reference.format == "ctm":
         raise ValueError(f"{reference.path}: a ctm file has no utterances and is no reference")
-    heard, left = cut(reference, hypothesis) if _whole(reference, hypothesis) else (
-        hypothesis.by_id(), []
-    )  # fmt: skip
+    if _of_recordings(reference, hypothesis):
+        hypotheses, unpaired = cut(reference, hypothesis)
+    else:
+        hypotheses, unpaired = hypothesis.by_id(), []
     scored = [item for item in reference.items if not item.ignored]
-    lost = [item.id for item in scored if item.id not in heard]
-    left += sorted(heard.keys() - reference.by_id().keys())
-    if len(lost) == len(scored):
+    absent = [item.id for item in scored if item.id not in hypotheses]
+    unpaired += sorted(hypotheses.keys() - reference.by_id().keys())
+    if len(absent) == len(scored):
         raise ValueError(
             f"{hypothesis.path} has no hypothesis for any of the {len(scored)} utterances of "
-            f"{reference.path}: it has {_some(left) or 'none'}, they are called "
+            f"{reference.path}: it has {_some(unpaired) or 'none'}, they are called "
             f"{_some([item.id for item in scored]) or 'nothing'}"
         )
-    if left and extra == "error":
+    if unpaired and extra == "error":
         raise ValueError(
-            f"{hypothesis.path} has {len(left)} that {reference.path} has not: {_some(left)}; "
-            "leave them out with --extra ignore"
+            f"{hypothesis.path} has {len(unpaired)} that {reference.path} has not: "
+            f"{_some(unpaired)}; leave them out with --extra ignore"
         )
-    if lost and missing == "error":
-        raise ValueError(f"{hypothesis.path} lacks {len(lost)} utterances: {_some(lost)}")
+    if absent and missing == "error":
+        raise ValueError(f"{hypothesis.path} lacks {len(absent)} utterances: {_some(absent)}")
     if missing == "ignore":
-        scored = [item for item in scored if item.id in heard]
-    pairs = tuple(Pair(said, heard.get(said.id) or replace(said, words=())) for said in scored)
+        scored = [item for item in scored if item.id in hypotheses]
+    pairs = tuple(Pair(item, hypotheses.get(item.id) or replace(item, words=())) for item in scored)
     ignored = tuple(item.id for item in reference.items if item.ignored)
-    return Pairing(pairs, tuple(lost), tuple(left), ignored)
+    return Pairing(pairs, tuple(absent), tuple(unpaired), ignored)
 
 
-def _whole(reference: Transcripts, hypothesis: Transcripts) -> bool:
-    """Whether hypotheses are of whole recordings rather than utterances."""
+def _of_recordings(reference: Transcripts, hypothesis: Transcripts) -> bool:
+    """Whether hypotheses are of whole recordings rather than of utterances."""
     if hypothesis.format == "ctm":
         return True
     names, recordings = reference.by_id(), {item.recording for item in reference.items}
@@ -145,38 +101,23 @@ def _some(names: Sequence[str]) -> str:
 
 
 def cut(reference: Transcripts, hypothesis: Transcripts) -> tuple[dict[str, Transcript], list[str]]:
-    """Cuts what was heard in whole recordings at the segments of the reference, as sclite does.
+    """Cuts hypotheses of whole recordings at the segments of the reference, as sclite does.
 
-    In each channel of a recording segments and words are taken in the order of their beginnings.
-    A word goes to the first segment, from the last word's on, that ends after the middle of the
-    word; so words between segments go to the next one, and words after the last segment to it.
+    In each channel of a recording segments and words are sorted by their start. A word goes to the
+    first segment, counted from that of the word before, that ends after the middle of the word; so
+    words between segments go to the next one, and words after the last segment to it.
 
-    Arguments
-    ---------
-    reference : Transcripts
-        Segments with recordings and times.
-    hypothesis : Transcripts
-        A transcript per channel, or per recording, with word times.
-
-    Returns
-    -------
-    (dict, list of str)
-        Name of each segment -> what was heard in it (segments of recordings that were not
-        recognised are not in it), and channels that the reference has not.
-
-    Raises
-    ------
-    ValueError
-        If the reference has no recordings or no times, or a channel was heard twice.
+    Returns segment id -> hypothesis, without segments of recordings that were not recognised, and
+    the ids of channels that the reference does not have.
 
     Example
     -------
-    >>> said = Transcripts("r", "stm", (
+    >>> reference = Transcripts("r", "stm", (
     ...     Transcript("a", ("GO", "ON"), "", "m1", "1", 0.0, 1.0),
     ...     Transcript("b", ("NO",), "", "m1", "1", 1.0, 2.0)))
     >>> words = [Word("GO", 0.1, 0.4, 1.0), Word("ON", 0.8, 1.1, 1.0), Word("NO", 2.5, 2.7, 1.0)]
-    >>> heard = Transcripts("h", "ctm", (channel_of("m1", "1", words),))
-    >>> {name: t.text for name, t in cut(said, heard)[0].items()}
+    >>> hypothesis = Transcripts("h", "ctm", (channel_transcript("m1", "1", words),))
+    >>> {name: t.text for name, t in cut(reference, hypothesis)[0].items()}
     {'a': 'GO ON', 'b': 'NO'}
     """
     segments: dict[tuple[str, str], list[Transcript]] = {}
@@ -187,22 +128,22 @@ def cut(reference: Transcripts, hypothesis: Transcripts) -> tuple[dict[str, Tran
                 f"such as stm, but {item.id} has none"
             )
         segments.setdefault((item.recording, item.channel), []).append(item)
-    found: dict[str, Transcript] = {}
-    left = []
-    heard: set[tuple[str, str]] = set()
+    hypotheses: dict[str, Transcript] = {}
+    unknown = []
+    seen: set[tuple[str, str]] = set()
     for item in hypothesis.items:
         key = (item.recording or item.id, item.channel)
-        if key in heard:
+        if key in seen:
             raise ValueError(f"{hypothesis.path} has channel {key[1]} of {key[0]} twice")
-        heard.add(key)
+        seen.add(key)
         if key not in segments:
-            left.append(item.id)
+            unknown.append(item.id)
             continue
         ordered = sorted(segments[key], key=lambda s: s.start)
-        times = channel_of(*key, item.times).times
+        times = channel_transcript(*key, item.times).times
         for segment, words in zip(ordered, _deal(ordered, times), strict=True):
-            found[segment.id] = _part(segment, words)
-    return found, left
+            hypotheses[segment.id] = _in_segment(segment, words)
+    return hypotheses, unknown
 
 
 def _deal(segments: Sequence[Transcript], words: Iterable[Word]) -> list[list[Word]]:
@@ -220,9 +161,73 @@ def _deal(segments: Sequence[Transcript], words: Iterable[Word]) -> list[list[Wo
     return dealt
 
 
-def _part(segment: Transcript, words: Sequence[Word]) -> Transcript:
-    """What was heard in a segment."""
+def _in_segment(segment: Transcript, words: Sequence[Word]) -> Transcript:
+    """The hypothesis of a segment; word times count from its start."""
     times = tuple(
         replace(w, start=w.start - segment.start, end=w.end - segment.start) for w in words
     )
     return replace(segment, words=tuple(w.word for w in words), times=times)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Overlapped speech of a reference.
+
+    ``percent``: time in which at least two speakers speak, of the time in which any does;
+    ``flags``: for each utterance, whether another speaker speaks during it.
+    """
+
+    percent: float
+    flags: tuple[bool, ...]
+
+
+def overlap(utterances: Sequence[Transcript]) -> Overlap | None:
+    """Overlapped speech of the segments of a reference; None if a recording or time is unknown.
+
+    Example
+    -------
+    >>> ann = Transcript("a", (), "ann", "m1", start=0.0, end=3.0)
+    >>> bob = Transcript("b", (), "bob", "m1", start=2.0, end=4.0)
+    >>> overlap([ann, bob, Transcript("c", (), "ann", "m1", start=5.0, end=6.0)])
+    Overlap(percent=20.0, flags=(True, True, False))
+    """
+    if any(not u.recording or u.start is None or u.end is None for u in utterances):
+        return None
+    flags = [False] * len(utterances)
+    overlapped = speech = 0.0
+    for recording in sorted({u.recording for u in utterances}):
+        inside = [i for i, u in enumerate(utterances) if u.recording == recording]
+        inside.sort(key=lambda i: utterances[i].start)
+        _flag(utterances, inside, flags)
+        seconds = _speech_seconds([utterances[i] for i in inside])
+        overlapped, speech = overlapped + seconds[0], speech + seconds[1]
+    return Overlap(100 * overlapped / speech if speech else 0.0, tuple(flags))
+
+
+def _flag(utterances: Sequence[Transcript], ordered: Sequence[int], flags: list[bool]) -> None:
+    """Flags utterances of a recording in which another speaker speaks."""
+    for position, i in enumerate(ordered):
+        for j in ordered[position + 1 :]:
+            if utterances[j].start >= utterances[i].end:
+                break
+            if utterances[i].speaker != utterances[j].speaker:
+                flags[i] = flags[j] = True
+
+
+def _speech_seconds(segments: Sequence[Transcript]) -> tuple[float, float]:
+    """Time in which at least two speak, and in which any speaker does, in a recording."""
+    edges = sorted(
+        edge for s in segments for edge in ((s.start, 1, s.speaker), (s.end, -1, s.speaker))
+    )
+    # A speaker's own segments may overlap too: that is still one speaker.
+    open_segments: dict[str, int] = {}
+    overlapped = speech = 0.0
+    before = 0.0
+    for time, change, speaker in edges:
+        overlapped += (time - before) * (len(open_segments) > 1)
+        speech += (time - before) * (len(open_segments) > 0)
+        before = time
+        open_segments[speaker] = open_segments.get(speaker, 0) + change
+        if not open_segments[speaker]:
+            del open_segments[speaker]
+    return overlapped, speech

@@ -1,4 +1,4 @@
-"""Transcripts: what was said or heard in an utterance, by whom, and when."""
+"""Transcripts of utterances: words, speaker, recording and times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatedrnn.data.hypotheses import Word
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said, or heard, in an utterance.
+    """The reference or the hypothesis of an utterance.
 
     Arguments
     ---------
@@ -20,19 +20,16 @@ class Transcript:
         Unique within its file.
     words : tuple of str
         The words.
-    speaker : str
-        Who speaks; empty if unknown.
-    recording : str
-        In what recording; empty if unknown.
+    speaker, recording : str
+        Empty if unknown.
     channel : str
-        Of the recording.
+        Channel of the recording, as stm and ctm files name it; default "1".
     start, end : float or None
-        Seconds from the recording's beginning; None if unknown.
+        Seconds from the start of the recording; None if unknown.
     times : tuple of Word
-        The words with their times, in seconds from the beginning of the UTTERANCE; empty if
-        unknown.
+        The words with their times, in seconds from the start of the UTTERANCE; empty if unknown.
     ignored : bool
-        Not to be scored, though its time was transcribed.
+        True for a segment that is marked as not to be scored.
 
     Example
     -------
@@ -58,21 +55,21 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Transcripts:
-    """What a file holds.
+    """The transcripts of a file.
 
     Arguments
     ---------
     path : str
-        The file.
+        The file, for messages.
     format : str
-        Its format, a key of ``gatedrnn.scoring.formats.FORMATS``.
+        A key of ``gatedrnn.scoring.formats.FORMATS``.
     items : tuple of Transcript
         In the order of the file; of a ctm file one per recording and channel.
 
     Raises
     ------
     ValueError
-        If it holds nothing, or an utterance twice.
+        If there is no item, or two have the same id.
 
     Example
     -------
@@ -93,21 +90,12 @@ class Transcripts:
             raise ValueError(f"{self.path}: utterance {twice} appears twice")
 
     def by_id(self) -> dict[str, Transcript]:
-        """Name of the utterance -> transcript."""
+        """Utterance id -> transcript."""
         return {item.id: item for item in self.items}
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Splits a text at white space; letters with accents become one character each.
-
-    Arguments
-    ---------
-    text : str
-        The text.
-
-    Returns
-    -------
-    tuple of str
+    """Splits a text at white space, in Unicode normalization form C.
 
     Example
     -------
@@ -117,19 +105,15 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(unicodedata.normalize("NFC", text).split())
 
 
+def lower(words: Iterable[str]) -> tuple[str, ...]:
+    """The words in lower case."""
+    return tuple(word.lower() for word in words)
+
+
 def speaker_prefix(name: str) -> str:
-    """The speaker that an utterance's name begins with, as sclite takes it.
+    """The speaker at the start of an utterance id, as sclite takes it; empty if there is none.
 
-    Arguments
-    ---------
-    name : str
-        Name of the utterance.
-
-    Returns
-    -------
-    str
-        What stands before the first hyphen or, if there is none, the first underscore; empty if
-        there is none either.
+    It ends at the first hyphen or, if there is none, at the first underscore.
 
     Example
     -------
@@ -143,44 +127,21 @@ def speaker_prefix(name: str) -> str:
 
 
 def read_map(path: str | Path) -> dict[str, str]:
-    """Reads a Kaldi file of two columns or more, such as ``utt2spk`` or ``segments``.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    dict
-        First column -> second one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a line has one column only.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "utt2spk"
-    >>> _ = path.write_text("u1 ann\\nu2 bob\\n")
-    >>> read_map(path)
-    {'u1': 'ann', 'u2': 'bob'}
-    """
+    """First column -> second column of a Kaldi file such as ``utt2spk`` or ``segments``."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    found = {}
+    mapping = {}
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         fields = line.split()
         if len(fields) == 1:
-            raise ValueError(f"{path}, line {number}: one column; an utterance and its speaker "
-                             "(or recording) are needed")  # fmt: skip
+            raise ValueError(
+                f"{path}, line {number}: one column; an utterance and its speaker (or recording) "
+                "are needed"
+            )
         if fields:
-            found[fields[0]] = fields[1]
-    return found
+            mapping[fields[0]] = fields[1]
+    return mapping
 
 
 def described(
@@ -188,41 +149,16 @@ def described(
     speakers: Mapping[str, str] | None = None,
     recordings: Mapping[str, str] | None = None,
 ) -> Transcripts:
-    """The same transcripts with other speakers or recordings.
-
-    Arguments
-    ---------
-    transcripts : Transcripts
-        As read.
-    speakers : Mapping or None
-        Utterance -> speaker; None to leave them.
-    recordings : Mapping or None
-        Utterance -> recording; None to leave them.
-
-    Returns
-    -------
-    Transcripts
-
-    Raises
-    ------
-    ValueError
-        If an utterance is not in a mapping.
-
-    Example
-    -------
-    >>> read = Transcripts("a.trn", "trn", (Transcript("u1", ("YES",)),))
-    >>> described(read, {"u1": "ann"}).items[0].speaker
-    'ann'
-    """
+    """The transcripts with speakers and recordings from mappings of utterance ids; None: as is."""
     items: Iterable[Transcript] = transcripts.items
     for field, mapping in (("speaker", speakers), ("recording", recordings)):
         if mapping is None:
             continue
-        lost = [item.id for item in items if item.id not in mapping]
-        if lost:
+        unknown = [item.id for item in items if item.id not in mapping]
+        if unknown:
             raise ValueError(
-                f"no {field} is given for {len(lost)} of {len(transcripts.items)} utterances of "
-                f"{transcripts.path}, such as {lost[0]}"
+                f"no {field} is given for {len(unknown)} of {len(transcripts.items)} utterances of "
+                f"{transcripts.path}, such as {unknown[0]}"
             )
         items = [replace(item, **{field: mapping[item.id]}) for item in items]
     return replace(transcripts, items=tuple(items))

@@ -1,4 +1,4 @@
-"""Word errors with their alignments, and as the figures of a results file."""
+"""Word errors with SpeechBrain's alignments, as the test of a training counts them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,21 @@ from speechbrain.utils.metric_stats import ErrorRateStats
 
 
 def word_errors(utterances: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> ErrorRateStats:
-    """Aligns what was read with what was said.
-
-    Arguments
-    ---------
-    utterances : iterable of (str, sequence of str, sequence of str)
-        Name, words that were read, words that were said.
-
-    Returns
-    -------
-    ErrorRateStats
-        Whose ``write_stats`` writes all alignments.
+    """Aligns (id, hypothesis words, reference words); ``write_stats`` writes the alignments.
 
     Example
     -------
-    >>> error_figures(word_errors([("u1", ["GO", "NO"], ["GO", "ON"])]))["WER"]
+    >>> error_metrics(word_errors([("u1", ["GO", "NO"], ["GO", "ON"])]))["WER"]
     50.0
     """
     errors, rows = ErrorRateStats(), list(utterances)
-    names, read, said = ([row[column] for row in rows] for column in range(3))
-    errors.append(names, [list(words) for words in read], [list(words) for words in said])
+    ids, hypotheses, references = ([row[column] for row in rows] for column in range(3))
+    errors.append(ids, [list(words) for words in hypotheses], [list(words) for words in references])
     return errors
 
 
-def error_figures(errors: ErrorRateStats) -> dict[str, Any]:
-    """What a results file says about word errors.
-
-    Arguments
-    ---------
-    errors : ErrorRateStats
-        Of :func:`word_errors`.
-
-    Returns
-    -------
-    dict
-    """
+def error_metrics(errors: ErrorRateStats) -> dict[str, Any]:
+    """WER in per cent and counts, as ``results.json`` has them."""
     summary = errors.summarize()
     return {
         "WER": float(summary["WER"]),

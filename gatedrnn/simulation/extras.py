@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from gatedrnn.data.errors import MissingExtraError
+
 
 def need(module: str) -> ModuleType:
     """Imports an optional package.
@@ -35,6 +37,6 @@ def need(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingExtraError(
             f'simulated meetings need {module}: pip install "gatedrnn[demo]"'
         ) from error

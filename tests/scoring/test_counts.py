@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from speechbrain.utils.edit_distance import alignment, op_table
 
+from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, read, score
-from gatedrnn.scoring.alignment import RULES, align, find_rule
-from gatedrnn.scoring.counts import count
-from gatedrnn.scoring.nist import write_files
-from gatedrnn.scoring.report import of_score, render
-from gatedrnn.scoring.text_files import sclite_name
+from gatedrnn.scoring.alignment import RULES, align, count, find_rule
+from gatedrnn.scoring.nist import sclite_name, write_files
+from gatedrnn.scoring.report import score_sections
 from tests.scoring.nist import DATA, RECORDED, random_pairs, sclite, write_pairs
 
 
@@ -40,7 +39,7 @@ def test_sclite_on_random_pairs(case, tmp_path):
 @pytest.mark.parametrize("measure", ["WER", "CER"])
 def test_sclite_on_real_output(name, measure, tmp_path):
     path = DATA / f"{name}.jsonl"
-    ours = score(read(path, said=True), read(path), Options(resamples=1))
+    ours = score(read(path, reference=True), read(path), Options(resamples=1))
     files = {file.name: file for file in write_files(tmp_path, [ours])}
     options = ["-i", "rm", "-s", *(["-c"] if measure == "CER" else [])]
     theirs = sclite(tmp_path, files["ref.trn"], files["hyp.trn"], *options)
@@ -51,7 +50,7 @@ def test_sclite_on_real_output(name, measure, tmp_path):
 
 def test_real_output_by_what_sclite_once_said():
     path = DATA / "an4_far.jsonl"
-    ours = score(read(path, said=True), read(path), Options(resamples=1))
+    ours = score(read(path, reference=True), read(path), Options(resamples=1))
     assert four(ours.measures["WER"].counts) == (337, 200, 37, 25)
     assert four(ours.measures["CER"].counts) == (871, 246, 260, 96)
     assert ours.measures["WER"].wrong == 86
@@ -95,8 +94,8 @@ def test_more_errors_than_needed_are_told(tmp_path):
     fewest = score(*pair, Options(alignment="levenshtein"))
     assert found.fewest == fewest.measures["WER"].counts.errors == fewest.fewest == 4
     assert found.measures["WER"].counts.errors == 5
-    assert "the fewest possible errors are 4" in render(of_score(found), markdown=False)
-    assert "fewest" not in render(of_score(fewest), markdown=False)
+    assert "the fewest possible errors are 4" in render(score_sections(found), markdown=False)
+    assert "fewest" not in render(score_sections(fewest), markdown=False)
 
 
 def test_spaces_count_as_characters_if_asked(tmp_path):

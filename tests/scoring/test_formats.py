@@ -7,9 +7,8 @@ import json
 import pytest
 
 from gatedrnn.data.utterance import Utterance, write_csv
-from gatedrnn.scoring.formats import FORMATS, detect, read
-from gatedrnn.scoring.text_files import read_trn, write_trn
-from gatedrnn.scoring.timed_files import read_ctm, read_stm, write_ctm, write_stm
+from gatedrnn.scoring.formats import FORMATS, detect, read, read_ctm, read_stm, read_trn
+from gatedrnn.scoring.nist import write_ctm, write_stm, write_trn
 from gatedrnn.scoring.transcript import Transcript, described, read_map
 from tests.scoring.nist import DATA
 
@@ -64,7 +63,7 @@ def test_prepared_corpora_give_speakers_recordings_and_times(tmp_path):
 
 def test_json_lines_of_a_training_hold_both_sides():
     path = DATA / "an4_near.jsonl"
-    said, heard = read(path, said=True), read(path)
+    said, heard = read(path, reference=True), read(path)
     record = json.loads(path.read_text().splitlines()[0])
     assert said.items[0].text == record["ref"]
     assert heard.items[0].text == record["hyps"][0]["text"]
@@ -78,10 +77,10 @@ def test_json_lines_of_a_transcription(tmp_path):
     path = put(tmp_path, "a.jsonl", json.dumps({**record, "words": words}) + "\n")
     (heard,) = read(path).items
     assert (heard.text, heard.channel, heard.start, heard.times[0].start) == ("GO", "2", 0.0, 60.5)
-    assert read(path, said=True).items[0].text == "GO ON"
+    assert read(path, reference=True).items[0].text == "GO ON"
     path = put(tmp_path, "b.jsonl", json.dumps({**record, "reference": None}) + "\n")
     with pytest.raises(ValueError, match="line 1: the text of the reference must be a string"):
-        read(path, said=True)
+        read(path, reference=True)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatedrnn.scoring import Options, Transcript, Transcripts, compare, read, score
-from gatedrnn.scoring.bootstrap import draw, rate_interval
+from gatedrnn.scoring.bootstrap import rate_interval, resample
 from gatedrnn.scoring.comparison import matched_pairs
 from gatedrnn.scoring.nist import write_files
 from gatedrnn.scoring.transcript import described, read_map
@@ -54,12 +54,12 @@ def test_intervals_over_utterances_are_too_narrow_where_speakers_differ():
 
 def test_order_does_not_matter_and_the_seed_does():
     values = np.array([[1, 5], [0, 7], [2, 4], [0, 5], [1, 5]])
-    assert (draw(values, 50, 1) == draw(values[::-1], 50, 1)).all()
-    assert (draw(values, 50, 1) != draw(values, 50, 2)).any()
+    assert (resample(values, 50, 1) == resample(values[::-1], 50, 1)).all()
+    assert (resample(values, 50, 1) != resample(values, 50, 2)).any()
 
 
 def test_draws_are_with_replacement_and_as_many_as_there_are():
-    sums = draw(np.column_stack([np.eye(6, dtype=int), np.ones(6, dtype=int)]), 2000, 0)
+    sums = resample(np.column_stack([np.eye(6, dtype=int), np.ones(6, dtype=int)]), 2000, 0)
     assert (sums[:, 6] == 6).all()
     # Each unit is drawn once on the average, with the variance 1 - 1/6.
     assert sums[:, :6].mean(0) == pytest.approx(np.ones(6), abs=0.08)
@@ -76,7 +76,7 @@ def test_no_interval_of_nothing():
 def systems():
     speakers = read_map(DATA / "utt2spk")
     paths = [DATA / f"{name}.jsonl" for name in ("an4_near", "an4_far")]
-    said = described(read(paths[0], said=True), speakers)
+    said = described(read(paths[0], reference=True), speakers)
     return [score(said, read(path)) for path in paths]
 
 

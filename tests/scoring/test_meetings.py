@@ -8,10 +8,11 @@ import random
 import pytest
 from rapidfuzz.distance import Levenshtein
 
+from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, Transcript, Transcripts, read, score, score_meetings
-from gatedrnn.scoring.fillers import without_fillers
-from gatedrnn.scoring.overlap import overlap
-from gatedrnn.scoring.report import of_meetings, of_score, render
+from gatedrnn.scoring.measures import without_fillers
+from gatedrnn.scoring.pairing import overlap
+from gatedrnn.scoring.report import meetings_sections, score_sections
 
 
 def meeting(draw: random.Random, speakers: int, name: str, kind: str) -> list[Transcript]:
@@ -107,7 +108,7 @@ def test_channels_of_a_ctm_file_are_speakers_and_recordings_are_matched(tmp_path
     assert (found.missing, found.extra) == (("m2",), ("m3",))
     assert (found.counts.errors, found.counts_without_fillers.errors) == (2, 1)
     assert found.recordings["m1"].assignment == (("ann", "2"), ("bob", "1"))
-    text = render(of_meetings(found), markdown=False)
+    text = render(meetings_sections(found), markdown=False)
     assert "MISSING: 1 (m2) have no hypothesis (all their words count as deleted)" in text
     ignored = score_meetings(said, heard, Options(extra="ignore", missing="ignore"))
     assert ignored.counts.errors == 0
@@ -163,7 +164,7 @@ def test_overlap_of_three_speakers():
     ]
     found = overlap(items)
     assert found.flags == (True, True, True, False, False, False)
-    assert found.share == pytest.approx(100 * 2 / 8)
+    assert found.percent == pytest.approx(100 * 2 / 8)
     assert overlap([*items, Transcript("x", ())]) is None
 
 
@@ -183,6 +184,6 @@ def test_overlapped_utterances_are_counted_apart():
         "without": 0,
         "with": 2,
     }
-    text = render(of_score(found), markdown=False)
+    text = render(score_sections(found), markdown=False)
     assert "More than one speaks in 33.3 % of the time with speech." in text
     assert found.groups["recording"]["m1"].errors == 2

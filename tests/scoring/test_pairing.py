@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, Transcript, Transcripts, read, score
 from gatedrnn.scoring.nist import write_files
 from gatedrnn.scoring.pairing import pair
-from gatedrnn.scoring.report import of_score, render
+from gatedrnn.scoring.report import score_sections
 from gatedrnn.scoring.transcript import described, read_map
 from tests.scoring.nist import DATA, sclite, tool
 
@@ -26,7 +27,7 @@ def test_what_is_missing_counts_as_deleted_and_is_told():
     found = score(texts(a="GO ON", b="NO", c="YES"), texts(c="YES", a="GO IN"))
     counts = found.measures["WER"].counts
     assert (counts.tokens, counts.substitutions, counts.deletions) == (4, 1, 1)
-    text = render(of_score(found), markdown=False)
+    text = render(score_sections(found), markdown=False)
     assert "MISSING: 1 (b) have no hypothesis (all their words count as deleted)" in text
 
 
@@ -34,7 +35,7 @@ def test_what_is_missing_can_be_left_out_or_stop():
     said, heard = texts(a="GO ON", b="NO"), texts(a="GO ON")
     found = score(said, heard, Options(missing="ignore"))
     assert found.measures["WER"].counts.tokens == 2
-    assert "MISSING: 1 (b) have no hypothesis (left out)" in render(of_score(found), False)
+    assert "MISSING: 1 (b) have no hypothesis (left out)" in render(score_sections(found), False)
     with pytest.raises(ValueError, match="lacks 1 utterances: b"):
         pair(said, heard, missing="error")
     with pytest.raises(ValueError, match="missing must be one of delete, ignore, error"):
@@ -47,7 +48,9 @@ def test_what_is_extra_stops_or_is_told():
         score(said, heard)
     found = score(said, heard, Options(extra="ignore"))
     assert found.measures["WER"].counts.errors == 0
-    assert "EXTRA: 2 (x, y) are not in the reference (left out)" in render(of_score(found), False)
+    assert "EXTRA: 2 (x, y) are not in the reference (left out)" in render(
+        score_sections(found), False
+    )
 
 
 def test_files_that_do_not_belong_together_are_told_with_names():
@@ -138,7 +141,7 @@ def test_times_are_needed_to_cut(tmp_path):
 @pytest.mark.parametrize("at_once", [False, True])
 def test_asclite_reads_what_is_written(at_once, tmp_path):
     path = DATA / "an4_near.jsonl"
-    said = described(read(path, said=True), read_map(DATA / "utt2spk")).items
+    said = described(read(path, reference=True), read_map(DATA / "utt2spk")).items
     if at_once:  # an utterance of each of three speakers
         said = tuple({item.speaker: item for item in said}.values())[:3]
     items = tuple(

@@ -1,9 +1,9 @@
-"""Who is timed: our networks, torch's, SpeechBrain's, and the bare matrix products."""
+"""Timed networks (ours, torch's, SpeechBrain's, the bare matrix products), and named suites."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,22 +16,9 @@ from gatedrnn.engine.plan import INPUT
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of one piece of work.
+    """Sizes: B sequences of T frames, K cells, L layers, N projection (0: none), m inputs.
 
-    Arguments
-    ---------
-    batch : int
-        B, sequences.
-    frames : int
-        T.
-    hidden : int
-        K.
-    layers : int
-        L.
-    proj : int
-        N; 0 for no projection.
-    inputs : int
-        m; 0 for the output width, as above the first layer.
+    ``inputs`` 0 stands for the output width, as above the first layer.
 
     Example
     -------
@@ -57,19 +44,12 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Implementation:
     """A network that can be timed.
 
-    Arguments
-    ---------
-    name : str
-        As the tables print it.
-    build : callable
-        Shape -> module that takes (batch, time, features) and returns (output, state) or an output.
-    options : dict
-        What was asked for, for the record.
-    carries_state : bool
-        Whether it can be called frame by frame with its state.
+    ``build``: Shape -> module that takes (batch, time, features) and returns (output, state) or an
+    output; ``options``: for the record; ``carries_state``: whether it can be called frame by frame
+    with its state.
     """
 
     name: str
@@ -78,19 +58,8 @@ class Contender:
     carries_state: bool = True
 
 
-def ours(key: str, **options: Any) -> Contender:
-    """One of our recurrences.
-
-    Arguments
-    ---------
-    key : str
-        As ``gatedrnn list`` prints it.
-    **options : Any
-        Its options.
-
-    Returns
-    -------
-    Contender
+def ours(key: str, **options: Any) -> Implementation:
+    """One of our recurrences, by its key of ``gatedrnn list``, with its options.
 
     Example
     -------
@@ -111,18 +80,11 @@ def ours(key: str, **options: Any) -> Contender:
             **options,
         )
 
-    return Contender(label, build, {"recurrence": cell.key, **options})
+    return Implementation(label, build, {"recurrence": cell.key, **options})
 
 
 class Streamed(nn.Module):
-    """A compiled stream in the place of a stack that carries its state.
-
-    Arguments
-    ---------
-    stack : nnet.RecurrentStack
-        What is streamed.
-    quantize : str or None
-        As :class:`gatedrnn.nnet.StreamingStack` takes it.
+    """A compiled stream of a stack, called like a stack that carries its state.
 
     Example
     -------
@@ -139,56 +101,45 @@ class Streamed(nn.Module):
         return self._stream(x[:, 0]).unsqueeze(1), None
 
 
-def streamed(key: str, quantize: str | None = None, **options: Any) -> Contender:
-    """One of our recurrences as a compiled stream.
-
-    Arguments
-    ---------
-    key : str
-        As ``gatedrnn list`` prints it.
-    quantize : str or None
-        ``"int8"`` for 8-bit weights.
-    **options : Any
-        The recurrence's options.
-
-    Returns
-    -------
-    Contender
+def streamed(key: str, quantize: str | None = None, **options: Any) -> Implementation:
+    """One of our recurrences as a compiled stream; ``quantize`` "int8" for 8-bit weights.
 
     Example
     -------
     >>> streamed("ran", "int8").name
     'ran streamed int8'
     """
-    whole = ours(key, **options)
-    label = f"{whole.name} streamed" + (f" {quantize}" if quantize else "")
-    return Contender(
-        label, lambda s: Streamed(whole.build(s), quantize), whole.options | {"quantize": quantize}
+    stack = ours(key, **options)
+    label = f"{stack.name} streamed" + (f" {quantize}" if quantize else "")
+    return Implementation(
+        label, lambda s: Streamed(stack.build(s), quantize), stack.options | {"quantize": quantize}
     )
 
 
-def torch_lstm() -> Contender:
+def torch_lstm() -> Implementation:
     """``torch.nn.LSTM``, without projection whatever the shape."""
-    return Contender(
+    return Implementation(
         "nn.LSTM",
         lambda s: nn.LSTM(s.input_size, s.hidden, s.layers, batch_first=True),
     )
 
 
-def torch_lstm_proj() -> Contender:
+def torch_lstm_proj() -> Implementation:
     """``torch.nn.LSTM(proj_size=N)``."""
-    return Contender(
+    return Implementation(
         "nn.LSTM(proj_size)",
         lambda s: nn.LSTM(s.input_size, s.hidden, s.layers, batch_first=True, proj_size=s.proj),
     )
 
 
-def torch_gru() -> Contender:
+def torch_gru() -> Implementation:
     """``torch.nn.GRU``."""
-    return Contender("nn.GRU", lambda s: nn.GRU(s.input_size, s.hidden, s.layers, batch_first=True))
+    return Implementation(
+        "nn.GRU", lambda s: nn.GRU(s.input_size, s.hidden, s.layers, batch_first=True)
+    )
 
 
-def ligru(scripted: bool) -> Contender:
+def ligru(scripted: bool) -> Implementation:
     """SpeechBrain's LiGRU, eager or compiled by TorchScript."""
 
     def build(shape: Shape) -> nn.Module:
@@ -204,16 +155,11 @@ def ligru(scripted: bool) -> Contender:
         return torch.jit.script(net) if scripted else net
 
     name = "LiGRU scripted" if scripted else "LiGRU"
-    return Contender(f"speechbrain {name}", build, carries_state=False)
+    return Implementation(f"speechbrain {name}", build, carries_state=False)
 
 
 class Products(nn.Module):
     """The matrix products of a stack and nothing else, each over all frames at once.
-
-    Arguments
-    ---------
-    stack : nnet.RecurrentStack
-        Whose matrices.
 
     Example
     -------
@@ -243,29 +189,129 @@ class Products(nn.Module):
         return total
 
 
-def products(key: str, **options: Any) -> Contender:
-    """The matrix products of one of our recurrences: a floor, as torch multiplies here.
-
-    Arguments
-    ---------
-    key : str
-        As ``gatedrnn list`` prints it.
-    **options : Any
-        Its options.
-
-    Returns
-    -------
-    Contender
+def products(key: str, **options: Any) -> Implementation:
+    """The matrix products of one of our recurrences: a lower bound of its time.
 
     Example
     -------
     >>> products("ran").name
     'products of ran'
     """
-    whole = ours(key, **options)
-    return Contender(
-        f"products of {whole.name}",
-        lambda shape: Products(whole.build(shape)),
-        whole.options,
+    stack = ours(key, **options)
+    return Implementation(
+        f"products of {stack.name}",
+        lambda shape: Products(stack.build(shape)),
+        stack.options,
         carries_state=False,
     )
+
+
+# ---- suites ------------------------------------------------------------------------------------
+
+#: Batch, frames and units on which recurrences without projection are compared.
+PLAIN_SHAPES = (Shape(16, 400, 512), Shape(8, 1000, 320), Shape(20, 35, 650))
+DISTANT = Shape(8, 200, 1024, layers=10, proj=512)
+SLIM = ("1", "2", "3", "4", "4a", "5", "5a", "6", "10", "11", "C6")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One table: implementations, the first of them the baseline, on one kind of work.
+
+    ``work``: "forward", "train" or "stream", see
+    :func:`gatedrnn.experiments.bench.measure.make_step`.
+    """
+
+    implementations: tuple[Implementation, ...]
+    shape: Shape
+    work: str
+
+
+def lstm_family() -> tuple[Implementation, ...]:
+    """The recurrences with the products of an LSTM."""
+    return (
+        ours("lstmp"),
+        ours("highway"),
+        ours("depth_gated"),
+        ours("residual"),
+        ours("slim", variant="base"),
+        ours("g2"),
+        ours("coupled"),
+    )
+
+
+def distant() -> Iterator[Benchmark]:
+    """Ten layers with projection, the distant-speech size, against ``nn.LSTM(proj_size)``."""
+    own = (ours("lstmp"), ours("highway"), ours("residual"), ours("ran"))
+    for work in ("forward", "train"):
+        yield Benchmark((torch_lstm_proj(), *own, products("residual")), DISTANT, work)
+
+
+def plain() -> Iterator[Benchmark]:
+    """Every recurrence without projection, one layer, against ``nn.LSTM``."""
+    own = (*lstm_family(), ours("ran"), *(ours("slim", variant=v) for v in SLIM))
+    for shape in PLAIN_SHAPES:
+        for work in ("forward", "train"):
+            yield Benchmark((torch_lstm(), torch_gru(), *own, products("lstmp")), shape, work)
+
+
+def deep() -> Iterator[Benchmark]:
+    """Ten layers without projection, one recurrence of each kind, against ``nn.LSTM``."""
+    slim = (ours("slim", variant=v) for v in ("1", "5", "10"))
+    own = (ours("lstmp"), ours("highway"), ours("residual"), ours("ran"), *slim)
+    for shape in PLAIN_SHAPES:
+        for work in ("forward", "train"):
+            yield Benchmark(
+                (torch_lstm(), *own, products("lstmp")), replace(shape, layers=10), work
+            )
+
+
+def beta() -> Iterator[Benchmark]:
+    """The stochastic gates, against ``nn.LSTM``."""
+    own = tuple(ours("beta", variant=v) for v in ("beta", "3g", "5g"))
+    for shape in PLAIN_SHAPES:
+        yield Benchmark((torch_lstm(), *own, ours("g2")), shape, "train")
+
+
+def against_ligru() -> Iterator[Benchmark]:
+    """One of each kind against SpeechBrain's LiGRU, eager and scripted."""
+    own = (ours("lstmp"), ours("residual"), ours("ran"), ours("slim", variant="10"))
+    for work in ("forward", "train"):
+        yield Benchmark((ligru(False), ligru(True), *own), Shape(8, 200, 512, layers=4), work)
+
+
+def stream() -> Iterator[Benchmark]:
+    """One frame of one sequence through ten layers."""
+    keys = ("lstmp", "residual", "ran")
+    own = [ours("lstmp"), *(streamed(k, q) for k in keys for q in (None, "int8"))]
+    for hidden in (320, 512, 1024):
+        yield Benchmark((torch_lstm(), *own), Shape(1, 1, hidden, layers=10), "stream")
+
+
+#: Sizes that the suite ``scaling`` varies, one at a time, from this shape.
+GROWING = {
+    "frames": (50, 100, 200, 400, 800),
+    "batch": (1, 4, 8, 16, 32),
+    "hidden": (64, 128, 256, 512),
+    "layers": (1, 2, 5, 10),
+}
+SCALING_BASE = Shape(8, 100, 256, layers=2)
+
+
+def scaling() -> Iterator[Benchmark]:
+    """Cost of a residual stack as T, B, K and L grow, one at a time."""
+    shapes = [replace(SCALING_BASE, **{n: v}) for n, values in GROWING.items() for v in values]
+    # The common base shape is timed once.
+    for shape in dict.fromkeys(shapes):
+        yield Benchmark((torch_lstm(), ours("residual")), shape, "train")
+
+
+SUITES = {
+    "distant": distant,
+    "plain": plain,
+    "deep": deep,
+    "beta": beta,
+    "ligru": against_ligru,
+    "stream": stream,
+    "scaling": scaling,
+}

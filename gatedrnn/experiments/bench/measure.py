@@ -1,9 +1,10 @@
-"""Times contenders in turn, in one process, so that a drifting machine drifts for all."""
+"""Times implementations in turn, so that a drift of the machine affects all; peak memory."""
 
 from __future__ import annotations
 
 import gc
 import math
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,24 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gatedrnn.experiments.bench.implementations import Contender, Shape
+from gatedrnn.experiments.bench.implementations import Implementation, Shape
 
 WORKS = ("forward", "train", "stream")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one contender.
-
-    Arguments
-    ---------
-    name : str
-        The contender.
-    seconds : tuple of float
-        One for each round.
-    ratios : tuple of float
-        Each divided by the baseline's time in the same round.
-    """
+    """Seconds of an implementation, one per round, and ratios to the baseline's in that round."""
 
     name: str
     seconds: tuple[float, ...]
@@ -51,44 +42,18 @@ def make_step(
 ) -> Callable[[], None]:
     """The work to be timed, as a function without arguments.
 
-    Arguments
-    ---------
-    net : nn.Module
-        Takes (batch, time, features).
-    shape : Shape
-        Sizes.
-    work : str
-        ``"forward"`` (evaluation), ``"train"`` (forward and backward, to the input too) or
-        ``"stream"`` (one frame of one sequence, the state carried).
-    device : torch.device
-        Where.
-    dtype : torch.dtype
-        Of weights and input.
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    ValueError
-        If there is no such work.
-
-    Example
-    -------
-    >>> step = make_step(nn.LSTM(3, 4, batch_first=True), Shape(2, 5, 4, inputs=3), "train",
-    ...                  torch.device("cpu"), torch.float32)
-    >>> step()
+    ``work``: "forward" (evaluation), "train" (forward and backward, to the input too) or "stream"
+    (one frame of one sequence, with the state carried over).
     """
     net = net.to(device=device, dtype=dtype)
     generator = torch.Generator().manual_seed(0)
 
-    def draw(*size: int) -> torch.Tensor:
+    def random(*size: int) -> torch.Tensor:
         return torch.randn(*size, generator=generator).to(device=device, dtype=dtype)
 
     if work == "stream":
         net.eval()
-        frame, state = draw(1, 1, shape.input_size), None
+        frame, state = random(1, 1, shape.input_size), None
 
         @torch.inference_mode()
         def stream() -> None:
@@ -96,7 +61,7 @@ def make_step(
             _, state = net(frame, state)
 
         return stream
-    x = draw(shape.batch, shape.frames, shape.input_size)
+    x = random(shape.batch, shape.frames, shape.input_size)
     if work == "forward":
         net.eval()
 
@@ -121,41 +86,21 @@ def make_step(
 
 
 def measure(
-    contenders: Sequence[Contender],
+    implementations: Sequence[Implementation],
     shape: Shape,
     work: str,
     *,
     rounds: int = 7,
-    least_seconds: float = 0.0,
-    most_seconds: float = math.inf,
+    min_seconds: float = 0.0,
+    max_seconds: float = math.inf,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> list[Timing]:
-    """Times contenders in turn; the first one is the baseline.
+    """Times implementations in turn; the first one is the baseline.
 
-    Arguments
-    ---------
-    contenders : sequence of Contender
-        The first is the one that ratios are to.
-    shape : Shape
-        Sizes.
-    work : str
-        See :func:`make_step`.
-    rounds : int
-        Rounds that count, after two that do not.
-    least_seconds : float
-        Short work is repeated until a measurement lasts this long.
-    most_seconds : float
-        No round but the first begins after this long.
-    device : str
-        Where.
-    dtype : torch.dtype
-        Of weights and input.
-
-    Returns
-    -------
-    list of Timing
-        In the order of the contenders.
+    ``rounds``: those that count, after two warm-up calls; ``min_seconds``: short work is repeated
+    until a measurement lasts this long; ``max_seconds``: no round but the first begins after this
+    long.
 
     Example
     -------
@@ -166,18 +111,18 @@ def measure(
     """
     place = torch.device(device)
     begun = time.perf_counter()
-    steps = [make_step(c.build(shape), shape, work, place, dtype) for c in contenders]
+    steps = [make_step(c.build(shape), shape, work, place, dtype) for c in implementations]
     repeats = [1] * len(steps)
     for index, step in enumerate(steps):
         once = _clock(step, 1, place)
         once = min(once, _clock(step, 1, place))
-        repeats[index] = max(1, round(least_seconds / max(once, 1e-7)))
+        repeats[index] = max(1, round(min_seconds / max(once, 1e-7)))
     times: list[list[float]] = [[] for _ in steps]
     collecting = gc.isenabled()
     gc.disable()
     try:
         for number in range(rounds):
-            if number and time.perf_counter() - begun > most_seconds:
+            if number and time.perf_counter() - begun > max_seconds:
                 break
             for kept, step, repeat in zip(times, steps, repeats, strict=True):
                 kept.append(_clock(step, repeat, place))
@@ -187,7 +132,7 @@ def measure(
             gc.enable()
     return [
         Timing(c.name, tuple(t), tuple(a / b for a, b in zip(t, times[0], strict=True)))
-        for c, t in zip(contenders, times, strict=True)
+        for c, t in zip(implementations, times, strict=True)
     ]
 
 
@@ -201,3 +146,66 @@ def _clock(step: Callable[[], None], repeat: int, device: torch.device) -> float
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start) / repeat
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+
+def peak_memory(
+    builders: Sequence[Callable[[], Implementation]], shape: Shape, *, device: str = "cpu"
+) -> dict[str, int]:
+    """Name -> bytes that a training step takes beyond weights and input.
+
+    Each implementation is built by its function in a fresh process, so it must be picklable; on a
+    GPU torch's own count is taken.
+    """
+    context = multiprocessing.get_context("spawn")
+    peaks = {}
+    for build in builders:
+        with context.Pool(1) as pool:
+            name, size = pool.apply(_peak_memory, (build, shape, device, torch.get_num_threads()))
+        peaks[name] = size
+    return peaks
+
+
+def _peak_memory(
+    build: Callable[[], Implementation], shape: Shape, device: str, threads: int
+) -> tuple[str, int]:
+    torch.set_num_threads(threads)
+    implementation, place = build(), torch.device(device)
+    # A small step first: libraries, compiled kernels and thread stacks must not count.
+    small = Shape(1, 2, shape.hidden, shape.layers, shape.proj, shape.inputs)
+    net = implementation.build(shape)
+    make_step(net, small, "train", place, torch.float32)()
+    step = make_step(net, shape, "train", place, torch.float32)
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+        torch.cuda.reset_peak_memory_stats(place)
+        before = torch.cuda.memory_allocated(place)
+        step()
+        return implementation.name, torch.cuda.max_memory_allocated(place) - before
+    before = _reset_peak()
+    step()
+    return implementation.name, _peak() - before
+
+
+def _reset_peak() -> int:
+    """Resets the system's peak of this process; its resident size, in bytes.
+
+    ``getrusage`` is of no use: its peak includes the imports.
+    """
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError as error:
+        raise ValueError(
+            f"peak memory on a CPU is read from Linux's /proc, which is not available here: {error}"
+        ) from error
+    return _peak()
+
+
+def _peak() -> int:
+    """Largest resident size since the last reset, in bytes."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return int(lines["VmHWM"].split()[0]) * 1024

@@ -1,4 +1,4 @@
-"""A table of trainings as pictures: learning curves, and quality against cost."""
+"""Plots of a table: learning curves, and quality against cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatedrnn.experiments.compare.collect import (
+from gatedrnn.experiments.compare.report import (
     CPU_SECONDS,
     PARAMETERS,
     SECONDS,
@@ -27,7 +27,7 @@ from gatedrnn.experiments.compare.specification import CPU, WALL, Part
 
 #: The training log beside a run's results.
 LOG = "train_log.txt"
-#: Clock of a table -> the figure of the results, and what the axis says.
+#: Clock of a table -> key of the results, and label of the axis.
 CLOCKS = {
     WALL: (SECONDS, "time of a training step"),
     CPU: (CPU_SECONDS, "CPU time of a training step"),
@@ -36,91 +36,61 @@ CLOCKS = {
 _HEIGHT, _WIDTH = 3.8, 5.2
 
 
-def write_figures(gathered: Gathered) -> list[str]:
-    """Draws ``curves.png``, ``quality_parameters.png`` and ``quality_time.png``.
+def write_plots(gathered: Gathered) -> list[str]:
+    """Plots ``curves.png``, ``quality_parameters.png`` and ``quality_time.png``.
 
-    Arguments
-    ---------
-    gathered : Gathered
-        The runs.
-
-    Returns
-    -------
-    list of str
-        What could not be drawn, and why.
+    Returns what could not be plotted, and why.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        return ["no pictures: they need matplotlib: pip install 'gatedrnn[plots]'"]
+        return ["no plots: they need matplotlib: pip install 'gatedrnn[plots]'"]
     clock, label = CLOCKS[gathered.plan.table.clock]
-    parameters = _Cost("parameters", "", lambda row: row.figures.get(PARAMETERS))
+    parameters = _Cost("parameters", "", lambda row: row.results.get(PARAMETERS))
     step = _Cost(label, "s", lambda row: row.step(clock))
-    pictures = {
+    plots = {
         "curves.png": (_curves, _curve_source(gathered)),
         "quality_parameters.png": (functools.partial(_quality, cost=parameters), PARAMETERS),
         "quality_time.png": (functools.partial(_quality, cost=step), f"{STEPS} and {clock}"),
     }
     return [
         f"no {name}: no finished run has left its {source}"
-        for name, (panel, source) in pictures.items()
-        if not _draw(gathered, gathered.plan.output / name, panel)
+        for name, (panel, source) in plots.items()
+        if not _plot(gathered, gathered.plan.output / name, panel)
     ]
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """What quality is drawn against: what the axis says, its unit, and the figure of a run."""
+    """The horizontal axis of a quality plot: label, unit, and the value of a run."""
 
     label: str
     unit: str
-    of: Callable[[Row], float | None]
+    value: Callable[[Row], float | None]
 
 
 def epochs(text: str) -> list[dict[str, float]]:
-    """The figures of a training log.
-
-    Arguments
-    ---------
-    text : str
-        Of ``train_log.txt``.
-
-    Returns
-    -------
-    list of dict
-        One per epoch, in their order.
+    """The values of a training log, one dict per epoch, in their order.
 
     Example
     -------
     >>> epochs("epoch: 1, lr: 0.5 - train loss: 2 - valid loss: 1.5, valid WER: 80\\n")
     [{'epoch': 1.0, 'lr': 0.5, 'train loss': 2.0, 'valid loss': 1.5, 'valid WER': 80.0}]
     """
-    found = {}
+    by_epoch = {}
     for line in text.splitlines():
-        figures = {}
+        values = {}
         for part in re.split(r" - |, ", line):
             name, _, value = part.rpartition(": ")
             try:
-                figures[name.strip()] = float(value)
+                values[name.strip()] = float(value)
             except ValueError:
                 continue
-        if "epoch" in figures:
-            found[figures["epoch"]] = figures
-    return [found[epoch] for epoch in sorted(found)]
+        if "epoch" in values:
+            by_epoch[values["epoch"]] = values
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
 def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sample standard deviation of curves, as far as all of them go.
-
-    Arguments
-    ---------
-    curves : sequence of sequences of float
-        One per seed.
-
-    Returns
-    -------
-    mean : np.ndarray
-        Per epoch.
-    deviation : np.ndarray
-        Per epoch; zero for one curve.
+    """Mean and sample standard deviation of curves over epochs, as far as all of them reach.
 
     Example
     -------
@@ -134,8 +104,8 @@ def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(axis=0), spread
 
 
-def _draw(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part], bool]) -> bool:
-    """A picture with a panel for each data set; whether there was anything to draw."""
+def _plot(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part], bool]) -> bool:
+    """Writes a plot with a panel for each data set; whether there was anything to plot."""
     # The object interface needs no display and leaves a caller's figures alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -146,22 +116,22 @@ def _draw(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part],
     figure = Figure(figsize=(_WIDTH * across, _HEIGHT * down), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, squeeze=False).flat
-    drawn = False
+    plotted = False
     for axes, part in zip(panels, data, strict=False):
-        drawn |= panel(axes, gathered, part)
+        plotted |= panel(axes, gathered, part)
         axes.set_title(part.name)
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=8)
     for axes in list(panels):
         axes.set_axis_off()
-    if not drawn:
+    if not plotted:
         path.unlink(missing_ok=True)
         return False
-    picture = io.BytesIO()
-    canvas.print_png(picture)
+    image = io.BytesIO()
+    canvas.print_png(image)
     draft = path.with_name(f".{path.name}")
-    draft.write_bytes(picture.getvalue())
+    draft.write_bytes(image.getvalue())
     os.replace(draft, path)
     return True
 
@@ -170,7 +140,7 @@ def _curves(axes: Any, gathered: Gathered, data: Part) -> bool:
     """Each network's mean over the seeds with a band of one standard deviation."""
     from matplotlib.ticker import MaxNLocator
 
-    drawn, label = False, ""
+    plotted, label = False, ""
     for colour, network in _coloured(gathered):
         logs = [_log(row) for row in gathered.finished(data, network).values()]
         name = _curve_name(gathered, data, logs)
@@ -178,7 +148,7 @@ def _curves(axes: Any, gathered: Gathered, data: Part) -> bool:
         curves = [curve for curve in curves if curve]
         if not curves:
             continue
-        drawn, label = True, name
+        plotted, label = True, name
         for curve in curves:
             axes.plot(range(1, len(curve) + 1), curve, color=colour, alpha=0.3, linewidth=0.7)
         mean, deviation = band(curves)
@@ -187,24 +157,24 @@ def _curves(axes: Any, gathered: Gathered, data: Part) -> bool:
         axes.fill_between(at, mean - deviation, mean + deviation, color=colour, alpha=0.2)
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return drawn
+    return plotted
 
 
 def _quality(axes: Any, gathered: Gathered, data: Part, cost: _Cost) -> bool:
     """Each run as a dot, and each network's mean with its standard deviation."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    drawn = False
+    plotted = False
     for colour, network in _coloured(gathered):
         rows = gathered.finished(data, network).values()
         points = [
-            (found, row.value)
+            (x, row.value)
             for row in rows
-            if (found := cost.of(row)) is not None and math.isfinite(row.value)
+            if (x := cost.value(row)) is not None and math.isfinite(row.value)
         ]
         if not points:
             continue
-        drawn = True
+        plotted = True
         x, y = np.array(points).T
         axes.plot(x, y, ".", color=colour, alpha=0.4)
         spread = y.std(ddof=1) if len(y) > 1 else 0.0
@@ -215,11 +185,11 @@ def _quality(axes: Any, gathered: Gathered, data: Part, cost: _Cost) -> bool:
     axes.set(xlabel=cost.label, ylabel=f"{measure.name} ({measure.better} is better)")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(cost.unit))
-    return drawn
+    return plotted
 
 
 def _coloured(gathered: Gathered) -> list[tuple[Any, Part]]:
-    """The networks with a colour each, the same in all pictures."""
+    """The networks with a colour each, the same in all plots."""
     from matplotlib import colormaps
 
     networks = gathered.plan.table.networks
@@ -228,9 +198,9 @@ def _coloured(gathered: Gathered) -> list[tuple[Any, Part]]:
 
 
 def _curve_source(gathered: Gathered) -> str:
-    """What curves are drawn from, and what there is in its place."""
+    """What curves are plotted from, and what there is in its place."""
     table = gathered.plan.table
-    wanted = "" if table.curve is None else f" {table.curve!r}"
+    name = "" if table.curve is None else f" {table.curve!r}"
     rows = [
         row
         for data in table.data
@@ -239,7 +209,7 @@ def _curve_source(gathered: Gathered) -> str:
     ]
     known = list(dict.fromkeys(name for row in rows for epoch in _log(row) for name in epoch))
     there = f", but {', '.join(map(repr, known))}" if known else ""
-    return f"{LOG} with the figure{wanted} of the curve{there}"
+    return f"{LOG} with the value{name} of the curve{there}"
 
 
 def _log(row: Row) -> list[dict[str, float]]:
@@ -250,7 +220,7 @@ def _log(row: Row) -> list[dict[str, float]]:
 def _curve_name(
     gathered: Gathered, data: Part, logs: Sequence[Sequence[Mapping[str, float]]]
 ) -> str:
-    """Which figure to draw: that of the table, or the measure's in validation, or its loss."""
+    """Key of the log to plot: that of the table, or the measure's in validation, or its loss."""
     table = gathered.plan.table
     if table.curve is not None:
         return table.curve

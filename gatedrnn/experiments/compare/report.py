@@ -1,49 +1,197 @@
-"""A table of trainings as CSV and Markdown."""
+"""The reports of a table: results of its runs, statistics over seeds, CSV and Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.files import write_atomically
-from gatedrnn.experiments.compare.collect import (
-    CPU_SECONDS,
-    PARAMETERS,
-    SECONDS,
-    Gathered,
-    Row,
-    further,
-    gather_runs,
-)
-from gatedrnn.experiments.compare.plain import as_argument
-from gatedrnn.experiments.compare.runs import DONE, Plan
-from gatedrnn.experiments.compare.specification import Part
-from gatedrnn.experiments.compare.statistics import Paired, Spread, paired, spread
+import numpy as np
+from scipy.stats import ttest_rel
 
-#: Parameters that differ by more than this share from the baseline's are pointed out.
+from gatedrnn.data.files import write_atomically
+from gatedrnn.data.result_table import ResultTable
+from gatedrnn.experiments.compare.plain import as_argument
+from gatedrnn.experiments.compare.runs import DONE, SEED, Choice, Plan, Run, read_value, run_state
+from gatedrnn.experiments.compare.specification import Measure, Part
+
+#: Coverage of an interval.
+LEVEL = 0.95
+#: Of the results of every training, see :class:`gatedrnn.training.cost.Cost`.
+PARAMETERS = "parameters"
+SECONDS, CPU_SECONDS, STEPS = "train seconds", "train cpu seconds", "steps"
+#: Parameters that differ by more than this fraction from the baseline's are listed.
 _UNMATCHED = 0.02
 
 
-def write_reports(plan: Plan, command: str) -> Gathered:
-    """Writes ``table.csv`` and ``table.md`` into the table's folder.
+# ---- results of the runs -----------------------------------------------------------------------
 
-    Arguments
-    ---------
-    plan : Plan
-        The table and its folder.
-    command : str
-        What makes the table, for the record.
 
-    Returns
-    -------
-    Gathered
-        What they were written from.
+@dataclass(frozen=True)
+class Row:
+    """A run and its results.
+
+    ``value``: the measure (of a tuning run: the one that settings are chosen by), None if the run
+    has not ended well; ``results``: all numbers of its results, by the keys that lead to them;
+    ``problem``: what is wrong with its results.
     """
+
+    run: Run
+    state: str
+    value: float | None
+    results: Mapping[str, float]
+    problem: str = ""
+
+    def step(self, seconds: str) -> float | None:
+        """Seconds of a training step by ``SECONDS`` or ``CPU_SECONDS``; None if unknown."""
+        steps, total = self.results.get(STEPS), self.results.get(seconds)
+        return total / steps if steps and total is not None else None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The results of a table.
+
+    ``rows``: its runs, as far as tuning lets them be known; ``choices``: (data name, network name)
+    -> result of tuning, None while it is not finished.
+    """
+
+    plan: Plan
+    rows: tuple[Row, ...]
+    choices: Mapping[tuple[str, str], Choice | None]
+
+    def finished(self, data: Part, network: Part) -> dict[int, Row]:
+        """Seed -> run, of the runs of the seeds that have ended well."""
+        return {
+            row.run.seed: row
+            for row in self.rows
+            if row.run.kind == SEED
+            and (row.run.data.name, row.run.network.name) == (data.name, network.name)
+            and row.value is not None
+        }
+
+
+def gather_runs(plan: Plan) -> Gathered:
+    """Reads the results of the runs that are there."""
+    rows: list[Row] = []
+    choices: dict[tuple[str, str], Choice | None] = {}
+    for data in plan.table.data:
+        for network in plan.table.networks:
+            if plan.table.tuning is not None:
+                choices[data.name, network.name] = plan.choice(data, network)
+                select = plan.table.selected(data)
+                rows += [_row(run, select) for run in plan.tuning_runs(data, network)]
+            runs = [plan.seed_run(data, network, seed) for seed in plan.table.seeds]
+            rows += [_row(run, plan.table.measured(data)) for run in runs if run is not None]
+    return Gathered(plan, tuple(rows), choices)
+
+
+def _row(run: Run, measure: Measure) -> Row:
+    state = run_state(run, measure)
+    if state != DONE:
+        return Row(run, state, None, {})
+    try:
+        value = read_value(run.folder, measure)
+        results = json.loads((run.folder / measure.file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        return Row(run, state, None, {}, str(error))
+    return Row(run, state, value, dict(_numbers(results)))
+
+
+def _numbers(results: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, float]]:
+    """All numbers in nested mappings, by the keys that lead to them."""
+    if isinstance(results, Mapping):
+        for key, value in results.items():
+            yield from _numbers(value, (*place, str(key)))
+    elif isinstance(results, int | float) and not isinstance(results, bool):
+        yield " ".join(place[1:] if place[:1] == ("sets",) else place), results
+
+
+def further(row: Row, measure: Measure) -> float | None:
+    """The value of another measure of a run that has ended well; None without it."""
+    try:
+        return read_value(row.run.folder, measure)
+    except (ValueError, FileNotFoundError):
+        return None
+
+
+# ---- statistics over seeds ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation (None for one seed) over seeds."""
+
+    mean: float
+    deviation: float | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A network compared with the baseline, seed by seed.
+
+    ``difference``: mean of its values minus the baseline's; ``low``, ``high``: 95 % confidence
+    interval by Student's t, None for one seed; ``p``: two-sided paired t-test, None without
+    variance; ``count``: common seeds.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    count: int
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Mean and sample standard deviation; None without values.
+
+    Example
+    -------
+    >>> spread([1.0, 2.0, 3.0])
+    Spread(mean=2.0, deviation=1.0, count=3)
+    """
+    if not values:
+        return None
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(float(np.mean(values)), deviation, len(values))
+
+
+def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Paired | None:
+    """The paired t-test over the common seeds of two networks (seed -> value).
+
+    None without a common seed, or if a value is not finite.
+
+    Example
+    -------
+    >>> test = paired({1: 2.0, 2: 3.0, 3: 5.0}, {1: 1.0, 2: 2.0, 3: 3.0})
+    >>> f"{test.difference:.3f} [{test.low:.3f}, {test.high:.3f}], p = {test.p:.3f}"
+    '1.333 [-0.101, 2.768], p = 0.057'
+    """
+    seeds = sorted(set(values) & set(baseline))
+    mine, theirs = [values[s] for s in seeds], [baseline[s] for s in seeds]
+    if not seeds or not all(map(math.isfinite, mine + theirs)):
+        return None
+    differences = np.subtract(mine, theirs)
+    mean = float(differences.mean())
+    if len(seeds) == 1:
+        return Paired(mean, None, None, None, 1)
+    if np.ptp(differences) <= 1e-12 * max(1.0, np.abs(mine + theirs).max()):
+        return Paired(mean, mean, mean, None, len(seeds))
+    test = ttest_rel(mine, theirs)
+    low, high = test.confidence_interval(LEVEL)
+    return Paired(mean, float(low), float(high), float(test.pvalue), len(seeds))
+
+
+# ---- tables ------------------------------------------------------------------------------------
+
+
+def write_reports(plan: Plan, command: str) -> Gathered:
+    """Writes ``table.csv`` and ``table.md``; ``command`` is for the record."""
     gathered = gather_runs(plan)
     write_atomically(plan.output / "table.csv", as_csv(gathered))
     write_atomically(plan.output / "table.md", as_markdown(gathered, command))
@@ -51,57 +199,31 @@ def write_reports(plan: Plan, command: str) -> Gathered:
 
 
 def as_csv(gathered: Gathered) -> str:
-    """A row per run, with all of its figures and its command.
-
-    Arguments
-    ---------
-    gathered : Gathered
-        The runs.
-
-    Returns
-    -------
-    str
-    """
-    top = ["data", "network", "run", "seed", "setting", "state", "value"]
-    found = dict.fromkeys(name for row in gathered.rows for name in row.figures)
-    names = [name for name in found if name not in top]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*top, *names, "seconds of all sessions", "command"])
+    """A row per run, with all numbers of its results and its command."""
+    first = ["data", "network", "run", "seed", "setting", "state", "value"]
+    keys = dict.fromkeys(name for row in gathered.rows for name in row.results)
+    names = [name for name in keys if name not in first]
+    table = ResultTable([*first, *names, "seconds of all sessions", "command"])
     for row in gathered.rows:
         run = row.run
         sessions = run.record().get("sessions", []) if row.state == DONE else []
-        writer.writerow(
-            [
-                run.data.name,
-                run.network.name,
-                run.folder.name,
-                run.seed,
-                as_argument(dict(run.setting)) if run.setting else "",
-                row.state,
-                "" if row.value is None else row.value,
-                *(row.figures.get(name, "") for name in names),
-                round(sum(s.get("seconds", 0.0) for s in sessions), 3) if sessions else "",
-                shlex.join(run.command),
-            ]
+        table.add(
+            run.data.name,
+            run.network.name,
+            run.folder.name,
+            run.seed,
+            as_argument(dict(run.setting)) if run.setting else None,
+            row.state,
+            row.value,
+            *(row.results.get(name) for name in names),
+            round(sum(s.get("seconds", 0.0) for s in sessions), 3) if sessions else None,
+            shlex.join(run.command),
         )
-    return file.getvalue()
+    return table.csv()
 
 
 def as_markdown(gathered: Gathered, command: str) -> str:
-    """A section per data set, with a row per network.
-
-    Arguments
-    ---------
-    gathered : Gathered
-        The runs.
-    command : str
-        What makes the table.
-
-    Returns
-    -------
-    str
-    """
+    """A section per data set, with a row per network."""
     table = gathered.plan.table
     lines = [f"# {table.path.stem}", "", f"    {command}", "", *_notes(gathered), ""]
     for data in table.data:
@@ -115,44 +237,56 @@ def as_markdown(gathered: Gathered, command: str) -> str:
 def _section(gathered: Gathered, data: Part) -> list[str]:
     table = gathered.plan.table
     measure = table.measured(data)
-    found = {network.name: gathered.finished(data, network) for network in table.networks}
-    values = {name: _values(rows) for name, rows in found.items()}
+    finished = {network.name: gathered.finished(data, network) for network in table.networks}
+    values = {name: _values(rows) for name, rows in finished.items()}
     means = {name: spread(list(v.values())) for name, v in values.items()}
     best = min(
         (measure.sign * s.mean for s in means.values() if s and math.isfinite(s.mean)),
         default=None,
     )
-    head = [
-        "network", measure.name, "seeds", *(m.name for m in table.also), "parameters",
-        "training, s", "CPU, s", "step, ms", "CPU, ms", f"less {table.baseline} [95 %]", "p",
-    ]  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    parameters = {name: _mean(rows, PARAMETERS) for name, rows in found.items()}
-    for name, rows in found.items():
+    result = ResultTable(
+        [
+            "network",
+            measure.name,
+            "seeds",
+            *(m.name for m in table.also),
+            "parameters",
+            "training, s",
+            "CPU, s",
+            "step, ms",
+            "CPU, ms",
+            f"minus {table.baseline} [95 %]",
+            "p",
+        ]
+    )
+    parameters = {name: _mean(rows, PARAMETERS) for name, rows in finished.items()}
+    for name, rows in finished.items():
         mean = means[name]
         shown = _spread(mean)
         if mean is not None and measure.sign * mean.mean == best:
             shown = f"**{shown}**"
         against = None if name == table.baseline else paired(values[name], values[table.baseline])
-        cells = [
+        also = (
+            spread([v for row in rows.values() if (v := further(row, m)) is not None])
+            for m in table.also
+        )
+        result.add(
             name,
             shown,
-            str(len(rows)),
-            *(_spread(spread([v for row in rows.values() if (v := further(row, m)) is not None]))
-              for m in table.also),
+            len(rows),
+            *map(_spread, also),
             _number(parameters[name], "{:,.0f}"),
             _number(_mean(rows, SECONDS), "{:,.0f}"),
             _number(_mean(rows, CPU_SECONDS), "{:,.0f}"),
             *(_number(_step(rows, clock), "{:.3g}") for clock in (SECONDS, CPU_SECONDS)),
             *_against(against),
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"{measure.name}: {measure.better} is better.", ""]
+        )
+    lines = [result.markdown(), "", f"{measure.name}: {measure.better} is better.", ""]
     return [*lines, *_unmatched(table.baseline, parameters)]
 
 
 def _notes(gathered: Gathered) -> list[str]:
-    """What a reader has to know of all sections."""
+    """What a reader has to know about all sections."""
     table = gathered.plan.table
     compared = len(table.networks) - 1
     few = "With few seeds the interval says more."
@@ -179,14 +313,14 @@ def _notes(gathered: Gathered) -> list[str]:
 
 
 def _unmatched(baseline: str, parameters: Mapping[str, float | None]) -> list[str]:
-    """Says where parameters are not those of the baseline."""
+    """Networks whose parameters differ from the baseline's."""
     reference = parameters[baseline]
-    found = [
+    differing = [
         f"{name} {100 * (count / reference - 1):+.1f} %"
         for name, count in parameters.items()
         if count and reference and abs(count / reference - 1) > _UNMATCHED
     ]
-    return [f"Parameters not those of {baseline}: {', '.join(found)}.", ""] if found else []
+    return [f"Parameters not those of {baseline}: {', '.join(differing)}.", ""] if differing else []
 
 
 def _tuning(gathered: Gathered, data: Part) -> list[str]:
@@ -199,13 +333,16 @@ def _tuning(gathered: Gathered, data: Part) -> list[str]:
         f"{f', {shortened}' if shortened else ''}; chosen by {select.name} ({select.better} is "
         "better).",
         "",
-        f"| network | tried, with {select.name} | chosen | at the edge |",
-        "|---|---|---|---|",
     ]
+    result = ResultTable(
+        ["network", f"tried, with {select.name}", "chosen", "at the edge"],
+        text_columns=4,
+        missing="",
+    )
     for network in table.networks:
         choice = gathered.choices[data.name, network.name]
         if choice is None:
-            lines.append(f"| {network.name} | not finished | | |")
+            result.add(network.name, "not finished", None, None)
             continue
         settings = [run.setting for run in plan.tuning_runs(data, network)]
         tried = "; ".join(
@@ -213,8 +350,8 @@ def _tuning(gathered: Gathered, data: Part) -> list[str]:
             for s, score in zip(settings, choice.scores, strict=True)
         )
         edges = ", ".join(choice.edges) or "no"
-        lines.append(f"| {network.name} | {tried} | {_setting(choice.setting)} | {edges} |")
-    return lines
+        result.add(network.name, tried, _setting(choice.setting), edges)
+    return [*lines, result.markdown()]
 
 
 def _absent(gathered: Gathered) -> list[str]:
@@ -241,47 +378,47 @@ def _values(rows: Mapping[int, Row]) -> dict[int, float]:
 
 
 def _mean(rows: Mapping[int, Row], name: str) -> float | None:
-    """The mean of a figure, if every run has left it."""
-    return _all([row.figures.get(name) for row in rows.values()])
+    """The mean of a number of the results, if every run has it."""
+    return _mean_of_all([row.results.get(name) for row in rows.values()])
 
 
 def _step(rows: Mapping[int, Row], clock: str) -> float | None:
-    """The mean time of a step in ms, if every run has left it."""
-    found = _all([row.step(clock) for row in rows.values()])
-    return None if found is None else 1e3 * found
+    """The mean time of a step in ms, if every run has it."""
+    seconds = _mean_of_all([row.step(clock) for row in rows.values()])
+    return None if seconds is None else 1e3 * seconds
 
 
-def _all(found: list[float | None]) -> float | None:
-    return None if not found or None in found else sum(found) / len(found)
+def _mean_of_all(values: list[float | None]) -> float | None:
+    return None if not values or None in values else sum(values) / len(values)
 
 
 def _setting(setting: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {as_argument(value)}" for name, value in setting.items())
 
 
-def _spread(found: Spread | None) -> str:
-    if found is None:
-        return "-"
-    if found.deviation is None or not math.isfinite(found.deviation):
-        return _significant(found.mean)
-    digits = _digits(found.mean, found.deviation)
-    return f"{found.mean:.{digits}f} ± {found.deviation:.{digits}f}"
+def _spread(result: Spread | None) -> str | None:
+    if result is None:
+        return None
+    if result.deviation is None or not math.isfinite(result.deviation):
+        return _significant(result.mean)
+    digits = _digits(result.mean, result.deviation)
+    return f"{result.mean:.{digits}f} ± {result.deviation:.{digits}f}"
 
 
-def _against(found: Paired | None) -> tuple[str, str]:
+def _against(result: Paired | None) -> tuple[str | None, str | None]:
     """The difference with its interval, and p."""
-    if found is None:
-        return "-", "-"
-    if found.low is None:
-        return f"{_signed(found.difference, 2)} (n = {found.count})", "-"
-    digits = _digits(found.difference, found.high - found.low)
-    shown = [_signed(v, digits) for v in (found.difference, found.low, found.high)]
-    p = "-" if found.p is None else f"{found.p:.2g} (n = {found.count})"
+    if result is None:
+        return None, None
+    if result.low is None:
+        return f"{_signed(result.difference, 2)} (n = {result.count})", None
+    digits = _digits(result.difference, result.high - result.low)
+    shown = [_signed(v, digits) for v in (result.difference, result.low, result.high)]
+    p = None if result.p is None else f"{result.p:.2g} (n = {result.count})"
     return f"{shown[0]} [{shown[1]}, {shown[2]}]", p
 
 
 def _digits(value: float, width: float) -> int:
-    """Digits behind the point that show two figures of the width, and three of the value."""
+    """Decimals that show two digits of the width and three of the value."""
     needed = [1 - math.floor(math.log10(abs(width)))] if width else []
     needed += [2 - math.floor(math.log10(abs(value)))] if value else []
     return max(0, min(6, max(needed, default=2)))
@@ -295,25 +432,12 @@ def _signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}"
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+def _number(value: float | None, form: str) -> str | None:
+    return None if value is None else form.format(value)
 
 
 def default_command(path: Path, output: Path, extra: tuple[str, ...]) -> str:
-    """The command that makes a table.
-
-    Arguments
-    ---------
-    path : Path
-        Its file.
-    output : Path
-        Its folder.
-    extra : tuple of str
-        What every run gets.
-
-    Returns
-    -------
-    str
+    """The command that makes a table; ``extra`` are the arguments of every run.
 
     Example
     -------

@@ -1,95 +1,468 @@
-"""``gatedrnn transcribe``: recordings to text, by a bundle."""
+"""``gatedrnn transcribe``: recordings to text, from files or while listening."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from gatedrnn.tasks.asr import cli_language_model as language
+from gatedrnn.data.result_table import render
+from gatedrnn.tasks.command_line import (
+    Command,
+    add_option,
+    check_device,
+    say,
+    set_threads,
+)
 
-NAME = "transcribe"
-HELP = "transcribe audio files, folders and manifests by a bundle"
-#: Value of --reference without a file.
-OF_THE_MANIFEST = ""
-#: Those of gatedrnn.tasks.asr.writers, which would have to be imported to show a help text.
+if TYPE_CHECKING:
+    from gatedrnn.scoring.transcript import Transcripts
+    from gatedrnn.tasks.asr.apply import Failure
+    from gatedrnn.tasks.asr.bundle import Bundle
+    from gatedrnn.tasks.asr.inputs import Item
+    from gatedrnn.tasks.asr.recogniser import Recogniser
+    from gatedrnn.tasks.asr.streaming import Timing
+    from gatedrnn.tasks.asr.transcript import Transcript
+    from gatedrnn.tasks.language_modeling.rescoring import Setting
+
+STANDARD_INPUT = "-"
+#: Value of --reference without a file: the texts of the manifest.
+FROM_MANIFEST = ""
+#: Names of gatedrnn.tasks.asr.writers.WRITERS, whose import needs torch.
 FORMATS = ("txt", "json", "jsonl", "tsv", "ctm", "trn", "srt", "vtt")
+#: Names of the modes of gatedrnn.tasks.asr.lm_integration, whose import needs torch.
+LM_MODES = ("fusion", "rescoring")
+
+
+def add_lm_arguments(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Adds the options of a language model; ``purpose`` begins the help of ``--lm``."""
+    parser.add_argument(
+        "--lm",
+        metavar="FOLDER",
+        help=f"{purpose}: a bundle, or the output folder of a training by recipes/LM",
+    )
+    parser.add_argument(
+        "--lm-weight", type=float, metavar="W", help="factor of the model's log-probabilities"
+    )
+    parser.add_argument(
+        "--lm-insertion", type=float, metavar="I", help="score added for each word; default 0"
+    )
+    parser.add_argument(
+        "--lm-setting",
+        metavar="FILE",
+        help="read weight and insertion from the setting.json that gatedrnn rescore --output "
+        "wrote, or from its folder",
+    )
+    parser.add_argument(
+        "--lm-mode",
+        choices=LM_MODES,
+        help="fusion: in the beam search (head ctc only); rescoring: on its n-best list; default: "
+        "fusion for head ctc, rescoring for the others",
+    )
+
+
+def lm_setting(arguments: argparse.Namespace, bundled: Setting | None = None) -> Setting | None:
+    """Weight and insertion from the command line; None without a language model.
+
+    ``bundled`` is the setting of the bundle's language model, which the options change.
+    """
+    from dataclasses import replace
+
+    from gatedrnn.tasks.language_modeling.lm_weights import read_setting
+    from gatedrnn.tasks.language_modeling.rescoring import Setting
+
+    if arguments.lm is None and bundled is None:
+        for name in ("lm_weight", "lm_insertion", "lm_setting", "lm_mode"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for a language model: name it by --lm"
+                )
+        return None
+    if arguments.lm_setting is not None:
+        if arguments.lm_weight is not None or arguments.lm_insertion is not None:
+            raise ValueError("--lm-setting gives weight and insertion: leave out the other options")
+        return read_setting(arguments.lm_setting)
+    if arguments.lm is not None:
+        if arguments.lm_weight is None:
+            raise ValueError(
+                "--lm needs --lm-weight (and --lm-insertion), or --lm-setting: gatedrnn rescore "
+                "finds good ones on development data"
+            )
+        bundled = Setting()
+    changes = {"weight": arguments.lm_weight, "insertion": arguments.lm_insertion}
+    return replace(bundled, **{name: x for name, x in changes.items() if x is not None})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn transcribe``."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="what gatedrnn export has made")
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder written by gatedrnn export")
     parser.add_argument(
-        "inputs", nargs="+", metavar="FILE_OR_FOLDER_OR_MANIFEST",
+        "inputs",
+        nargs="+",
+        metavar="FILE_OR_FOLDER_OR_MANIFEST",
         help="audio files; folders; manifests with audio, id, start, stop, channel, text; prepared "
         "CSV files of recipes; with --stream also - for raw 16-bit samples from standard input",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", metavar="FOLDER", help="where files go; without it, texts are printed"
+    )
+    add_option(
+        parser,
+        "output",
+        metavar="FOLDER",
+        type=str,
+        help="write a file for each recording to this folder; default: print the texts",
+    )
+    add_option(
+        parser,
+        "format",
+        "of the files, may be repeated; default txt",
+        action="append",
+        choices=[*FORMATS, "all"],
     )
     parser.add_argument(
-        "--format", action="append", choices=[*FORMATS, "all"],
-        help="of the files, may be repeated; default txt",
-    )  # fmt: skip
+        "--reference",
+        nargs="?",
+        const=FROM_MANIFEST,
+        metavar="FILE",
+        help="print the word error rate against the texts of the manifest, or against a file in "
+        "any format that gatedrnn score reads",
+    )
+    add_option(parser, "beam-size", "with --stream and without a language model: 1")
+    add_lm_arguments(parser, "language model to use instead of the bundle's")
+    parser.add_argument("--no-lm", action="store_true", help="ignore the bundle's language model")
+    add_option(parser, "device")
+    add_option(parser, "threads")
     parser.add_argument(
-        "--reference", nargs="?", const=OF_THE_MANIFEST, metavar="FILE",
-        help="print the word error rate, against the texts of the manifest, or of a file in any "
-        "format that gatedrnn score reads",
-    )  # fmt: skip
-    parser.add_argument(
-        "--beam-size", type=int, metavar="N",
-        help="1 for the greedy search; default: that of the training's test; with --stream 1, "
-        "unless there is a language model",
-    )  # fmt: skip
-    language.add_arguments(
-        parser, "use a language model, instead of the bundle's if it has one: a bundle, or the "
+        "--quantize",
+        choices=("int8",),
+        help="8-bit weights: faster on a CPU, unidirectional networks only",
     )
     parser.add_argument(
-        "--no-lm", action="store_true", help="leave the bundle's language model out"
+        "--batch-seconds",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="seconds of audio in a batch; default 120",
     )
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU; default: all cores")
     parser.add_argument(
-        "--quantize", choices=("int8",), help="8-bit weights: faster on a CPU, unidirectional only"
+        "--max-chunk",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="longer recordings are cut at pauses into chunks of at most this many seconds; "
+        "default 30",
     )
     parser.add_argument(
-        "--batch-seconds", type=float, default=120.0, metavar="S",
-        help="signals recognised at once, in seconds; default 120",
-    )  # fmt: skip
-    parser.add_argument(
-        "--max-chunk", type=float, default=30.0, metavar="S",
-        help="what is longer is cut at pauses into chunks of at most so many seconds; default 30",
-    )  # fmt: skip
-    parser.add_argument(
-        "--vad", action="store_true", help="look for speech in short recordings, too"
+        "--vad", action="store_true", help="detect speech in short recordings as well"
     )
-    parser.add_argument("--vad-threshold", type=float, default=0.5, metavar="P", help="default 0.5")
     parser.add_argument(
-        "--stream", action="store_true",
-        help="recognise while listening: samples come in pieces, and the text grows",
-    )  # fmt: skip
+        "--vad-threshold",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="probability from which a frame counts as speech; default 0.5",
+    )
     parser.add_argument(
-        "--piece", type=float, default=100.0, metavar="MS",
-        help="size of the pieces of --stream in milliseconds; default 100",
-    )  # fmt: skip
+        "--stream",
+        action="store_true",
+        help="recognise block by block as the audio arrives, and show the partial hypothesis",
+    )
     parser.add_argument(
-        "--rate", type=int, metavar="HZ",
-        help="samples per second of standard input; default: those of the bundle",
-    )  # fmt: skip
+        "--piece",
+        type=float,
+        default=100.0,
+        metavar="MS",
+        help="block size of --stream in milliseconds; default 100",
+    )
+    parser.add_argument(
+        "--rate",
+        type=int,
+        metavar="HZ",
+        help="sample rate of standard input; default: the bundle's",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Transcribes.
+    """Transcribes; 1 if a recording could not be transcribed."""
+    from tqdm import tqdm
 
-    Arguments
-    ---------
-    arguments : argparse.Namespace
-        Of the command line.
+    from gatedrnn.tasks.asr.apply import Failure, transcribe
+    from gatedrnn.tasks.asr.inputs import find_items
+    from gatedrnn.tasks.asr.recogniser import Recogniser
+    from gatedrnn.tasks.asr.writers import Output
 
-    Returns
-    -------
-    int
-        0, or 1 if a recording could not be transcribed.
-    """
-    # Imported here, so that other subcommands do not wait for what this one needs.
-    from gatedrnn.tasks.asr import cli_transcribe as transcribing
+    set_threads(arguments.threads)
+    if arguments.format and not arguments.output:
+        raise ValueError("--format is of files: name their folder with --output")
+    check_device(arguments.device)
+    recogniser = Recogniser(_bundle(arguments), arguments.device, arguments.quantize)
+    if STANDARD_INPUT in arguments.inputs:
+        return stream_standard_input(recogniser, arguments)
+    items = find_items(arguments.inputs)
+    references = _references(arguments.reference, items)
+    if arguments.stream:
+        results = stream_files(recogniser, items, arguments)
+    else:
+        # A progress bar on a terminal, nothing in a log.
+        results = tqdm(
+            transcribe(recogniser, items, _options(arguments)),
+            total=len(items),
+            unit="recording",
+            disable=arguments.quiet or not sys.stderr.isatty(),
+        )
+    failures, transcripts, start = 0, [], time.perf_counter()
+    formats = _formats(arguments, recogniser)
+    output = Output(arguments.output, formats) if arguments.output else None
+    with output or nullcontext():
+        for result in results:
+            if isinstance(result, Failure):
+                failures += 1
+                tqdm.write(f"gatedrnn transcribe: {result.reason}", file=sys.stderr)
+                continue
+            transcripts.append(result)
+            if output is None:
+                tqdm.write(f"{result.name}\t{result.text}", file=sys.stdout)
+                continue
+            try:
+                output.add(result)
+            except ValueError as error:
+                # One format cannot hold this transcript; those of the others are written.
+                failures += 1
+                tqdm.write(f"gatedrnn transcribe: {error}", file=sys.stderr)
+    say(arguments, _summary(transcripts, failures, time.perf_counter() - start))
+    if output is not None:
+        say(arguments, f"{len(output.written)} file(s) in {arguments.output}")
+    if references is not None and transcripts:
+        print(_error_rate(references, transcripts))
+    return 1 if failures else 0
 
-    return transcribing.run(arguments)
+
+def _bundle(arguments: argparse.Namespace) -> Bundle:
+    """The bundle, with the language model of the command line."""
+    from gatedrnn.tasks.asr.bundle import read_bundle
+    from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING, LanguageUse
+    from gatedrnn.tasks.language_modeling.export import load_language_model
+
+    bundle = read_bundle(arguments.bundle)
+    if arguments.no_lm:
+        if arguments.lm is not None:
+            raise ValueError("--lm and --no-lm contradict each other")
+        bundle = bundle.without_language_model()
+    use = bundle.config.language
+    setting = lm_setting(arguments, None if use is None else use.setting)
+    if setting is None:
+        return bundle
+    if arguments.lm is None:
+        model, place, mode = bundle.language_model, arguments.bundle, use.mode
+    else:
+        model, place = load_language_model(arguments.lm), arguments.lm
+        mode = FUSION if bundle.config.model.head == "ctc" else RESCORING
+    try:
+        use = LanguageUse(arguments.lm_mode or mode, setting)
+        return bundle.with_language_model(model, use, arguments.beam_size)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _options(arguments: argparse.Namespace) -> Any:
+    from gatedrnn.tasks.asr.apply import TranscriptionOptions
+    from gatedrnn.tasks.asr.segmentation import SegmentationOptions
+
+    segmentation = SegmentationOptions(
+        max_seconds=arguments.max_chunk,
+        threshold=arguments.vad_threshold,
+        always=arguments.vad,
+    )
+    return TranscriptionOptions(
+        arguments.beam_size, arguments.batch_seconds, segmentation=segmentation
+    )
+
+
+def _formats(arguments: argparse.Namespace, recogniser: Recogniser) -> list[str]:
+    """The formats to write; without a CTC head there are no word times."""
+    from gatedrnn.tasks.asr.writers import WRITERS
+
+    formats = arguments.format or ["txt"]
+    if getattr(recogniser.model, "ctc_weight", 1.0):
+        return list(FORMATS) if "all" in formats else formats
+    if "all" in formats:
+        return [name for name in FORMATS if not WRITERS[name].needs_times]
+    for name in formats:
+        if WRITERS[name].needs_times:
+            raise ValueError(
+                f"--format {name} needs the times of words, and {arguments.bundle} gives none: it "
+                "was trained with ctc_weight 0"
+            )
+    return formats
+
+
+def _references(path: str | None, items: Sequence[Item]) -> Transcripts | None:
+    """The references, read before hours are spent on the hypotheses."""
+    from gatedrnn.scoring import Transcript, Transcripts, read
+    from gatedrnn.scoring.transcript import words_of
+
+    if path is None:
+        return None
+    if path != FROM_MANIFEST:
+        return read(path, reference=True)
+    known = tuple(
+        Transcript(item.name, words_of(item.text), item.speaker or "")
+        for item in items
+        if item.text is not None
+    )
+    if not known:
+        raise ValueError("--reference: the inputs come without texts; name a file of references")
+    return Transcripts("the manifest", "tsv", known)
+
+
+def _error_rate(references: Transcripts, transcripts: Sequence[Transcript]) -> str:
+    from gatedrnn.scoring import Options, Transcript, Transcripts, score
+    from gatedrnn.scoring.report import score_sections
+    from gatedrnn.scoring.transcript import words_of
+
+    names = references.by_id()
+    hypotheses = tuple(Transcript(t.name, words_of(t.text)) for t in transcripts if t.name in names)
+    if not hypotheses:
+        listed = ", ".join(t.name for t in transcripts[:3])
+        raise ValueError(
+            f"{references.path} has none of the recordings that were transcribed: {listed} ..."
+        )
+    result = score(references, Transcripts("transcripts", "tsv", hypotheses), Options())
+    return render(score_sections(result), markdown=False)
+
+
+def _summary(transcripts: Sequence[Transcript], failures: int, seconds: float) -> str:
+    audio = sum(transcript.duration for transcript in transcripts)
+    factor = f", real-time factor {seconds / audio:.4f}" if audio else ""
+    failed = f", {failures} could not be transcribed" if failures else ""
+    return (
+        f"{len(transcripts)} recording(s), {audio:.1f} s of audio in {seconds:.1f} s"
+        f"{factor}{failed}"
+    )
+
+
+# ---- --stream -----------------------------------------------------------------------------------
+
+
+def stream_files(
+    recogniser: Recogniser, items: Sequence[Item], arguments: argparse.Namespace
+) -> Iterator[Transcript | Failure]:
+    """Streams recordings, one after the other."""
+    from gatedrnn.data.audio import AudioError
+    from gatedrnn.tasks.asr.apply import Failure
+    from gatedrnn.tasks.asr.audio_blocks import locate, stream_blocks
+    from gatedrnn.tasks.asr.streaming import Streamer
+    from gatedrnn.tasks.asr.transcript import Segment, Transcript
+
+    block_size = max(1, round(_block_seconds(arguments) * recogniser.sample_rate))
+    streamer = Streamer(recogniser, arguments.beam_size)
+    for item in items:
+        streamer.reset()
+        try:
+            span = locate(item)
+            for block in stream_blocks(item, recogniser.sample_rate):
+                for piece in block.split(block_size):
+                    _show(streamer.accept(piece), arguments)
+        except (AudioError, OSError) as error:
+            _show(None, arguments)
+            yield Failure(item, str(error))
+            continue
+        hypothesis = streamer.finish()
+        _show(None, arguments)
+        say(arguments, f"{item.name}: {describe_timing(streamer.timing)}")
+        segment = Segment(
+            0.0,
+            span.seconds,
+            hypothesis.text,
+            hypothesis.words,
+            hypothesis.confidence,
+            item.speaker,
+        )
+        yield Transcript(
+            item.name,
+            str(item.path),
+            span.seconds,
+            (segment,),
+            item.text,
+            item.recording,
+            item.channel,
+        ).shifted(span.offset)
+
+
+def stream_standard_input(
+    recogniser: Recogniser, arguments: argparse.Namespace, source: BinaryIO | None = None
+) -> int:
+    """Streams raw samples: 16 bits, little-endian, one channel; ``source`` None: standard input."""
+    import torch
+
+    from gatedrnn.data.resampling import BlockResampler
+    from gatedrnn.tasks.asr.audio_blocks import RATES
+    from gatedrnn.tasks.asr.streaming import Streamer
+
+    if not arguments.stream or len(arguments.inputs) > 1:
+        raise ValueError("- (standard input) goes with --stream, and alone")
+    for name in ("output", "reference"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} is for files; the text of standard input is printed")
+    source = source or sys.stdin.buffer
+    rate = arguments.rate or recogniser.sample_rate
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"--rate must be from {RATES[0]} to {RATES[1]}, not {rate}")
+    streamer = Streamer(recogniser, arguments.beam_size)
+    resampler = BlockResampler(rate, recogniser.sample_rate)
+    # Two bytes a sample; a pipe may return fewer bytes than requested, also half a sample.
+    block_bytes, rest = 2 * max(1, round(_block_seconds(arguments) * rate)), b""
+    while data := source.read(block_bytes):
+        data = rest + data
+        complete = len(data) // 2 * 2
+        rest = data[complete:]
+        samples = torch.zeros(0)
+        if complete:
+            samples = torch.frombuffer(bytearray(data[:complete]), dtype=torch.int16)
+            _show(streamer.accept(resampler.push(samples.float() / 32768)), arguments)
+    _show(streamer.accept(resampler.flush(torch.zeros(0))), arguments)
+    hypothesis = streamer.finish()
+    _show(None, arguments)
+    if rest:
+        print("standard input ended within a sample: that one was left out", file=sys.stderr)
+    print(hypothesis.text)
+    say(arguments, describe_timing(streamer.timing))
+    return 0
+
+
+def describe_timing(timing: Timing) -> str:
+    """Latency and speed of a stream in one line."""
+    return (
+        f"latency {1000 * timing.look_ahead:.0f} ms + at most {1000 * timing.longest:.1f} ms a "
+        f"piece; {timing.audio:.1f} s in {timing.busy:.1f} s, real-time factor "
+        f"{timing.real_time_factor:.4f}"
+    )
+
+
+def _block_seconds(arguments: argparse.Namespace) -> float:
+    if not arguments.piece > 0:
+        raise ValueError(f"--piece must be more than 0 ms, not {arguments.piece}")
+    return arguments.piece / 1000
+
+
+def _show(text: str | None, arguments: argparse.Namespace) -> None:
+    """Shows the partial hypothesis in one line of a terminal; ``None`` erases it."""
+    if sys.stderr.isatty() and not arguments.quiet:
+        shown = "" if text is None else text[-78:]
+        print(f"\r\x1b[K{shown}", end="", file=sys.stderr, flush=True)
+
+
+COMMANDS = (
+    Command(
+        "transcribe",
+        "transcribe audio files, folders and manifests with a trained recogniser",
+        add_arguments,
+        run,
+        (
+            "bundle meeting.wav",
+            "bundle talks/ --output texts --format srt --format json",
+            "bundle test.csv --reference --beam-size 8",
+        ),
+    ),
+)

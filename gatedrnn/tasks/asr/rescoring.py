@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from speechbrain.utils.distributed import run_on_main
 
-from gatedrnn.scoring.word_errors import error_figures, word_errors
+from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
 from gatedrnn.tasks.language_modeling.nbest import read_nbest
 from gatedrnn.tasks.language_modeling.rescoring_sets import (
@@ -98,7 +98,7 @@ def rescore_tests(
         with open(path, "w", encoding="utf-8") as file:
             errors.write_stats(file)
         sets[test] = {
-            **error_figures(errors),
+            **error_metrics(errors),
             "oracle WER": scored.oracle().rate,
             "readings": readings(scored),
             "unknown": scored.cost.unknown,

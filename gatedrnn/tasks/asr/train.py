@@ -16,7 +16,7 @@ from speechbrain.utils.logger import get_logger
 
 from gatedrnn.data.hypotheses import distinct, n_best_record
 from gatedrnn.modules.features import feature_lengths
-from gatedrnn.scoring.word_errors import error_figures, word_errors
+from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.asr.decode import Scores, search, word_times
 from gatedrnn.tasks.asr.test_decoding import TestSearch
 from gatedrnn.training.brain import GuardedBrain, Objective
@@ -253,7 +253,7 @@ class RecogniserBrain(GuardedBrain):
         dict
         """
         loss, results = self.gathered()
-        return {"loss": loss, "WER": error_figures(_errors(results, "greedy"))["WER"]}
+        return {"loss": loss, "WER": error_metrics(_errors(results, "greedy"))["WER"]}
 
     def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
         """Tests the best checkpoint.
@@ -287,8 +287,8 @@ class RecogniserBrain(GuardedBrain):
         loss, results = self.gathered()
         errors = {how: _errors(results, how) for how in ("greedy", "beam")}
         figures = {
-            **error_figures(errors["beam"]),
-            "greedy WER": error_figures(errors["greedy"])["WER"],
+            **error_metrics(errors["beam"]),
+            "greedy WER": error_metrics(errors["greedy"])["WER"],
             "loss": loss,
             "search seconds": sum_over_ranks([self._search_seconds], self.device)[0],
         }

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from gatedrnn.data.errors import MissingExtraError
+
 #: Samples per second of what it listens to.
 RATE = 16_000
 #: Samples per probability, and those before that it also looks at.
@@ -42,7 +44,7 @@ class VoiceDetector:
             self._silero = importlib.import_module("silero_vad")
             self._session = self._silero.load_silero_vad(sequence=True).session
         except ModuleNotFoundError as error:
-            raise ImportError(
+            raise MissingExtraError(
                 f"voice activity detection, which parts long recordings, needs {error.name}: "
                 'pip install "gatedrnn[vad]"'
             ) from error

@@ -1,4 +1,4 @@
-"""``gatedrnn caption``: images and recordings to captions, by a bundle."""
+"""``gatedrnn caption`` and ``score-captions``: captions of images and recordings."""
 
 from __future__ import annotations
 
@@ -9,94 +9,78 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tasks import common_options as modelling
+from gatedrnn.data.result_table import render
+from gatedrnn.tasks.command_line import Command, add_model, add_option, check_positive, load_model
 
-NAME = "caption"
-HELP = "describe images, recordings or features by a bundle"
+# ---- caption ------------------------------------------------------------------------------------
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_caption_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn caption``."""
-    modelling.add_model(
-        parser, "CAPTIONER", "captioner: a bundle, or the output folder of a training by "
-        "recipes/Captioning",
-    )  # fmt: skip
+    add_model(parser, "CAPTIONER", "captioner", "recipes/Captioning")
     parser.add_argument(
-        "inputs", nargs="+", metavar="FILE_OR_FOLDER",
+        "inputs",
+        nargs="+",
+        metavar="FILE_OR_FOLDER",
         help="images, recordings or features, as the captioner was trained on; folders of them; "
         "manifests (.csv, .tsv, .jsonl), whose ids are kept",
-    )  # fmt: skip
+    )
+    add_option(
+        parser,
+        "format",
+        "txt: a line per file; json: COCO results, which gatedrnn score-captions reads",
+        choices=("txt", "json"),
+        default="txt",
+    )
+    add_option(parser, "output")
+    add_option(parser, "beam-size")
+    add_option(parser, "nbest")
     parser.add_argument(
-        "--format", choices=("txt", "json"), default="txt",
-        help="a line per file, or results as COCO has them, which gatedrnn score-captions reads; "
-        "default txt",
-    )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there, do not print")
-    parser.add_argument(
-        "--beam", type=int, metavar="N",
-        help="1 for the greedy search; default: that of the training's test",
-    )  # fmt: skip
-    parser.add_argument(
-        "--nbest", type=int, default=1, metavar="N", help="captions of each file; default 1"
+        "--diverse",
+        type=int,
+        default=1,
+        metavar="GROUPS",
+        help="groups of diverse beam search: each avoids the words of the others; default 1",
     )
     parser.add_argument(
-        "--diverse", type=int, default=1, metavar="GROUPS",
-        help="so many groups of beams, each kept away from the words of the others; default 1",
-    )  # fmt: skip
-    parser.add_argument(
-        "--pictures", type=Path, metavar="FOLDER",
-        help="draw there where the captioner looked for each word; needs the extra plots",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch", type=int, default=16, metavar="N", help="files at a time; default 16"
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="write plots of the attention weights of each word to this folder; needs the extra "
+        "plots",
     )
+    parser.add_argument("--batch", type=int, default=16, metavar="N", help="batch size; default 16")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Describes files.
-
-    Arguments
-    ---------
-    arguments : argparse.Namespace
-        Of the command line.
-
-    Returns
-    -------
-    int
-        0, or 1 if a file could not be described.
-    """
-    # Imported here, so that other subcommands do not wait for what training needs.
+def run_caption(arguments: argparse.Namespace) -> int:
+    """Captions files; 1 if one could not be captioned."""
     from gatedrnn.seq2seq.search import SearchOptions
     from gatedrnn.tasks.captioning.apply import Refused, describe, draw_attention, find_sources
     from gatedrnn.tasks.captioning.export import load_captioner
 
-    if arguments.nbest < 1:
-        raise ValueError(f"--nbest must be at least 1, not {arguments.nbest}")
-    try:
-        bundle = modelling.load(arguments, load_captioner)
-        beam = arguments.beam
-        if beam is None:
-            beam = max(bundle.config.beam_size, arguments.nbest, arguments.diverse)
-            beam += -beam % arguments.diverse if arguments.diverse > 0 else 0
-        if arguments.nbest > beam:
-            raise ValueError(f"--nbest {arguments.nbest} needs a --beam of as many at least")
-        options = SearchOptions(
-            beam_size=beam, groups=arguments.diverse, max_length=bundle.vocabulary.max_length
-        )
-        sources = find_sources(arguments.inputs, bundle.config.media.kind)
-        refused, rows = 0, []
-        for one in describe(bundle, sources, options, arguments.batch, arguments.device):
-            if isinstance(one, Refused):
-                refused += 1
-                print(f"gatedrnn caption: {one.reason}", file=sys.stderr)
-                continue
-            rows.append(_row(one, arguments.nbest))
-            if arguments.format == "txt" and arguments.output is None:
-                print(_lines(rows[-1]), end="", flush=True)
-            if arguments.pictures is not None:
-                draw_attention(bundle, one, arguments.pictures)
-    except ImportError as error:
-        raise ValueError(str(error)) from error
+    check_positive(arguments, "nbest")
+    bundle = load_model(arguments, load_captioner)
+    beam = arguments.beam_size
+    if beam is None:
+        beam = max(bundle.config.beam_size, arguments.nbest, arguments.diverse)
+        beam += -beam % arguments.diverse if arguments.diverse > 0 else 0
+    if arguments.nbest > beam:
+        raise ValueError(f"--nbest {arguments.nbest} needs a --beam-size of at least as many")
+    options = SearchOptions(
+        beam_size=beam, groups=arguments.diverse, max_length=bundle.vocabulary.max_length
+    )
+    sources = find_sources(arguments.inputs, bundle.config.media.kind)
+    refused, rows = 0, []
+    for result in describe(bundle, sources, options, arguments.batch, arguments.device):
+        if isinstance(result, Refused):
+            refused += 1
+            print(f"gatedrnn caption: {result.reason}", file=sys.stderr)
+            continue
+        rows.append(_row(result, arguments.nbest))
+        if arguments.format == "txt" and arguments.output is None:
+            print(_lines(rows[-1]), end="", flush=True)
+        if arguments.pictures is not None:
+            draw_attention(bundle, result, arguments.pictures)
     text = "".join(map(_lines, rows))
     if arguments.format == "json":
         text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
@@ -107,12 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if refused else 0
 
 
-def _row(one: Any, count: int) -> dict[str, Any]:
-    """A result as COCO has it; with several captions all of them."""
-    row: dict[str, Any] = {"image_id": one.source.name, "caption": one.captions[0]}
+def _row(result: Any, count: int) -> dict[str, Any]:
+    """A COCO result; with ``count`` above 1 also the n-best captions."""
+    row: dict[str, Any] = {"image_id": result.source.name, "caption": result.captions[0]}
     if count > 1:
-        pairs = zip(one.captions[:count], one.hypotheses, strict=False)
-        row["captions"] = [{"caption": text, "score": found.score} for text, found in pairs]
+        pairs = zip(result.captions[:count], result.hypotheses, strict=False)
+        row["captions"] = [{"caption": text, "score": h.score} for text, h in pairs]
     return row
 
 
@@ -120,5 +104,104 @@ def _lines(row: dict[str, Any]) -> str:
     if "captions" not in row:
         return f"{row['image_id']}\t{row['caption']}\n"
     return "".join(
-        f"{row['image_id']}\t{one['score']:.4f}\t{one['caption']}\n" for one in row["captions"]
+        f"{row['image_id']}\t{nbest['score']:.4f}\t{nbest['caption']}\n"
+        for nbest in row["captions"]
     )
+
+
+# ---- score-captions -----------------------------------------------------------------------------
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``gatedrnn score-captions``."""
+    parser.add_argument("reference", type=Path, metavar="REF", help="reference captions")
+    parser.add_argument(
+        "hypothesis", type=Path, nargs="+", metavar="HYP", help="captions of one system or several"
+    )
+    add_option(parser, "format", choices=("text", "json", "markdown"), default="text")
+    add_option(parser, "output", "it is printed as well")
+    parser.add_argument(
+        "--tokenizer",
+        choices=("ptb", "none"),
+        default="ptb",
+        help="ptb: that of pycocoevalcap, without Java (default); none: captions are tokenised",
+    )
+    parser.add_argument(
+        "--weigh-by",
+        type=Path,
+        metavar="FILE",
+        help="references for the document frequencies of CIDEr, such as those of the whole "
+        "validation set; default: REF",
+    )
+    parser.add_argument(
+        "--missing",
+        choices=("error", "empty", "ignore"),
+        default="error",
+        help="items without a caption: stop (default), score an empty caption, or leave them out",
+    )
+    parser.add_argument(
+        "--extra",
+        choices=("error", "ignore"),
+        default="error",
+        help="captions without references: stop (default), or leave them out",
+    )
+    parser.add_argument(
+        "--java",
+        choices=("auto", "never", "always"),
+        default="auto",
+        help="METEOR and SPICE: where they can be computed (default), never, or stop where not",
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="bootstrap resamples; default 1000"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples; default 0")
+
+
+def run_score(arguments: argparse.Namespace) -> int:
+    """Scores captions."""
+    from gatedrnn.tasks.captioning.metrics import report
+    from gatedrnn.tasks.captioning.metrics.files import read
+    from gatedrnn.tasks.captioning.metrics.measures import Options, score
+
+    options = Options(
+        arguments.tokenizer,
+        arguments.missing,
+        arguments.extra,
+        arguments.java,
+        arguments.resamples,
+        arguments.seed,
+    )
+    reference = read(arguments.reference, references=True)
+    weighing = read(arguments.weigh_by, references=True) if arguments.weigh_by else None
+    systems = [read(path, references=False) for path in arguments.hypothesis]
+    scores = [score(reference, system, options, weighing) for system in systems]
+    if arguments.format == "json":
+        data = {"systems": [report.plain(system) for system in scores]}
+        text = json.dumps(data, indent=2, ensure_ascii=False)
+    else:
+        text = render(report.of_scores(scores), arguments.format == "markdown")
+    print(text)
+    if arguments.output:
+        write_atomically(arguments.output, text + "\n")
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "caption",
+        "describe images, recordings or features with a trained captioner",
+        add_caption_arguments,
+        run_caption,
+        ("bundle pictures/", "bundle a.jpg --nbest 3 --diverse 3 --pictures attention"),
+    ),
+    Command(
+        "score-captions",
+        "score captions: BLEU, ROUGE-L, CIDEr-D, and with Java METEOR, SPICE, SPIDEr",
+        add_score_arguments,
+        run_score,
+        ("references.json captions.json", "references.json old.json new.json --format markdown"),
+        "formats, which are detected:\n"
+        '  COCO: {"annotations": [{"image_id", "caption"}, ...]}, or that list by itself\n'
+        '  JSON lines: {"id", "references": [...]} for references, {"id", "text"} for captions',
+    ),
+)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
+from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.modules.features import LogMel, feature_lengths
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.modules.subsampling import FrameStacking, valid_frames
@@ -312,7 +313,7 @@ def _torchvision() -> tuple[ModuleType, ModuleType]:
         from torchvision import models
         from torchvision.models import feature_extraction
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingExtraError(
             'networks of torchvision need it: pip install "gatedrnn[vision]"'
         ) from error
     return models, feature_extraction

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.scoring.report import render
+from gatedrnn.data.result_table import render
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
 from gatedrnn.tasks.captioning.metrics.files import Captions
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D, CaptionScore, Options, score

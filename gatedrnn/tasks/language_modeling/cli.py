@@ -1,65 +1,84 @@
-"""``gatedrnn perplexity``: how well a language model predicts texts."""
+"""``gatedrnn perplexity``, ``generate`` and ``rescore``: the use of language models."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gatedrnn.tasks import common_options as modelling
+from gatedrnn.tasks.command_line import Command, add_model, add_option, load_model
 
-NAME = "perplexity"
-HELP = "perplexity of texts by a language model, and the log-probability of every word"
+if TYPE_CHECKING:
+    from gatedrnn.tasks.language_modeling.bundle import LanguageModel
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_language_model(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, "LM", "language model", "recipes/LM")
+
+
+def _load(arguments: argparse.Namespace) -> LanguageModel:
+    from gatedrnn.tasks.language_modeling.export import load_language_model
+
+    return load_model(arguments, load_language_model)
+
+
+# ---- perplexity ---------------------------------------------------------------------------------
+
+
+def add_perplexity_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn perplexity``."""
-    modelling.add_model(parser)
+    _add_language_model(parser)
     parser.add_argument(
-        "text", nargs="+", type=Path, metavar="FILE", help="text, a sentence per line; or .gz"
+        "text", nargs="+", type=Path, metavar="FILE", help="text, one sentence per line; or .gz"
     )
     parser.add_argument(
-        "--word-scores", type=Path, metavar="OUT",
-        help="write the log-probability of every word of one FILE there",
-    )  # fmt: skip
-    reading = parser.add_mutually_exclusive_group()
-    reading.add_argument(
-        "--carried", action="store_true", default=None,
-        help="carry the state on from line to line; default: as in training",
-    )  # fmt: skip
-    reading.add_argument(
-        "--lines", action="store_false", dest="carried", help="read each line by itself"
+        "--word-scores",
+        type=Path,
+        metavar="OUT",
+        help="write the log-probability of each word of one FILE to this file",
+    )
+    state = parser.add_mutually_exclusive_group()
+    state.add_argument(
+        "--carried",
+        action="store_true",
+        default=None,
+        help="keep the hidden state from line to line; default: as in training",
+    )
+    state.add_argument(
+        "--lines",
+        action="store_false",
+        dest="carried",
+        help="reset the hidden state at each line",
     )
     parser.add_argument(
-        "--dynamic-lr", type=float, default=0.0, metavar="X",
-        help="dynamic evaluation: learn with this step size from what has been predicted; default "
-        "0, not at all",
-    )  # fmt: skip
+        "--dynamic-lr",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="dynamic evaluation: adapt to the text that has been predicted, with this step size; "
+        "default 0, off",
+    )
     parser.add_argument(
-        "--dynamic-decay", type=float, default=0.0, metavar="X",
-        help="part of the way back to the trained weights after each step; default 0",
-    )  # fmt: skip
+        "--dynamic-decay",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="fraction by which weights return to the trained ones after each step; default 0",
+    )
     parser.add_argument(
-        "--dynamic-window", type=int, default=20, metavar="N",
+        "--dynamic-window",
+        type=int,
+        default=20,
+        metavar="N",
         help="tokens between two steps; default 20",
-    )  # fmt: skip
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    )
+    add_option(parser, "format", choices=("text", "json"), default="text")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Reads the texts.
-
-    Arguments
-    ---------
-    arguments : argparse.Namespace
-        Of the command line.
-
-    Returns
-    -------
-    int
-        0.
-    """
-    # Imported here, so that other subcommands do not wait for what training needs.
+def run_perplexity(arguments: argparse.Namespace) -> int:
+    """Prints the perplexity of each text."""
     from gatedrnn.data.report import Report
     from gatedrnn.data.text import Text, read_text
     from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted, Dynamic
@@ -68,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.word_scores and len(arguments.text) > 1:
         raise ValueError("--word-scores is of one FILE, not of several")
-    found = modelling.load(arguments)
-    spec = found.config.model
+    bundle = _load(arguments)
+    spec = bundle.config.model
     carried = spec.carry_state if arguments.carried is None else arguments.carried
     results = {}
     for path in arguments.text:
@@ -77,25 +96,224 @@ def run(arguments: argparse.Namespace) -> int:
         text = read_text(path, path.name, report)
         if not spec.line_ends:
             text = Text(text.name, [" ".join(text.lines)], ends=False)
-        encoded = found.tokens.encode_text(text)
+        encoded = bundle.tokens.encode_text(text)
         learner = None
         if arguments.dynamic_lr:
             options = Dynamic(
                 arguments.dynamic_lr, arguments.dynamic_decay, arguments.dynamic_window
             )
-            learner = Adapted(found.model.requires_grad_(True), options)
-        values = log_probabilities(found.model, encoded, Reading(carried), learner)
-        figures = results[str(path)] = score(encoded, values).figures()
+            learner = Adapted(bundle.model.requires_grad_(True), options)
+        values = log_probabilities(bundle.model, encoded, Reading(carried), learner)
+        metrics = results[str(path)] = score(encoded, values).figures()
         report.log()
         if arguments.word_scores:
-            write_word_scores(arguments.word_scores, encoded, found.tokens, values)
+            write_word_scores(arguments.word_scores, encoded, bundle.tokens, values)
         if arguments.format == "text":
             print(
-                f"{path}: perplexity {figures['perplexity']:.2f} per word, "
-                f"{figures['open perplexity']:.2f} with unknown words spelled out, "
-                f"{figures['bits per character']:.3f} bits per character, {figures['tokens']} "
-                f"tokens predicted, {figures['words']} words, {figures['unknown']} unknown"
+                f"{path}: perplexity {metrics['perplexity']:.2f} per word, "
+                f"{metrics['open perplexity']:.2f} with unknown words spelled out, "
+                f"{metrics['bits per character']:.3f} bits per character, {metrics['tokens']} "
+                f"tokens predicted, {metrics['words']} words, {metrics['unknown']} unknown"
             )
     if arguments.format == "json":
         print(json.dumps(results, indent=2, ensure_ascii=False))
     return 0
+
+
+# ---- generate -----------------------------------------------------------------------------------
+
+
+def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``gatedrnn generate``."""
+    _add_language_model(parser)
+    parser.add_argument(
+        "--prompt", default="", metavar="TEXT", help="prefix that the model continues"
+    )
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=50,
+        metavar="N",
+        help="maximum number of tokens of a text; default 50",
+    )
+    parser.add_argument(
+        "--lines",
+        type=int,
+        default=1,
+        metavar="N",
+        help="lines after which a text ends; 0: no limit but --tokens; default 1",
+    )
+    parser.add_argument(
+        "--count", type=int, default=1, metavar="N", help="number of texts; default 1"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="divides the logits: below 1 sharper; 0: always the most probable token; default 1",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        default=0,
+        metavar="N",
+        help="sample among the N most probable tokens; default 0, among all",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="sample among the most probable tokens that together have this probability; default 1",
+    )
+    parser.add_argument(
+        "--unknown", action="store_true", help="allow <unk>, which stands for other words"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed; default 0")
+
+
+def run_generate(arguments: argparse.Namespace) -> int:
+    """Samples texts and prints them."""
+    from gatedrnn.tasks.language_modeling.decode import Generation, generate
+
+    options = Generation(
+        arguments.count,
+        arguments.tokens,
+        arguments.lines,
+        arguments.temperature,
+        arguments.top_k,
+        arguments.top_p,
+        arguments.unknown,
+        arguments.seed,
+    )
+    bundle = _load(arguments)
+    for text in generate(bundle.model, bundle.tokens, options, arguments.prompt):
+        print(text)
+    return 0
+
+
+# ---- rescore ------------------------------------------------------------------------------------
+
+
+def add_rescore_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``gatedrnn rescore``."""
+    _add_language_model(parser)
+    parser.add_argument(
+        "dev",
+        type=Path,
+        metavar="NBEST_DEV",
+        help="n-best lists on which weight and insertion are tuned: nbest_SET.jsonl of a training, "
+        "or a Kaldi folder with words_text, acwt, lmwt.nolm, and text (the references)",
+    )
+    parser.add_argument(
+        "tests",
+        type=Path,
+        nargs="*",
+        metavar="NBEST_TEST",
+        help="n-best lists that are rescored with the tuned values",
+    )
+    add_option(
+        parser,
+        "output",
+        metavar="FOLDER",
+        help="write the rescored lists to this folder, as JSON lines that gatedrnn score reads, "
+        "and setting.json with the tuned values, for --lm-setting of gatedrnn export and "
+        "transcribe",
+    )
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="language model weights to try; a single one is not tuned; default 0 to 3",
+    )
+    parser.add_argument(
+        "--insertions",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="scores per word to try; default -2 to 4",
+    )
+    parser.add_argument(
+        "--internal",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="weights to try with which the recogniser's internal language model is subtracted; "
+        "for n-best lists of a test with --internal_lm=True; default 0 to 0.6 if all have it",
+    )
+    parser.add_argument(
+        "--acoustic-scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="factor of Kaldi's acoustic costs; default 1, as for chain models",
+    )
+
+
+def run_rescore(arguments: argparse.Namespace) -> int:
+    """Tunes on the first n-best lists, and rescores all."""
+    from gatedrnn.tasks.language_modeling import rescoring_sets as rescored
+    from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
+    from gatedrnn.tasks.language_modeling.nbest import read_nbest
+
+    paths = [arguments.dev, *arguments.tests]
+    files = _output_files(paths, arguments.output)
+    # All are read before the model is loaded: a bad file is reported at once.
+    lists = [read_nbest(path, arguments.acoustic_scale) for path in paths]
+    bundle = _load(arguments)
+    rescored.check_line_ends(bundle, arguments.model)
+    grid_values = {
+        "weights": arguments.weights,
+        "insertions": arguments.insertions,
+        "internals": arguments.internal,
+    }
+    grid = rescored.Grid(**{name: values for name, values in grid_values.items() if values})
+    result = rescored.rescore_sets(lists, bundle, grid)
+    print(result.choice(arguments.dev))
+    for path, rescored_set in zip(paths, result.sets, strict=True):
+        print(f"{path}: {rescored.describe(rescored_set, result.setting)}")
+    for path, rescored_set in zip(files, result.sets, strict=False):
+        rescored.write_lists(path, rescored_set, result.setting)
+    if arguments.output is not None:
+        write_setting(arguments.output / SETTING, result.setting)
+    return 0
+
+
+def _output_files(paths: Sequence[Path], folder: Path | None) -> list[Path]:
+    """Paths of the rescored lists; an input is never overwritten."""
+    if folder is None:
+        return []
+    files = [folder / (path.resolve().name.removesuffix(".jsonl") + ".jsonl") for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if files.count(file) > 1:
+            raise ValueError(f"--output: two of the lists are called {file.name}")
+        if file.resolve() == path.resolve():
+            raise ValueError(f"--output: {file} is what is read: name another folder")
+    return files
+
+
+COMMANDS = (
+    Command(
+        "rescore",
+        "rescore n-best lists with a language model, whose weight is tuned on the first of them",
+        add_rescore_arguments,
+        run_rescore,
+        ("lm results/nbest_dev.jsonl results/nbest_test.jsonl --output rescored",),
+    ),
+    Command(
+        "perplexity",
+        "compute the perplexity of texts, and the log-probability of each word",
+        add_perplexity_arguments,
+        run_perplexity,
+        ("lm test.txt", "lm test.txt --word-scores scores.txt --dynamic-lr 0.002"),
+    ),
+    Command(
+        "generate",
+        "generate text with a language model, or continue a prompt",
+        add_generate_arguments,
+        run_generate,
+        ('lm --prompt "ONCE UPON" --count 5 --temperature 0.8',),
+    ),
+)

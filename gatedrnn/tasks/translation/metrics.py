@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.data.files import write_atomically
 
 #: How sacreBLEU splits texts into words; ``zh`` for Chinese, ``char`` for all else without spaces.
@@ -107,7 +108,9 @@ def make_measures(tokenize: str) -> tuple[Any, Any]:
     try:
         from sacrebleu.metrics import BLEU, CHRF
     except ModuleNotFoundError as error:
-        raise ImportError('translation needs sacreBLEU: pip install "gatedrnn[mt]"') from error
+        raise MissingExtraError(
+            'translation needs sacreBLEU: pip install "gatedrnn[mt]"'
+        ) from error
     return BLEU(tokenize=tokenize), CHRF()
 
 

@@ -10,10 +10,14 @@ import torch
 from torch import nn
 
 from gatedrnn.cells import CELLS
+from gatedrnn.cli import bench as command
 from gatedrnn.cli.main import main
 from gatedrnn.experiments.bench import measure as measuring
 from gatedrnn.experiments.bench.implementations import (
-    Contender,
+    SCALING_BASE,
+    SUITES,
+    Benchmark,
+    Implementation,
     Shape,
     ligru,
     ours,
@@ -21,10 +25,8 @@ from gatedrnn.experiments.bench.implementations import (
     torch_gru,
     torch_lstm,
 )
-from gatedrnn.experiments.bench.measure import Timing
-from gatedrnn.experiments.bench.memory import peak_memory
+from gatedrnn.experiments.bench.measure import Timing, peak_memory
 from gatedrnn.experiments.bench.report import as_growth
-from gatedrnn.experiments.bench.suites import SCALING_BASE, SUITES, Race
 
 SMALL = Shape(2, 3, 8, layers=2)
 
@@ -46,8 +48,8 @@ def test_ratios_are_taken_round_by_round(monkeypatch):
             now["speed"] *= 1.1
             return x
 
-    rivals = [Contender(f"cost {cost}", lambda s, c=cost: Fake(c)) for cost in (1.0, 0.5)]
-    slow, fast = measuring.measure(rivals, SMALL, "forward", rounds=5)
+    timed = [Implementation(f"cost {cost}", lambda s, c=cost: Fake(c)) for cost in (1.0, 0.5)]
+    slow, fast = measuring.measure(timed, SMALL, "forward", rounds=5)
     assert order[4:] == [1.0, 0.5] * 5, "in turn, after two warm-up calls each"
     assert slow.ratio == 1.0
     assert fast.ratio == pytest.approx(0.5 * 1.1)
@@ -57,19 +59,19 @@ def test_ratios_are_taken_round_by_round(monkeypatch):
 def test_time_is_bounded(monkeypatch):
     now = iter(range(10_000))
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: float(next(now)))
-    rival = Contender("rival", lambda s: nn.Identity())
-    assert len(measuring.measure([rival], SMALL, "forward", rounds=5)[0].seconds) == 5
-    few = measuring.measure([rival], SMALL, "forward", rounds=5, most_seconds=10.0)
+    baseline = Implementation("baseline", lambda s: nn.Identity())
+    assert len(measuring.measure([baseline], SMALL, "forward", rounds=5)[0].seconds) == 5
+    few = measuring.measure([baseline], SMALL, "forward", rounds=5, max_seconds=10.0)
     assert 1 < len(few[0].seconds) < 5
-    one = measuring.measure([rival], SMALL, "forward", rounds=5, most_seconds=0.0)
+    one = measuring.measure([baseline], SMALL, "forward", rounds=5, max_seconds=0.0)
     assert len(one[0].seconds) == 1, "a table is never empty"
 
 
 def test_growth_is_told_for_each_unit():
     def timed(shape, seconds):
-        rivals = (Contender("a", None), Contender("b", None))
-        timings = [Timing(c.name, (s,), (1.0,)) for c, s in zip(rivals, seconds, strict=True)]
-        return Race(rivals, shape, "train"), timings
+        pair = (Implementation("a", None), Implementation("b", None))
+        timings = [Timing(c.name, (s,), (1.0,)) for c, s in zip(pair, seconds, strict=True)]
+        return Benchmark(pair, shape, "train"), timings
 
     base = SCALING_BASE
     table = as_growth(
@@ -115,28 +117,35 @@ def test_streaming_carries_the_state():
     assert states == [None, 1, 2]
 
 
-def test_contenders_have_the_sizes_asked_for():
+def test_implementations_have_the_sizes_asked_for():
     shape = Shape(2, 3, 12, layers=3, proj=5, inputs=7)
     x = torch.rand(2, 3, 7)
     for cell in CELLS:
         width = 5 if cell.has_projection else 12
         output, _ = ours(cell.key).build(shape)(x)
         assert output.shape == (2, 3, width)
-    for rival in (torch_lstm(), torch_gru(), ligru(False), ligru(True)):
-        assert rival.build(shape)(x)[0].shape == (2, 3, 12)
+    for baseline in (torch_lstm(), torch_gru(), ligru(False), ligru(True)):
+        assert baseline.build(shape)(x)[0].shape == (2, 3, 12)
     floor = products("ran").build(shape)
     stack = ours("ran").build(shape)
     matrices = sum(p.numel() for p in stack.parameters() if p.dim() == 2)
     assert sum(p.numel() for p in floor.parameters()) == matrices
 
 
+def test_the_command_line_has_the_suites_and_kinds_of_work():
+    assert tuple(SUITES) == command.SUITES
+    assert measuring.WORKS == command.WORKS
+
+
 def test_suites_name_recurrences_and_options_that_exist():
     for name, suite in SUITES.items():
-        races = list(suite())
-        assert races, name
-        for race in races:
-            assert len(race.contenders) >= 2
-            assert len({c.name for c in race.contenders}) == len(race.contenders)
+        benchmarks = list(suite())
+        assert benchmarks, name
+        for benchmark in benchmarks:
+            assert len(benchmark.implementations) >= 2
+            assert len({c.name for c in benchmark.implementations}) == len(
+                benchmark.implementations
+            )
 
 
 def test_command_writes_reports(tmp_path, capsys):
@@ -162,6 +171,8 @@ def test_command_writes_reports(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["rann"], "there is no recurrence 'rann'"),
+        (["slim:size=3"], "slim:size=3: 'size=3' is no option of slim; write OPTION=VALUE with"),
+        (["slim:variant"], "slim:variant: 'variant' is no option of slim"),
         (["ran", "--shape", "1,2"], "must be five whole numbers B,T,K,L,N"),
         (["ran", "--rounds", "0"], "--rounds must be at least 1"),
         (["ran", "--shape", "1,1,2,1,0", "--rounds", "1", "--output", "x.txt"], "ends in .md"),
@@ -173,7 +184,9 @@ def test_bad_input(arguments, message, capsys):
 
 
 def big():
-    return Contender("big", lambda s: nn.LSTM(s.input_size, s.hidden, s.layers, batch_first=True))
+    return Implementation(
+        "big", lambda s: nn.LSTM(s.input_size, s.hidden, s.layers, batch_first=True)
+    )
 
 
 def test_peak_memory_grows_with_the_work():

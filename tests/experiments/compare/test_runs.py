@@ -18,20 +18,20 @@ import pytest
 
 from gatedrnn.cli.main import main
 from gatedrnn.experiments.compare.plots import band
-from gatedrnn.experiments.compare.running import LOCK
+from gatedrnn.experiments.compare.runs import LOCK
 from tests.experiments.compare.tables import TUNING, calls, write_table
 
 
 @pytest.fixture(autouse=True)
-def _few_pictures(request, monkeypatch):
-    """Drawing takes longer than all the rest."""
-    if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("gatedrnn.cli.compare.write_figures", lambda gathered: [])
+def _few_plots(request, monkeypatch):
+    """Plotting takes longer than all the rest."""
+    if "plots" not in request.fixturenames:
+        monkeypatch.setattr("gatedrnn.experiments.compare.plots.write_plots", lambda gathered: [])
 
 
 @pytest.fixture
-def pictures():
-    """Has pictures drawn."""
+def plots():
+    """Lets the command write plots."""
 
 
 def compare(path: Path, *arguments: str) -> int:
@@ -51,7 +51,7 @@ def folders(path: Path) -> dict[str, int]:
     return {str(f.parent.relative_to(out)): len(calls(f.parent)) for f in out.rglob("calls.txt")}
 
 
-def test_a_table_is_run_once(tmp_path, capsys, pictures):
+def test_a_table_is_run_once(tmp_path, capsys, plots):
     path = write_table(tmp_path)
     assert compare(path, "--jobs", "2", "--", "--extra=a b") == 0
     expected = {f"h/{n}/seed-{s}": 1 for n in ("LSTM", "RAN-tanh") for s in (1, 2, 3)}
@@ -247,8 +247,7 @@ import signal
 import sys
 # A shell has what it starts in the background ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from gatedrnn.experiments.compare.running import Runner
-from gatedrnn.experiments.compare.runs import Plan
+from gatedrnn.experiments.compare.runs import Plan, Runner
 from gatedrnn.experiments.compare.specification import read_table
 table = read_table(sys.argv[1])
 plan = Plan(table, sys.argv[2])
@@ -290,12 +289,12 @@ def test_a_killed_command_leaves_its_run_to_itself(tmp_path, capsys):
         os.kill(calls(folder)[0]["pid"], signal.SIGKILL)
 
 
-def test_a_picture_without_figures_is_named(tmp_path, capsys, pictures):
+def test_a_plot_without_values_is_named(tmp_path, capsys, plots):
     path = write_table(tmp_path, seeds=[1], curve="valid BLEU", networks={"LSTM": {}})
     assert compare(path) == 0
     said = capsys.readouterr().err
     assert (
-        "no curves.png: no finished run has left its train_log.txt with the figure 'valid BLEU' of "
+        "no curves.png: no finished run has left its train_log.txt with the value 'valid BLEU' of "
         "the curve, but 'epoch', 'lr', 'train loss', 'valid loss', 'valid error'\n"
     ) in said
     assert not (tmp_path / "out/curves.png").exists()

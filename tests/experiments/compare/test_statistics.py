@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gatedrnn.experiments.compare.statistics import paired, spread
+from gatedrnn.experiments.compare.report import paired, spread
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 10])

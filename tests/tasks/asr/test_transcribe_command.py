@@ -13,14 +13,15 @@ import pytest
 import soundfile
 
 from gatedrnn.cli.main import build_parser, main
-from gatedrnn.scoring.formats import read
-from gatedrnn.tasks.asr import cli_stream as listening
+from gatedrnn.scoring import read
 from gatedrnn.tasks.asr.apply import TranscriptionOptions, transcribe, transcribe_file
 from gatedrnn.tasks.asr.bundle import write_bundle
-from gatedrnn.tasks.asr.cli import FORMATS
+from gatedrnn.tasks.asr.cli import FORMATS, LM_MODES, describe_timing, stream_standard_input
 from gatedrnn.tasks.asr.inputs import find_items
+from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING
 from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.segmentation import SegmentationOptions
+from gatedrnn.tasks.asr.streaming import Timing
 from gatedrnn.tasks.asr.writers import WRITERS
 from tests.tasks.asr import models
 
@@ -49,8 +50,16 @@ def run(*arguments, status=0) -> None:
     assert main(["transcribe", *map(str, arguments)]) == status
 
 
-def test_formats_are_those_of_the_writers():
+def test_choices_are_those_of_the_modules_that_are_imported_later():
     assert tuple(WRITERS) == FORMATS
+    assert (FUSION, RESCORING) == LM_MODES
+
+
+def test_timing_of_a_stream():
+    timing = Timing(audio=10.0, busy=0.5, longest=0.004, look_ahead=0.0725)
+    assert describe_timing(timing) == (
+        "latency 72 ms + at most 4.0 ms a piece; 10.0 s in 0.5 s, real-time factor 0.0500"
+    )
 
 
 def test_texts_are_printed(bundle, audio, capsys):
@@ -233,14 +242,14 @@ def test_standard_input(bundle, capsys, tmp_path, rate):
     recogniser = Recogniser.load(bundle)
     text = transcribe_file(recogniser, tmp_path / "a.wav").text
     given = arguments_of(bundle, "--rate", str(rate), "--piece", "50")
-    assert listening.listen(recogniser, given, Pipe(samples.tobytes())) == 0
+    assert stream_standard_input(recogniser, given, Pipe(samples.tobytes())) == 0
     assert capsys.readouterr().out.strip() == text
-    listening.listen(recogniser, given, Pipe(samples.tobytes() + b"x"))
+    stream_standard_input(recogniser, given, Pipe(samples.tobytes() + b"x"))
     assert "within a sample" in capsys.readouterr().err
 
 
 def test_standard_input_of_nothing(bundle, capsys):
-    assert listening.listen(Recogniser.load(bundle), arguments_of(bundle), Pipe()) == 0
+    assert stream_standard_input(Recogniser.load(bundle), arguments_of(bundle), Pipe()) == 0
     assert capsys.readouterr().out == "\n"
 
 

@@ -143,7 +143,7 @@ def test_the_command(tmp_path, capsys):
     assert drawn == ["a.png.png", "c.png.png", "deep/b.png.png"]
     for wrong, message in (
         (["--nbest", "0"], "--nbest must be at least 1"),
-        (["--nbest", "3", "--beam", "2"], "needs a --beam of as many"),
+        (["--nbest", "3", "--beam", "2"], "needs a --beam-size of at least as many"),
         (["--beam", "3", "--diverse", "2"], "groups share the beams evenly"),
         (["--batch", "0"], "batch size must be at least 1"),
         (["--device", "nothing"], "--device nothing cannot be used here"),

@@ -57,7 +57,7 @@ def test_rescore(model, lists, tmp_path, capsys):
         assert "s of language model for" in line
     for path in lists:
         found = read(output / path.name)
-        assert [t.text for t in found.items] == [t.text for t in read(path, said=True).items]
+        assert [t.text for t in found.items] == [t.text for t in read(path, reference=True).items]
         for line in (output / path.name).read_text().splitlines():
             for hyp in json.loads(line)["hyps"]:
                 assert hyp.keys() == {"text", "score", "am", "lm"} and hyp["lm"] < 0

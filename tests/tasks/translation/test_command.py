@@ -29,7 +29,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     lines = plain.split("\n")
     assert len(lines) == 4 and lines[0] and lines[1] == "" and lines[2]
     assert strange == (
-        "gatedrnn translate: 1 of 3 sentences have what training has not, the first of them line "
+        "gatedrnn translate: 1 of 3 sentences have characters or words unknown in training, "
+        "the first of them line "
         "3: green\n"
     )
     output = tmp_path / "out.jsonl"
@@ -110,7 +111,7 @@ def test_groups_of_a_diverse_search(tmp_path, capsys):
         assert json.loads(said(capsys, folder, text, *options)[0])["score"] == wanted.scores[0]
     assert said(capsys, folder, text, "--beam", 1)[0]
     assert main(["translate", str(folder), str(text), "--beam", "5"]) == 2
-    assert "--beam must be 1, or a multiple of the 2 groups" in capsys.readouterr().err
+    assert "--beam-size must be 1, or a multiple of the 2 groups" in capsys.readouterr().err
 
 
 def test_references(tmp_path, capsys):
@@ -145,8 +146,8 @@ def test_the_command_refuses(tmp_path, capsys):
     holes.write_text("a dog\n\n")
     for wrong, message in (
         (["--nbest", "0"], "--nbest must be at least 1"),
-        (["--nbest", "3", "--beam", "2"], "needs a --beam of as many"),
-        (["--beam", "0"], "--nbest 1 needs a --beam of as many"),
+        (["--nbest", "3", "--beam", "2"], "needs a --beam-size of at least as many"),
+        (["--beam", "0"], "--nbest 1 needs a --beam-size of at least as many"),
         (["--length-penalty", "-1"], "length_penalty must be from 0 to 10, not -1"),
         (["--length-penalty", "inf"], "length_penalty must be from 0 to 10, not inf"),
         (["--batch", "0"], "--batch must be at least 1, not 0"),

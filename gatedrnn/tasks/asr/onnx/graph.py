@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatedrnn.data.errors import MissingExtraError
+
 #: Version of ONNX's operators that files are written in, old enough for many runtimes.
 OPSET = 18
 
@@ -36,12 +38,14 @@ def need(module: str) -> ModuleType:
     >>> need("no_such_package")
     Traceback (most recent call last):
     ...
-    ImportError: ONNX files need no_such_package: pip install "gatedrnn[onnx]"
+    gatedrnn.data.errors.MissingExtraError: ONNX files need no_such_package: pip install...
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ImportError(f'ONNX files need {module}: pip install "gatedrnn[onnx]"') from error
+        raise MissingExtraError(
+            f'ONNX files need {module}: pip install "gatedrnn[onnx]"'
+        ) from error
 
 
 class Graph:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
 
 #: Endings of files with features.
@@ -159,7 +160,7 @@ def _from_hdf5(file: Path, key: str) -> np.ndarray:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingExtraError(
             f'{file}: HDF5 files need h5py: pip install "gatedrnn[captions]"'
         ) from error
     try:

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from gatedrnn.data import audio
+from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.tasks.captioning.corpora.features import load_features
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
 
@@ -50,7 +51,7 @@ def need_pillow() -> ModuleType:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        raise ImportError('images need Pillow: pip install "gatedrnn[captions]"') from error
+        raise MissingExtraError('images need Pillow: pip install "gatedrnn[captions]"') from error
     return Image
 
 

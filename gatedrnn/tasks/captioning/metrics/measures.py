@@ -9,7 +9,7 @@ from operator import add
 
 import numpy as np
 
-from gatedrnn.scoring.bootstrap import Interval, bounds, draw
+from gatedrnn.scoring.bootstrap import Interval, bounds, resample
 from gatedrnn.tasks.captioning.metrics import java
 from gatedrnn.tasks.captioning.metrics.bleu import ORDERS, Matches, Words, count
 from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
@@ -282,7 +282,7 @@ def _intervals(
     means = [name for name in each if name not in (*BLEU, METEOR)]
     counts = [(m.length, m.reference, *m.correct, *m.possible) for m in matches]
     rows = np.column_stack([counts, *(each[name] for name in means)])
-    drawn = draw(rows, options.resamples, options.seed)
+    drawn = resample(rows, options.resamples, options.seed)
     samples = {name: drawn[:, 2 + 2 * ORDERS + i] / units for i, name in enumerate(means)}
     bleu = np.array(
         [

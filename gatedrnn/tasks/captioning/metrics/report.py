@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gatedrnn.scoring.report import LISTED, Section, Table
+from gatedrnn.data.result_table import ResultTable, Section, list_names
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D, CaptionScore
 
 #: What makes words of captions, for a reader.
@@ -27,22 +27,16 @@ def of_scores(scores: Sequence[CaptionScore]) -> list[Section]:
     Returns
     -------
     list of Section
-        For :func:`gatedrnn.scoring.report.render`.
+        For :func:`gatedrnn.data.result_table.render`.
     """
     several = len(scores) > 1
     sections: list[Section] = []
     for found in scores:
-        rows = tuple(
-            (
-                name,
-                f"{measure.corpus:.4f}",
-                "-"
-                if measure.interval is None
-                else f"{measure.interval.low:.4f} to {measure.interval.high:.4f}",
-            )
-            for name, measure in found.measures.items()
-        )
-        body = [*_preface(found), Table(("", "score", "95 % by item"), rows)]
+        table = ResultTable(["", "score", "95 % by item"], digits=4)
+        for name, measure in found.measures.items():
+            span = measure.interval
+            table.add(name, measure.corpus, span and f"{span.low:.4f} to {span.high:.4f}")
+        body = [*_preface(found), table]
         if found.left_out:
             gone = [f"- {name}: {why}" for name, why in found.left_out.items()]
             body.append("\n".join(["LEFT OUT:", *gone]))
@@ -52,16 +46,13 @@ def of_scores(scores: Sequence[CaptionScore]) -> list[Section]:
     return sections
 
 
-def _side_by_side(scores: Sequence[CaptionScore]) -> Table:
-    names = list(dict.fromkeys(name for found in scores for name in found.measures))
-    rows = (
-        (
-            found.hypothesis.path,
-            *(f"{found.measures[n].corpus:.4f}" if n in found.measures else "-" for n in names),
-        )
-        for found in scores
-    )
-    return Table(("", *names), tuple(rows))
+def _side_by_side(scores: Sequence[CaptionScore]) -> ResultTable:
+    names = list(dict.fromkeys(name for score in scores for name in score.measures))
+    table = ResultTable(["", *names], digits=4)
+    for score in scores:
+        values = (score.measures[n].corpus if n in score.measures else None for n in names)
+        table.add(score.hypothesis.path, *values)
+    return table
 
 
 def _preface(score: CaptionScore) -> list[str]:
@@ -79,19 +70,14 @@ def _preface(score: CaptionScore) -> list[str]:
     ]
     if score.missing:
         what = "scored as empty" if score.options.missing == "empty" else "left out"
-        lines.append(f"MISSING: {_list(score.missing)} have no caption ({what})")
+        lines.append(f"MISSING: {list_names(score.missing)} have no caption ({what})")
     if score.extra:
-        lines.append(f"EXTRA: {_list(score.extra)} are not in the reference (left out)")
+        lines.append(f"EXTRA: {list_names(score.extra)} are not in the reference (left out)")
     if score.wordless:
         lines.append(f"NOTE: {score.wordless} of the captions hold no word")
     if len(score.ids) == 1 and score.weighed_by == score.reference.path:
         lines.append("NOTE: with one item CIDEr weighs every n-gram 0")
     return lines
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{len(names)} ({', '.join(names[:LISTED])}{more})"
 
 
 def plain(score: CaptionScore) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""What the subcommands of ``gatedrnn`` share: their declaration, common options, model loading.
+
+Nothing heavy is imported here or at the top of a module that declares commands: ``gatedrnn --help``
+must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Command", "add_model", "add_option", "check_positive", "load_model", "say"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand of ``gatedrnn``.
+
+    Arguments
+    ---------
+    name : str
+        As it is typed.
+    summary : str
+        One line for ``--help``.
+    add_arguments : callable
+        Adds the command's own arguments to an ``argparse.ArgumentParser``.
+    run : callable
+        Takes the parsed arguments (``argparse.Namespace``) and returns the exit status: 0, or 1 if
+        a part of the input could not be processed. Wrong input is raised as ValueError, OSError or
+        :class:`gatedrnn.data.errors.MissingExtraError`.
+    examples : tuple of str
+        Command lines for the end of ``--help``, without ``gatedrnn`` and the command's name.
+    notes : str
+        Text for the end of ``--help``, before the examples.
+    takes_rest : bool
+        Whether all that follows ``--`` is passed on unparsed, as ``arguments.rest``.
+
+    Example
+    -------
+    >>> hello = Command("hello", "print a greeting", lambda p: None, lambda a: print("hi") or 0)
+    >>> parser = argparse.ArgumentParser()
+    >>> hello.add_to(parser.add_subparsers())
+    >>> arguments = parser.parse_args(["hello", "--quiet"])
+    >>> arguments.run(arguments)
+    hi
+    0
+    """
+
+    name: str
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    examples: tuple[str, ...] = ()
+    notes: str = ""
+    takes_rest: bool = False
+
+    def add_to(self, subparsers: Any) -> None:
+        """Adds the command to what ``ArgumentParser.add_subparsers`` returned."""
+        lines = [f"  gatedrnn {self.name} {example}" for example in self.examples]
+        heading = "examples:" if len(lines) > 1 else "example:"
+        parser = subparsers.add_parser(
+            self.name,
+            help=self.summary,
+            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
+            epilog="\n\n".join(
+                part for part in (self.notes, "\n".join([heading, *lines]) if lines else "") if part
+            ),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.add_arguments(parser)
+        add_option(parser, "quiet")
+        add_option(parser, "debug")
+        parser.set_defaults(run=self.run)
+
+
+#: Options that mean the same in every subcommand that has them.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "device": {
+        "default": "cpu",
+        "metavar": "DEVICE",
+        "help": "device to compute on: cpu (default), cuda, cuda:1, ...",
+    },
+    "threads": {"type": int, "metavar": "N", "help": "CPU threads; default: all cores"},
+    "beam-size": {
+        "type": int,
+        "metavar": "N",
+        "help": "hypotheses kept in the beam search; 1 for greedy search; default: that of the "
+        "training's test",
+    },
+    "nbest": {
+        "type": int,
+        "default": 1,
+        "metavar": "N",
+        "help": "number of hypotheses to output for each input, best first; default 1",
+    },
+    "format": {"help": "output format"},
+    "output": {"type": Path, "metavar": "FILE", "help": "write the output to this file"},
+    "quiet": {
+        "action": "store_true",
+        "help": "print no progress and no summaries on standard error",
+    },
+    "debug": {"action": "store_true", "help": "print a traceback with every error"},
+}
+#: Former spellings, which are accepted but not listed in ``--help``.
+_FORMER_SPELLINGS = {"beam-size": "--beam", "nbest": "--n-best"}
+
+
+def add_option(
+    parser: argparse.ArgumentParser, name: str, note: str = "", **changes: Any
+) -> argparse.Action:
+    """Adds a shared option.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        The parser of a command.
+    name : str
+        The option without ``--``: device, threads, beam-size, nbest, format, output, quiet, debug.
+    note : str
+        What this command adds to the shared help.
+    **changes : Any
+        Arguments of ``add_argument`` that differ in this command, such as ``choices``.
+
+    Returns
+    -------
+    argparse.Action
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = add_option(parser, "nbest")
+    >>> parser.parse_args(["--n-best", "3"]).nbest
+    3
+    """
+    settings = _OPTIONS[name] | changes
+    if name == "format" and isinstance(settings.get("default"), str):
+        note = f"{note}; default {settings['default']}".removeprefix("; ")
+    settings["help"] = "; ".join(filter(None, (settings["help"], note)))
+    if name in _FORMER_SPELLINGS:
+        parser.add_argument(
+            _FORMER_SPELLINGS[name],
+            dest=name.replace("-", "_"),
+            type=settings["type"],
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+    return parser.add_argument(f"--{name}", **settings)
+
+
+def add_model(parser: argparse.ArgumentParser, name: str, what: str, recipes: str) -> None:
+    """Adds a trained model and where it runs.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        The parser of a command.
+    name : str
+        Of the argument in the usage line, such as "LM".
+    what : str
+        Kind of model, such as "language model".
+    recipes : str
+        Folder of the recipes that train it, such as "recipes/LM".
+    """
+    parser.add_argument(
+        "model",
+        metavar=name,
+        help=f"{what}: a bundle, or the output folder of a training by {recipes}",
+    )
+    add_option(parser, "device")
+    add_option(parser, "threads")
+
+
+def load_model(arguments: argparse.Namespace, read: Callable[[str], Any]) -> Any:
+    """Loads the model that :func:`add_model` declared; ``read`` returns it with ``.model``."""
+    set_threads(arguments.threads)
+    loaded = read(arguments.model)
+    check_device(arguments.device)
+    loaded.model.to(arguments.device)
+    return loaded
+
+
+def set_threads(threads: int | None) -> None:
+    """Sets torch's CPU threads; ``None`` leaves them."""
+    import torch
+
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"--threads must be at least 1, not {threads}")
+        torch.set_num_threads(threads)
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError if tensors cannot be allocated on the device."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    # torch raises AssertionError where it was built without CUDA, RuntimeError for other reasons.
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {device} cannot be used here: {reason}") from error
+
+
+def check_positive(arguments: argparse.Namespace, *names: str) -> None:
+    """Raises ValueError if one of the integer options is below 1."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+
+
+def say(arguments: argparse.Namespace, text: str) -> None:
+    """Prints progress or a summary on standard error, unless ``--quiet`` is given."""
+    if not arguments.quiet:
+        print(text, file=sys.stderr, flush=True)
