@@ -65,13 +65,13 @@ RENAMED = {
     "gatedrnn.training.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
     "gatedrnn.training.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
     "gatedrnn.training.HeadBrain": "gatedrnn.tasks.asr.heads.brain.HeadBrain",
-    "gatedrnn.training.RecogniserBrain": "gatedrnn.tasks.asr.train.RecogniserBrain",
+    "gatedrnn.training.RecogniserBrain": "gatedrnn.tasks.asr.brain.RecogniserBrain",
     "gatedrnn.training.TransducerModel": "gatedrnn.tasks.asr.heads.transducer.TransducerModel",
     "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.data.distant_speech",
     "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
         "gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling"
     ),
-    "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.fit.train_asr",
+    "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.train.train_asr",
 }
 
 

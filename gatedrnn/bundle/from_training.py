@@ -16,6 +16,9 @@ from gatedrnn.training.model_description import FILE as DESCRIPTION
 
 Found = TypeVar("Found")
 
+#: Keys of ``model.json`` of every training: its task, and by what its best checkpoint is chosen.
+TRAINING_KEYS = ("task", "valid_metric", "higher_is_better")
+
 
 def load_either(
     folder: str | Path,

@@ -15,8 +15,8 @@ from typing import Any
 
 from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
 from gatedrnn.tasks.captioning.data import CaptionSets
-from gatedrnn.tasks.captioning.fit import train_captioner
 from gatedrnn.tasks.captioning.simulated import SIMULATED, simulate
+from gatedrnn.tasks.captioning.train import train_captioner
 
 
 def read(hparams: Mapping[str, Any]) -> CaptionSets:

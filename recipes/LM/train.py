@@ -15,7 +15,7 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus, read_corpus
-from gatedrnn.tasks.language_modeling.fit import train_lm
+from gatedrnn.tasks.language_modeling.train import train_lm
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> Corpus:

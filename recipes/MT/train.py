@@ -17,7 +17,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.simulation.parallel import write_parallel
 from gatedrnn.tasks.translation.corpora.layouts import read_parallel
 from gatedrnn.tasks.translation.corpora.pairs import ParallelCorpus
-from gatedrnn.tasks.translation.fit import train_translator
+from gatedrnn.tasks.translation.train import train_translator
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:

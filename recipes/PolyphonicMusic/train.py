@@ -13,13 +13,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from speechbrain.utils.distributed import run_on_main
-
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.chords import write_music
 from gatedrnn.tasks.music.corpora.layouts import read_music
 from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
-from gatedrnn.tasks.music.fit import train_music
+from gatedrnn.tasks.music.train import train_music
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
@@ -37,7 +35,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
     MusicCorpus
     """
     if hparams["simulated"]:
-        run_on_main(write_music, args=[hparams["data_folder"]], kwargs=hparams["simulated"])
+        write_music(hparams["data_folder"], **hparams["simulated"])
     options = hparams.get("corpus_options") or {}
     return read_music(hparams["corpus"], hparams["data_folder"], report, **options)
 

@@ -13,13 +13,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from speechbrain.utils.distributed import run_on_main
-
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.labelled import write_sentences
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
 from gatedrnn.tasks.classification.corpora.sentence_layouts import read_sentences
-from gatedrnn.tasks.classification.fit import train_classifier
+from gatedrnn.tasks.classification.train import train_classifier
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
@@ -39,8 +37,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
     """
     folder, simulated = hparams["data_folder"], hparams.get("simulate")
     if simulated:
-        options = {"dataset": hparams["dataset"], **simulated}
-        run_on_main(write_sentences, args=[folder], kwargs=options)
+        write_sentences(folder, **{"dataset": hparams["dataset"], **simulated})
     return read_sentences(
         hparams["dataset"],
         folder,

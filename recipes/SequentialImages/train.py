@@ -12,14 +12,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from speechbrain.utils.distributed import run_on_main
-
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.labelled import write_digits
 from gatedrnn.tasks.classification.corpora.image_layouts import read_images
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
 from gatedrnn.tasks.classification.corpora.sequences import sets_as_sequences
-from gatedrnn.tasks.classification.fit import train_classifier
+from gatedrnn.tasks.classification.train import train_classifier
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
@@ -39,8 +37,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
     """
     folder, simulated = hparams["data_folder"], hparams.get("simulate")
     if simulated:
-        options = {"dataset": hparams["dataset"], **simulated}
-        run_on_main(write_digits, args=[folder], kwargs=options)
+        write_digits(folder, **{"dataset": hparams["dataset"], **simulated})
     sets = read_images(hparams["dataset"], folder, report, int(hparams["valid_count"]))
     return [sets_as_sequences(sets, hparams["order"], hparams["permutation"])]
 

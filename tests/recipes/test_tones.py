@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gatedrnn.simulation import tones
-from gatedrnn.tasks.asr.fit import train_asr
+from gatedrnn.tasks.asr.train import train_asr
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "Tones" / "ASR"

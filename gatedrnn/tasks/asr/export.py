@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from speechbrain.processing.features import InputNormalization
 
-from gatedrnn.bundle.from_training import read_object
+from gatedrnn.bundle.from_training import TRAINING_KEYS, read_object
 from gatedrnn.tasks.asr.bundle import write_bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
 from gatedrnn.tasks.asr.card import model_card
@@ -125,7 +125,8 @@ def export(
     if "problem" in description:
         raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
     beam_size = description.pop("beam_size", 1)
-    spec = RecogniserSpec.from_dict(description)
+    known = {key: value for key, value in description.items() if key not in TRAINING_KEYS}
+    spec = RecogniserSpec.from_dict(known)
     tokens = tokenization.load(results / "tokens.json")
     model = spec.build()
     normalize = InputNormalization(norm_type=spec.normalisation)

@@ -1,305 +1,208 @@
-"""What the Brains of all speech recognition recipes share, whatever their head."""
+"""Training of speech recognizers, whatever their head."""
 
 from __future__ import annotations
 
-import json
-import time
-from abc import abstractmethod
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
+from torch import nn
 
-from gatedrnn.data.hypotheses import distinct, n_best_record
-from gatedrnn.modules.features import feature_lengths
-from gatedrnn.scoring.word_errors import error_metrics, word_errors
-from gatedrnn.tasks.asr.decode import Scores, search, word_times
-from gatedrnn.tasks.asr.test_decoding import TestSearch
-from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.curriculum import Dropout
-from gatedrnn.training.log import replace_text
-from gatedrnn.training.ranks import sum_over_ranks
+from gatedrnn.tasks.asr.brain import RecogniserBrain
+from gatedrnn.tasks.asr.heads.brain import HEADS, head_name, make_model
+from gatedrnn.tasks.asr.pretrained import load_encoder
+from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
+from gatedrnn.tokens import tokens as tokenization
+from gatedrnn.training.fit import Training, learn_tokens_once
+from gatedrnn.training.launch import run_recipe
+from gatedrnn.training.model_description import describe
 
 logger = get_logger(__name__)
 
-Stage = sb.Stage
+
+class Speech(Protocol):
+    """Utterances to train on or to recognise: a map-style dataset that knows its durations."""
+
+    durations: Sequence[float]
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``{"id": str, "sig": (samples,) tensor, "words": list of str}``."""
 
 
-class RecogniserBrain(GuardedBrain):
-    """Features, augmentation, searches, and the word error rate; a subclass for each head.
-
-    A subclass has the losses; its model's outputs begin with those of
-    :class:`~gatedrnn.tasks.asr.model.CTCModel`, and what a head looks at comes fourth.
+class Tokenised(torch.utils.data.Dataset):
+    """Utterances with the tokens of their transcripts.
 
     Arguments
     ---------
+    speech : Speech
+        The utterances.
     tokens : Tokens
-        What the output layer spells with.
-    modules : Mapping
-        ``model`` and ``normalize``.
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`: ``compute_features``,
-        ``hop_seconds``
-        (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
-        ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
-        and without dropout), ``beam_size`` and ``n_best`` (of the test), and what
-        :class:`~gatedrnn.tasks.asr.test_decoding.TestSearch` takes.
-    **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+        What to spell with.
     """
 
-    criterion = "WER"
-    unit = " %"
+    def __init__(self, speech: Speech, tokens: Any) -> None:
+        self.speech, self.tokens = speech, tokens
 
-    def __init__(self, tokens: Any, hparams: Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(hparams=hparams, **kwargs)
-        self.tokens = tokens
-        self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
-        self._dropout = Dropout(self.modules["model"])
-        self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
-        self._test_search = TestSearch(self.hparams, self.modules["model"], tokens)
+    def __len__(self) -> int:
+        return len(self.speech)
 
-    # ---- what heads differ in ---------------------------------------------------------------
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item = self.speech[index]
+        found = self.tokens.encode(" ".join(item["words"]))
+        return {**item, "tokens": torch.tensor(found, dtype=torch.long)}
 
-    @abstractmethod
-    def compute_losses(
-        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
-    ) -> torch.Tensor:
-        """Loss of each utterance.
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the utterances which epoch begins: what is simulated differs in each.
 
         Arguments
         ---------
-        outputs : tuple
-            Of the model.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch,).
+        epoch : int
+            Its number.
         """
+        if hasattr(self.speech, "set_epoch"):
+            self.speech.set_epoch(epoch)
 
-    def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
-        """What the model takes besides features and lengths.
 
-        Arguments
-        ---------
-        batch : PaddedBatch
-            The utterances.
+class RecogniserTraining(Training):
+    """A training on the sets ``train`` and ``dev``; all sets but ``train`` are tested.
 
-        Returns
-        -------
-        tuple of torch.Tensor
-        """
-        return ()
+    Of the YAML it takes ``tokens`` (and ``pieces``), what
+    :func:`~gatedrnn.tasks.asr.heads.brain.make_model` takes, ``normalize``, and optionally
+    ``pretrained_encoder``, for :func:`~gatedrnn.tasks.asr.pretrained.load_encoder`, and
+    ``language_model``, which rescores the tests: see
+    :func:`~gatedrnn.tasks.asr.rescoring.check_language_model`.
+    """
 
-    # ---- one batch --------------------------------------------------------------------------
+    task = "asr"
+    data: Mapping[str, Speech]
 
-    def compute_forward(self, batch: Any, stage: Stage) -> tuple[Any, ...]:
-        """Runs the model on the features of a batch.
+    def __init__(self, hparams: Mapping[str, Any], run_opts: Any, data: Mapping[str, Any]) -> None:
+        super().__init__(hparams, run_opts, data)
+        check_language_model(hparams)
 
-        Arguments
-        ---------
-        batch : PaddedBatch
-            With ``sig`` and ``tokens``.
-        stage : Stage
-            Training, validation or test.
+    def make_tokens(self) -> None:
+        """Learns the tokens of the training transcripts."""
+        kind, pieces = self.hparams.get("tokens", "characters"), self.hparams.get("pieces", 500)
+        learn = functools.partial(tokenization.learn, self.data["train"].texts, kind, int(pieces))
+        learn_tokens_once(self.folder / "tokens.json", kind, learn, tokenization.load)
 
-        Returns
-        -------
-        tuple
-            Log-probabilities of the tokens in every frame (or ``None``), frames of each utterance,
-            a further loss term (or ``None``), and what else a head computes.
-        """
-        batch = batch.to(self.device)
-        signal, lengths = batch.sig
-        signal, lengths = self._augment("wav_augment", signal, lengths, stage)
-        samples = signal.shape[1]
-        features = self.hparams.compute_features(signal)
-        hop = round(self.hparams.hop_seconds * self.hparams.sample_rate)
-        lengths = feature_lengths(lengths, samples, features.shape[1], hop)
-        features = self.modules.normalize(features, lengths, epoch=self.epoch)
-        features, lengths = self._augment("fea_augment", features, lengths, stage)
-        return self.network("model", stage)(features, lengths, *self.inputs(batch))
-
-    def compute_objectives(
-        self, predictions: tuple[Any, ...], batch: Any, stage: Stage
-    ) -> Objective:
-        """The loss; outside training also what was recognised.
-
-        Arguments
-        ---------
-        predictions : tuple
-            Of :meth:`compute_forward`.
-        batch : PaddedBatch
-            With ``tokens``, ``words`` and ``id``.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-            Sum over the utterances, and their number of tokens.
-        """
-        targets, lengths = batch.tokens
-        sizes = torch.round(lengths * targets.shape[1]).long()
-        total = self.compute_losses(predictions, targets, sizes).sum()
-        if stage == Stage.TRAIN:
-            self.on_losses(predictions, batch.id, targets, sizes)
-            auxiliary = predictions[2]
-            if auxiliary is not None:
-                total = total + auxiliary
-        else:
-            self.results += self._recognise(predictions, batch, stage)
-        return Objective(total, float(sizes.sum()))
-
-    def on_losses(
-        self, outputs: tuple[Any, ...], ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
-    ) -> None:
-        """Called with every training batch.
-
-        Arguments
-        ---------
-        outputs : tuple
-            Of the model.
-        ids : list of str
-            Names of the utterances.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-        """
-
-    def _augment(
-        self, name: str, x: torch.Tensor, lengths: torch.Tensor, stage: Stage
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        augment = getattr(self.hparams, name, None)
-        if stage != Stage.TRAIN or augment is None or self.epoch <= self.clean_epochs:
-            return x, lengths
-        changed, lengths = augment(x, lengths)
-        if len(changed) != len(x):
-            raise ValueError(
-                f"{name} made {len(changed)} utterances out of {len(x)}: set concat_original and "
-                "parallel_augment to False, and repeat_augment to 1"
-            )
-        return changed, lengths
-
-    def _recognise(
-        self, outputs: tuple[Any, ...], batch: Any, stage: Stage
-    ) -> list[dict[str, Any]]:
-        """What the searches find, as plain data that ranks can send each other."""
-        model = self.network("model", Stage.TEST)
-        scores = Scores(*outputs[:2], outputs[3] if len(outputs) > 3 else None)
-        if stage == Stage.TEST and self._test_search.collects(scores):
-            return []
-        lists = search(model, scores)
-        results = [
-            {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
-            for name, words, found in zip(batch.id, batch.words, lists, strict=True)
-        ]
-        if stage != Stage.TEST:
-            return results
-        if self._test_search.beam_size > 1:
-            n_best = getattr(self.hparams, "n_best", None)
-            begun = self._now()
-            found = self._test_search.search(model, scores)
-            self._search_seconds += self._now() - begun
-            lists = [distinct(one, self.tokens)[:n_best] for one in found]
-        lists = self._test_search.with_internal(model, lists)
-        seconds = self.hparams.hop_seconds * model.factor
-        for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
-            words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
-            reference = " ".join(result["ref"])
-            result["n_best"] = n_best_record(
-                result["id"], reference, hypotheses, words, self.tokens
-            )
-            result["beam"] = self.tokens.decode(hypotheses[0].tokens).split()
-        return results
-
-    def _now(self) -> float:
-        """The time, when all work on the device is done."""
-        if torch.device(self.device).type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    # ---- a stage ----------------------------------------------------------------------------
-
-    def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
-        """Begins a stage; the first epochs of a training without dropout, if they are to be clean.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        epoch : int or None
-            Number of the epoch.
-        """
-        super().on_stage_start(stage, epoch)
-        if stage == Stage.TRAIN:
-            self._dropout.switch(epoch > self.clean_epochs)
-
-    def validation_figures(self) -> dict[str, float]:
-        """Loss and word error rate of the validation that has just run.
-
-        Returns
-        -------
-        dict
-        """
-        loss, results = self.gathered()
-        return {"loss": loss, "WER": error_metrics(_errors(results, "greedy"))["WER"]}
-
-    def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
-        """Tests the best checkpoint.
-
-        Arguments
-        ---------
-        name : str
-            Name of the set, for the files.
-        loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
-        folder : Path
-            Where ``wer_NAME.txt`` (with all alignments) and ``nbest_NAME.jsonl`` go.
-
-        Returns
-        -------
-        dict
-            Figures; ``search seconds`` are those of the beam search alone, on all ranks together.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
-        self.find_best()
-        if self._test_search.needs_label_prior:
-            # Of the first set that is tested, which is that of the validation.
-            self.evaluate(loader, min_key=self.criterion)
-            self._test_search.take_label_prior(self.device, folder if if_main_process() else None)
-        self._search_seconds = 0.0
-        self.evaluate(loader, min_key=self.criterion)
-        loss, results = self.gathered()
-        errors = {how: _errors(results, how) for how in ("greedy", "beam")}
-        figures = {
-            **error_metrics(errors["beam"]),
-            "greedy WER": error_metrics(errors["greedy"])["WER"],
-            "loss": loss,
-            "search seconds": sum_over_ranks([self._search_seconds], self.device)[0],
-        }
+    def prepare(self) -> None:
+        """Loads the tokens."""
+        self.tokens = tokenization.load(self.folder / "tokens.json")
         if if_main_process():
-            with open(folder / f"wer_{name}.txt", "w", encoding="utf-8") as file:
-                errors["beam"].write_stats(file)
-            lines = [json.dumps(r["n_best"], ensure_ascii=False) + "\n" for r in results]
-            replace_text(folder / f"nbest_{name}.jsonl", "".join(lines))
-            print(f"{name}: WER {figures['WER']:.2f} % ({folder / f'wer_{name}.txt'})")
-        return figures
+            _report_unknown(self.tokens, self.data)
+
+    def make_model(self) -> nn.Module:
+        """Makes the model, with the pretrained encoder."""
+        model = make_model(self.hparams, len(self.tokens))
+        pretrained = self.hparams.get("pretrained_encoder")
+        if pretrained is not None:
+            # A checkpoint of this training, if there is one, takes its place when training begins.
+            load_encoder(getattr(model, "acoustic", model), pretrained)
+        return model
+
+    @property
+    def brain_class(self) -> type[RecogniserBrain]:
+        """The Brain of the head."""
+        return HEADS[head_name(self.hparams)].brain
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The model and the normalization of its features."""
+        return {"model": self.model, "normalize": self.hparams["normalize"]}
+
+    def brain_options(self) -> dict[str, Any]:
+        """The tokens."""
+        return {"tokens": self.tokens}
+
+    def describe(self) -> dict[str, Any]:
+        """The model and its features."""
+        spec = describe(self.hparams, len(self.tokens))
+        return {**spec.to_dict(), "beam_size": int(self.hparams.get("beam_size", 1))}
+
+    def valid_loader(self, brain: RecogniserBrain) -> Any:
+        """Loader of the validation utterances."""
+        return self._loader("dev", brain.evaluation_loader)
+
+    def train_loader(self, brain: RecogniserBrain) -> Any:
+        """Loader of the training utterances."""
+        return self._loader("train", brain.training_loader)
+
+    def _loader(self, name: str, make: Callable[..., Any]) -> Any:
+        return make(Tokenised(self.data[name], self.tokens), self.data[name].durations)
+
+    def test(self, brain: RecogniserBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests all sets but ``train``, ``dev`` first."""
+        tests = [name for name in self.data if name not in ("train", "dev")]
+        loaders = {name: self._loader(name, brain.evaluation_loader) for name in tests}
+        loaders = {"dev": valid_loader, **loaders}
+        metrics = {n: brain.test(n, loader, self.folder) for n, loader in loaders.items()}
+        self.device = brain.device
+        return metrics
+
+    def results(self) -> dict[str, Any]:
+        """Head, size of the vocabulary and kind of the recurrence."""
+        encoder = self.model.encoder
+        recurrence = hasattr(encoder, "layer")
+        return {
+            "head": head_name(self.hparams),
+            "vocabulary": len(self.tokens),
+            "model": str(encoder.layer(0).cell) if recurrence else type(encoder).__name__,
+        }
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Writes ``results.json``, then again with the rescored tests."""
+        super().write_results(results)
+        language_model = self.hparams.get("language_model")
+        if language_model is not None:
+            rescored = rescore_tests(self.folder, language_model, results["sets"], self.device)
+            super().write_results({**results, "rescored": rescored})
 
 
-def _errors(results: list[dict[str, Any]], how: str) -> Any:
-    return word_errors((r["id"], r[how], r["ref"]) for r in results)
+def train_asr(
+    arguments: Sequence[str],
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Path]],
+    read: Callable[[Path, str, Mapping[str, Any]], Speech],
+) -> dict[str, Any]:
+    """Trains and tests a recogniser.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    prepare : callable
+        Prepares the corpus, on the first process; name of a set -> its list of utterances. There
+        must be ``"train"`` and ``"dev"``; all others are tested.
+    read : callable
+        Makes the dataset of a list, given the list, the name of the set and the YAML's values.
+
+    Returns
+    -------
+    dict
+        Figures of every test set.
+    """
+
+    def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
+        lists = run_on_main(prepare, args=[hparams])
+        missing = {"train", "dev"} - set(lists)
+        if missing:
+            raise ValueError(f"the preparation gave no set {' and no set '.join(sorted(missing))}")
+        sets = {name: read(path, name, hparams) for name, path in lists.items()}
+        return RecogniserTraining(hparams, run_opts, sets).run()
+
+    return run_recipe(arguments, work)
+
+
+def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
+    for name, speech in sets.items():
+        unknown = tokens.unknown(speech.texts)
+        if unknown:
+            most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
+            logger.warning(f"{name}: not among the tokens, and left out: {most}")

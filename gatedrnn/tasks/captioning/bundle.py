@@ -10,9 +10,9 @@ from typing import Any
 from gatedrnn.bundle.files import CONFIG, TOKENS, only
 from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
 from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
-from gatedrnn.tasks.captioning.fit import load_vocabulary
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
+from gatedrnn.tasks.captioning.train import load_vocabulary
 from gatedrnn.tokens.vocabulary import Vocabulary
 
 #: Of a decoder the matrix of the output layer, and that of the embedding, which it may be.

@@ -16,9 +16,8 @@ from gatedrnn.tasks.captioning.bundle import (
     write_captioner,
 )
 from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
-from gatedrnn.tasks.captioning.fit import load_vocabulary
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
-from gatedrnn.tasks.captioning.train import CaptionBrain
+from gatedrnn.tasks.captioning.train import CaptionBrain, load_vocabulary
 from gatedrnn.training.model_description import CAPTIONS
 
 #: Of the training's test, in the card.

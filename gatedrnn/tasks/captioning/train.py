@@ -1,35 +1,50 @@
-"""The Brain of captioners: cross-entropy, scheduled sampling, then self-critical training."""
+"""Training of captioners: cross-entropy, scheduled sampling, then self-critical training."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+from torch import nn
 
+from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.modules.softmax import IGNORE
+from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, search
+from gatedrnn.tasks.asr.pretrained import load_parts
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.data import CaptionBatch
+from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media
+from gatedrnn.tasks.captioning.data import CaptionBatch, CaptionDataset, CaptionSets, MediaCache
+from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D
+from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.self_critical import (
     BASELINES,
     CaptionReward,
     advantages,
     policy_loss,
 )
+from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
 from gatedrnn.tokens.ptb_tokenizer import tokenize
+from gatedrnn.tokens.tokens import save
 from gatedrnn.tokens.vocabulary import EOS, WORDS, Vocabulary
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
-from gatedrnn.training.log import replace_text
+from gatedrnn.training.fit import Training, on_main_first, size_within_budget
+from gatedrnn.training.launch import run_recipe
+from gatedrnn.training.log import Curve, replace_text
+from gatedrnn.training.model_description import CAPTIONS
 from gatedrnn.training.ranks import sum_over_ranks
+
+logger = get_logger(__name__)
 
 Stage = sb.Stage
 
@@ -357,3 +372,230 @@ class CaptionBrain(GuardedBrain):
                 f"{100 * figures['exact match']:.1f} % ({report})"
             )
         return figures
+
+
+class CaptionTraining(Training):
+    """A training on :class:`~gatedrnn.tasks.captioning.data.CaptionSets`.
+
+    Of the YAML it takes ``more_than``, ``words`` and ``max_length`` of the vocabulary, ``media``,
+    ``cache_mb``, ``captions_per_item``, what :func:`make_captioner` takes, and optionally
+    ``train_tested``: how many of the training items are tested as the set ``train``,
+    ``pretrained_encoder``: the output folder of a training whose encoder is taken, and
+    ``freeze_encoder``: whether it stays as it is.
+    """
+
+    task = "captioning"
+    kind = CAPTIONS
+    brain_class = CaptionBrain
+    curve = Curve("CIDEr-D", "CIDEr-D of greedy captions", (0, 10))
+
+    def make_tokens(self) -> None:
+        """Learns the vocabulary of the training captions."""
+        _make_vocabulary(self.hparams, self.data, self.folder / "tokens.json")
+
+    def prepare(self) -> None:
+        """Loads the vocabulary, and picks the items that are tested."""
+        self.vocabulary = load_vocabulary(self.folder / "tokens.json")
+        self.media = MediaOptions(kind=self.data.kind, **(self.hparams.get("media") or {}))
+        self.cache = MediaCache(float(self.hparams.get("cache_mb", 0)))
+        self.tests = {"dev": self.data.dev, **self.data.tests}
+        count = int(self.hparams.get("train_tested") or 0)
+        if count:
+            # What is recalled, beside what is recognised.
+            step = max(1, len(self.data.train) // count)
+            self.tests["train"] = self.data.train[::step][:count]
+        if if_main_process():
+            _report_words(self.vocabulary, self.data)
+
+    def make_model(self) -> nn.Module:
+        """Makes the captioner, with the pretrained encoder."""
+        vocabulary = len(self.vocabulary)
+        model, self.spec = make_captioner(self.hparams, vocabulary, self.data, self.media)
+        if self.hparams.get("pretrained_encoder"):
+            remedy = "Give the encoder and the encoder_options that it was trained with"
+            source, best = self.hparams["pretrained_encoder"], {"max_key": CaptionBrain.criterion}
+            load_parts(model, source, ("encoder.",), best, remedy)
+        if self.hparams.get("freeze_encoder"):
+            model.freeze_encoder()
+        return model
+
+    def brain_options(self) -> dict[str, Any]:
+        """The vocabulary, and the items with their references."""
+        return {"vocabulary": self.vocabulary, "train": self.data.train, "dev": self.data.dev}
+
+    def describe(self) -> dict[str, Any]:
+        """The captioner, what it is given, and the beam of its tests."""
+        return {
+            "model": self.spec.to_dict(),
+            "media": self.media.to_dict(),
+            "beam_size": int(self.hparams["beam_size"]),
+        }
+
+    def valid_loader(self, brain: CaptionBrain) -> Any:
+        """Loader of the validation items."""
+        return self._loader(self.data.dev, brain.evaluation_loader)
+
+    def train_loader(self, brain: CaptionBrain) -> Any:
+        """Loader of the training items."""
+        captions = int(self.hparams["captions_per_item"])
+        return self._loader(self.data.train, brain.training_loader, captions)
+
+    def _loader(
+        self, items: Sequence[CaptionItem], make: Callable[..., Any], captions: int | None = None
+    ) -> Any:
+        seed = int(self.hparams["seed"])
+        dataset = CaptionDataset(items, self.vocabulary, self.media, captions, self.cache, seed)
+        return make(dataset, dataset.sizes)
+
+    def test(self, brain: CaptionBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests the validation and the test items, and optionally some training items."""
+        loaders = {
+            name: self._loader(items, brain.evaluation_loader)
+            for name, items in self.tests.items()
+            if name != "dev"
+        } | {"dev": valid_loader}
+        return {
+            name: brain.test(name, loaders[name], items, self.folder, self.data.true)
+            for name, items in self.tests.items()
+        }
+
+    def results(self) -> dict[str, Any]:
+        """Sizes and kind of the recurrence."""
+        return {
+            "vocabulary": len(self.vocabulary),
+            "parameters of the decoder": parameters(self.model.decoder),
+            "hidden_size": self.spec.decoder.get("hidden_size"),
+            "model": str(self.model.decoder.core.stack.layer(0).cell),
+        }
+
+
+def make_captioner(
+    hparams: Mapping[str, Any], vocabulary: int, sets: CaptionSets, media: MediaOptions
+) -> tuple[Captioner, CaptionerSpec]:
+    """Makes the captioner that a YAML describes, with the size that meets its budget.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``encoder``: a key of :data:`~gatedrnn.tasks.captioning.encoders.ENCODERS`;
+        ``encoder_options``: its arguments; ``decoder``: those of
+        :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the most that
+        the whole captioner may have, in place of the decoder's ``hidden_size``.
+    vocabulary : int
+        Number of words.
+    sets : CaptionSets
+        The items: features say themselves how wide they are.
+    media : MediaOptions
+        What the captioner is given.
+
+    Returns
+    -------
+    captioner : Captioner
+        The captioner.
+    spec : CaptionerSpec
+        What it is built of.
+
+    Raises
+    ------
+    ValueError
+        If the encoder reads other items than these, or an argument is wrong.
+    """
+    kind, options = hparams["encoder"], dict(hparams.get("encoder_options") or {})
+    if kind not in ENCODERS:
+        raise ValueError(f"encoder must be {', '.join(ENCODERS)}, not {kind!r}")
+    media_kind = ENCODERS[kind].media
+    if media_kind != sets.kind:
+        raise ValueError(f"the encoder {kind} reads {media_kind}, but the items are {sets.kind}")
+    if kind == "features":
+        options.setdefault("input_size", load_media(sets.train[0].path, media).shape[1])
+    if sets.kind == "audio":
+        rate = {"sample_rate": media.sample_rate}
+        options["features"] = {**rate, **(options.get("features") or {})}
+    decoder = dict(hparams["decoder"])
+
+    def make(hidden_size: int | None = None) -> Captioner:
+        encoder = ENCODERS[kind](**options)
+        sized = decoder if hidden_size is None else {**decoder, "hidden_size": hidden_size}
+        return Captioner(encoder, Decoder(vocabulary, encoder.output_size, **sized))
+
+    decoder |= size_within_budget(hparams, make)
+    spec = CaptionerSpec(vocabulary, kind, _lasting(options), _lasting(decoder))
+    return make(), spec
+
+
+def load_vocabulary(path: str | Path) -> Vocabulary:
+    """Reads the vocabulary of a training or a bundle.
+
+    Arguments
+    ---------
+    path : str or Path
+        ``tokens.json``.
+
+    Returns
+    -------
+    Vocabulary
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        return Vocabulary.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} does not hold the words of captions: {error}") from error
+
+
+def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that do not only matter in training."""
+    return {name: value for name, value in options.items() if name not in TRAINING_ONLY}
+
+
+def _make_vocabulary(hparams: Mapping[str, Any], sets: CaptionSets, path: Path) -> None:
+    wanted = {"words": hparams["words"], "max_length": int(hparams["max_length"])}
+    if not path.is_file():
+        texts = [text for item in sets.train for text in item.references]
+        save(Vocabulary.learn(texts, int(hparams["more_than"]), **wanted), path)
+        return
+    found = load_vocabulary(path)
+    for name, value in wanted.items():
+        if getattr(found, name) != value:
+            raise ValueError(
+                f"{path} is of an earlier training with {name} {getattr(found, name)!r}, but it is "
+                f"{value!r} now: use another output_folder"
+            )
+
+
+def _report_words(vocabulary: Vocabulary, sets: CaptionSets) -> None:
+    """Says how much of the captions is unknown or cut."""
+    for name, items in {"train": sets.train, "dev": sets.dev, **sets.tests}.items():
+        found = vocabulary.figures(text for item in items for text in item.references)
+        logger.info(
+            f"{name}: {len(items)} items, {found['captions']} captions, {found['words']} words, "
+            f"{found['unknown']} unknown, {found['cut']} captions longer than "
+            f"{vocabulary.max_length} words"
+        )
+
+
+def train_captioner(
+    arguments: Sequence[str], read: Callable[[Mapping[str, Any]], CaptionSets]
+) -> dict[str, Any]:
+    """Trains and tests a captioner.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    read : callable
+        Prepares and reads the items, given the YAML's values.
+
+    Returns
+    -------
+    dict
+        Test set -> its metrics.
+    """
+
+    def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
+        return CaptionTraining(hparams, run_opts, on_main_first(read, hparams)).run()
+
+    return run_recipe(arguments, work)

@@ -1,21 +1,37 @@
-"""The Brain of all classifiers of sequences: cross-entropy, and the best accuracy."""
+"""Training of classifiers of sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.seed import seed_everything
+from torch import nn
 
-from gatedrnn.tasks.classification.data import SequenceBatch, together
+from gatedrnn.cells.registry import find
+from gatedrnn.data.report import Report
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets
+from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, together
 from gatedrnn.tasks.classification.model import Classified
+from gatedrnn.tasks.classification.words import embedding_of, make_tokens
+from gatedrnn.tokens.text_tokens import TextTokens
 from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.log import replace_text
+from gatedrnn.training.fit import Training, on_main_first, size_within_budget, write_report
+from gatedrnn.training.launch import run_recipe
+from gatedrnn.training.log import Curve, replace_text
 
 Stage = sb.Stage
+
+#: Distance of the seeds of two trainings, so that no fold of one is a fold of the other.
+_SEEDS_OF_FOLDS = 1000
 
 
 class ClassifierBrain(GuardedBrain):
@@ -228,3 +244,246 @@ def confusion(results: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> s
     rows = [["class", *classes]]
     rows += [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
     return "".join("\t".join(row) + "\n" for row in rows)
+
+
+class ClassifierTraining(Training):
+    """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.LabelledSets`.
+
+    Of the YAML it takes what :func:`make_model` takes, and for sentences what
+    :mod:`~gatedrnn.tasks.classification.words` takes.
+    """
+
+    task = "classification"
+    brain_class = ClassifierBrain
+    curve = Curve("accuracy", "accuracy, %", (0, 105))
+
+    def make_tokens(self) -> None:
+        """Learns the tokens of sentences; sequences of frames have none."""
+        if not isinstance(self.data.train.inputs, torch.Tensor):
+            make_tokens(self.hparams, self.data, self.folder / "tokens.json")
+
+    def prepare(self) -> None:
+        """Makes the datasets, and for sentences the embedding."""
+        self.tokens: TextTokens | None = None
+        if isinstance(self.data.train.inputs, torch.Tensor):
+            self.inputs: int | nn.Module = self.data.train.inputs.shape[2]
+        else:
+            path = self.folder / "tokens.json"
+            self.inputs, self.tokens = embedding_of(self.hparams, self.data, path)
+
+    def make_model(self) -> nn.Module:
+        """Makes the classifier."""
+        model = make_model(self.hparams, len(self.data.classes), self.inputs)
+        self.counts = _counts(model)
+        if if_main_process():
+            print(
+                f"{model.rnn.layer(0).cell}: {self.counts['parameters']} parameters, "
+                f"{self.counts['parameters of the recurrence']} of them of the recurrence"
+            )
+        return model
+
+    def brain_options(self) -> dict[str, Any]:
+        """Names of the classes."""
+        return {"classes": self.data.classes}
+
+    def valid_loader(self, brain: ClassifierBrain) -> Any:
+        """Loader of the validation sequences."""
+        return self._loader(self.data.valid, brain.evaluation_loader)
+
+    def train_loader(self, brain: ClassifierBrain) -> Any:
+        """Loader of the training sequences."""
+        return self._loader(self.data.train, brain.training_loader)
+
+    def _loader(self, part: Labelled, make: Callable[..., Any]) -> Any:
+        inputs = part.inputs
+        if self.tokens is not None:
+            encode = self.tokens.encode
+            inputs = [torch.tensor(encode(text), dtype=torch.int32) for text in inputs]
+        dataset = SequenceDataset(part.name, inputs, part.labels)
+        return make(dataset, dataset.sizes)
+
+    def test(self, brain: ClassifierBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests the validation and the test sequences."""
+        tests = {part.name: part for part in self.data.tests}
+        loaders = {name: self._loader(p, brain.evaluation_loader) for name, p in tests.items()}
+        loaders = {self.data.valid.name: valid_loader, **loaders}
+        return {name: brain.test(name, loader, self.folder) for name, loader in loaders.items()}
+
+    def results(self) -> dict[str, Any]:
+        """Sizes and kind of the recurrence, and the classes."""
+        return {
+            **self.counts,
+            "hidden_size": self.model.rnn.hidden_size,
+            "vocabulary": None if self.tokens is None else len(self.tokens),
+            "model": str(self.model.rnn.layer(0).cell),
+            "classes": list(self.data.classes),
+        }
+
+
+def make_model(hparams: Mapping[str, Any], classes: int, inputs: int | nn.Module) -> nn.Module:
+    """Makes the classifier that a YAML describes, with the size that meets its budget.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``model`` makes it given the number of classes and what it reads, and takes
+        ``hidden_size``; optionally ``parameters``: the most that it may have in place of
+        ``hidden_size``, those of the embedding, which all networks have alike, not counted.
+    classes : int
+        Number of classes.
+    inputs : int or torch.nn.Module
+        Width of a frame, or the embedding.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> from gatedrnn.tasks.classification.model import SequenceClassifier
+    >>> make = partial(SequenceClassifier, network="slim")
+    >>> model = make_model({"model": make, "parameters": 52_610}, 10, 28)
+    >>> model.rnn.hidden_size
+    100
+    """
+    make = hparams["model"]
+    width = inputs.output_size if isinstance(inputs, nn.Module) else inputs
+    size = size_within_budget(hparams, lambda n: make(classes, width, hidden_size=n))
+    return make(classes, inputs, **size)
+
+
+def _counts(model: nn.Module) -> dict[str, int]:
+    whole, embedding = parameters(model), getattr(model, "embedding", None)
+    return {
+        "parameters": whole,
+        "parameters without embedding": whole - (parameters(embedding) if embedding else 0),
+        "parameters of the recurrence": parameters(model.rnn),
+    }
+
+
+def train_classifier(
+    arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Sequence[LabelledSets]]
+) -> dict[str, Any]:
+    """Trains and tests a classifier; of a corpus in folds one for each.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    read : callable
+        Reads the corpus, given the YAML's values and a report for its faults: one division, or one
+        for each fold.
+
+    Returns
+    -------
+    dict
+        Figures of every set.
+    """
+
+    def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
+        report = Report(str(hparams.get("dataset", "sequences")))
+        divisions = on_main_first(read, hparams, report)
+        if if_main_process():
+            write_report(report, Path(hparams["output_folder"]))
+        if hparams.get("count_only"):
+            return _count(hparams, divisions[0])
+        if len(divisions) == 1:
+            return ClassifierTraining(hparams, run_opts, divisions[0]).run()
+        return fit_folds(hparams, run_opts, divisions)
+
+    return run_recipe(arguments, work)
+
+
+def fit_folds(
+    hparams: Mapping[str, Any], run_opts: Any, divisions: Sequence[LabelledSets]
+) -> dict[str, Any]:
+    """Trains a classifier for each fold, as a training of its own in ``fold-NUMBER``.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        See :class:`ClassifierTraining`; a fold's seed is made of ``seed`` and its number.
+    run_opts : Mapping or RunOptions
+        SpeechBrain's options of the command line.
+    divisions : sequence of LabelledSets
+        One for each fold.
+
+    Returns
+    -------
+    dict
+        Means and standard deviations over the folds; also in ``results.json``.
+    """
+    folder = Path(hparams["output_folder"])
+    results = []
+    for number, sets in enumerate(divisions, start=1):
+        own = folder / f"fold-{number}"
+        seed = int(hparams["seed"]) * _SEEDS_OF_FOLDS + number
+        changes = {
+            "output_folder": str(own),
+            "seed": seed,
+            "epoch_counter": copy.deepcopy(hparams["epoch_counter"]),
+        }
+        if if_main_process():
+            print(f"fold {number} of {len(divisions)}")
+        seed_everything(seed, False)
+        ClassifierTraining({**hparams, **changes}, run_opts, sets).run()
+        if if_main_process():
+            results.append(json.loads((own / "results.json").read_text(encoding="utf-8")))
+    if not if_main_process():
+        return {}
+    whole = _over_folds(results) | {"seed": hparams["seed"]}
+    replace_text(folder / "results.json", json.dumps(whole, indent=2) + "\n")
+    for name, figures in whole["sets"].items():
+        print(
+            f"{name}, {len(results)} folds: accuracy {figures['accuracy']:.2f} % +- "
+            f"{figures['accuracy deviation']:.2f}"
+        )
+    return whole["sets"]
+
+
+def _over_folds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the folds; of costs the sums."""
+    sets = {}
+    for name in results[0]["sets"]:
+        found = [result["sets"][name] for result in results]
+        values = [one["accuracy"] for one in found]
+        sets[name] = {
+            "accuracy": statistics.fmean(values),
+            "accuracy deviation": statistics.stdev(values),
+            "loss": statistics.fmean(one["loss"] for one in found),
+            "errors": sum(one["errors"] for one in found),
+            "sequences": sum(one["sequences"] for one in found),
+        }
+    whole: dict[str, Any] = {
+        key: round(statistics.fmean(result[key] for result in results))
+        for key in results[0]
+        if key.startswith("parameters") or key in ("hidden_size", "epochs")
+    }
+    for key in ("train seconds", "train cpu seconds", "steps"):
+        values = [result[key] for result in results]
+        whole[key] = None if None in values else round(sum(values), 3)
+    steps = whole["steps"]
+    whole["seconds per step"] = round(whole["train seconds"] / steps, 6) if steps else None
+    whole["folds"] = [
+        {"seed": r["seed"], **{name: s["accuracy"] for name, s in r["sets"].items()}}
+        for r in results
+    ]
+    return {**whole, "model": results[0]["model"], "classes": results[0]["classes"], "sets": sets}
+
+
+def _count(hparams: Mapping[str, Any], sets: LabelledSets) -> dict[str, Any]:
+    """Prints what every variant of the recurrence would have at this size; trains nothing."""
+    frames = sets.train.inputs
+    width = frames.shape[2] if isinstance(frames, torch.Tensor) else hparams["embedding_size"]
+    found = {}
+    for options in find(hparams["network"]).variants or ({},):
+        with torch.device("meta"):
+            model = hparams["model"](len(sets.classes), width, network_options=options, start=None)
+        name = " ".join((hparams["network"], *(f"{k}={v}" for k, v in options.items())))
+        found[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
+    if if_main_process():
+        print(f"{width} -> {model.rnn.hidden_size} -> {len(sets.classes)}, whole, recurrence:")
+        for name, counts in found.items():
+            print(f"{name:32}" + "".join(f"{count:12}" for count in counts.values()))
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.bundle.files import TOKENS
-from gatedrnn.bundle.from_training import load_either, outdated, take_best
+from gatedrnn.bundle.from_training import TRAINING_KEYS, load_either, outdated, take_best
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,
@@ -70,7 +70,7 @@ def trained_language_model(results: str | Path, description: Mapping[str, Any]) 
         raise ValueError(f"{results} is the training of another model, not of a language model")
     if "problem" in description:
         raise ValueError(f"the model of {results} cannot be exported: {description['problem']}")
-    values = {key: value for key, value in description.items() if key != "kind"}
+    values = {k: v for k, v in description.items() if k not in ("kind", *TRAINING_KEYS)}
     try:
         spec = TextModelSpec.from_dict(values)
     except ValueError as error:

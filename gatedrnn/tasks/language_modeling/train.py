@@ -1,9 +1,10 @@
-"""The Brain of all language models: windows of running text, or lines by themselves."""
+"""Training of language models, on windows of running text or line by line."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import speechbrain as sb
 import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+from torch import nn
 
+from gatedrnn.data.report import Report
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus
 from gatedrnn.tasks.language_modeling.data import (
     IGNORE,
     InOrder,
@@ -25,13 +31,20 @@ from gatedrnn.tasks.language_modeling.dynamic_evaluation import (
     detached,
     gradient_squares,
 )
-from gatedrnn.tasks.language_modeling.model import TextLoss
+from gatedrnn.tasks.language_modeling.model import TextLoss, TextModel
 from gatedrnn.tasks.language_modeling.perplexity import Reading, TextScore, log_probabilities, score
+from gatedrnn.tasks.language_modeling.specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
+from gatedrnn.tokens import text_tokens
 from gatedrnn.training.batches import EpochBatchSampler
 from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.fit import Training, learn_tokens_once, size_within_budget, train
+from gatedrnn.training.log import Curve
+from gatedrnn.training.model_description import TEXT, arguments_of
 from gatedrnn.training.ranks import sum_over_ranks
 from gatedrnn.training.stateful import CarriedState
+
+logger = get_logger(__name__)
 
 Stage = sb.Stage
 
@@ -342,3 +355,147 @@ class LanguageModelBrain(GuardedBrain):
             rows = streams(train.ids, min(100, len(train.ids)), equal=True)
             squares = gradient_squares(model, rows.windows(dynamic.window))
         return Adapted(model, dynamic, squares)
+
+
+class LanguageModelTraining(Training):
+    """A training on a :class:`~gatedrnn.tasks.language_modeling.corpora.layouts.Corpus`.
+
+    Of the YAML it takes ``tokens`` (and ``pieces``, ``min_count``, ``vocabulary``), ``model``, and
+    optionally ``parameters``: the maximum number of parameters, in place of ``hidden_size``.
+    """
+
+    task = "language_modeling"
+    kind = TEXT
+    brain_class = LanguageModelBrain
+    curve = Curve("perplexity", "perplexity per word", None)
+
+    def make_tokens(self) -> None:
+        """Learns the tokens of the training text."""
+        kind, size = self.hparams.get("tokens", "words"), self.hparams.get("vocabulary")
+        learn = functools.partial(
+            text_tokens.learn,
+            self.data.train,
+            kind,
+            pieces=int(self.hparams.get("pieces", 1000)),
+            min_count=int(self.hparams.get("min_count", 1)),
+            max_size=None if size is None else int(size),
+        )
+        learn_tokens_once(self.folder / "tokens.json", kind, learn, text_tokens.load)
+
+    def prepare(self) -> None:
+        """Encodes all texts."""
+        self.tokens = text_tokens.load(self.folder / "tokens.json")
+        self.texts = (self.data.valid, *self.data.tests)
+        self.encoded = {
+            text.name: self.tokens.encode_text(text) for text in (self.data.train, *self.texts)
+        }
+        self.train = self.encoded[self.data.train.name]
+        if if_main_process():
+            self._report_unknown()
+
+    def _report_unknown(self) -> None:
+        """Logs how much of each text is unknown, and warns if ``<unk>`` cannot be learned."""
+        for name, text in self.encoded.items():
+            if text.unknown:
+                percent = 100 * text.unknown / max(1, len(text.ids))
+                logger.info(
+                    f"{name}: {text.unknown} of {len(text.ids)} tokens unknown ({percent:.2f} %)"
+                )
+        unseen = not bool((self.train.ids == self.tokens.unk).any())
+        if unseen and any(text.unknown for text in self.encoded.values()):
+            logger.warning(
+                "The training text has no unknown word, so that their probability is not learnt; "
+                "with min_count: 2 words that occur once take their part"
+            )
+
+    def make_model(self) -> nn.Module:
+        """Makes the model, and notes the arguments that it is made with."""
+        model, self.arguments = make_model(self.hparams, len(self.tokens))
+        return model
+
+    def brain_options(self) -> dict[str, Any]:
+        """The tokens."""
+        return {"tokens": self.tokens}
+
+    def describe(self) -> dict[str, Any]:
+        """The model's arguments and how it reads text."""
+        arguments_of(self.hparams["model"], TextModel, "model")
+        options = {k: v for k, v in self.arguments.items() if k not in TRAINING_ONLY}
+        carry = bool(self.hparams["carry_state"])
+        spec = TextModelSpec(len(self.tokens), options, carry, self.data.train.ends)
+        return spec.to_dict()
+
+    def valid_loader(self, brain: LanguageModelBrain) -> SaveableDataLoader:
+        """Loader of the validation text."""
+        return brain.validation_text(self.encoded[self.data.valid.name])
+
+    def train_loader(self, brain: LanguageModelBrain) -> SaveableDataLoader:
+        """Loader of the training text."""
+        return brain.training_text(self.train)
+
+    def test(self, brain: LanguageModelBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests the validation text and the test texts."""
+        return {
+            text.name: brain.test(self.encoded[text.name], self.folder, self.train)
+            for text in self.texts
+        }
+
+    def results(self) -> dict[str, Any]:
+        """Sizes and kind of the recurrence."""
+        return {
+            "tokens": self.tokens.kind,
+            "vocabulary": len(self.tokens),
+            "parameters of the recurrence": parameters(self.model.rnn),
+            "hidden_size": self.model.rnn.hidden_size,
+            "model": str(self.model.rnn.layer(0).cell),
+        }
+
+
+def make_model(hparams: Mapping[str, Any], vocabulary: int) -> tuple[nn.Module, dict[str, Any]]:
+    """Makes the model that a YAML describes, with the size that meets its budget.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``model`` makes it given the size of the vocabulary, and takes ``hidden_size``; optionally
+        ``parameters``: see :func:`~gatedrnn.training.fit.size_within_budget`.
+    vocabulary : int
+        Number of tokens.
+
+    Returns
+    -------
+    model : torch.nn.Module
+        The model.
+    arguments : dict
+        What it was made with, besides the vocabulary.
+
+    Example
+    -------
+    >>> model, arguments = make_model({"model": TextModel, "parameters": 20_000}, 50)
+    >>> arguments, parameters(model)
+    ({'hidden_size': 31}, 18960)
+    """
+    make = hparams["model"]
+    size = size_within_budget(hparams, lambda n: make(vocabulary, hidden_size=n))
+    arguments = {**(make.keywords if isinstance(make, functools.partial) else {}), **size}
+    return make(vocabulary, **size), arguments
+
+
+def train_lm(
+    arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Corpus]
+) -> dict[str, Any]:
+    """Trains and tests a language model.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    read : callable
+        Reads the corpus, given the YAML's values and a report for issues.
+
+    Returns
+    -------
+    dict
+        Test text -> its metrics.
+    """
+    return train(arguments, LanguageModelTraining, read)

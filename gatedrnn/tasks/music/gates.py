@@ -11,9 +11,9 @@ from typing import Any
 from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.music.fit import Read, make_brain
 from gatedrnn.tasks.music.gate_plots import write_gates
 from gatedrnn.tasks.music.gate_statistics import GateSettings, measure_training
+from gatedrnn.tasks.music.train import MusicTraining, Read
 
 #: What SpeechBrain calls a training's YAML file, all overrides in it.
 _HPARAMS = "hyperparams.yaml"
@@ -101,5 +101,6 @@ def measure_run(
     with open(path, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, changes)
     corpus = read(hparams, Report(str(hparams["corpus"])))
-    brain = make_brain(hparams, {"device": "cpu", "noprogressbar": True})
+    options = {"device": "cpu", "noprogressbar": True}
+    brain = MusicTraining(hparams, options, corpus).make_brain()
     return measure_training(brain, brain.evaluation_music(corpus.valid), settings)

@@ -1,22 +1,28 @@
-"""The Brain of models of sequences of binary vectors, such as polyphonic music."""
+"""Training of models of sequences of binary vectors, such as polyphonic music."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
+from torch import nn
 
-from gatedrnn.tasks.music.corpora.rolls import Music
+from gatedrnn.data.report import Report
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.music.corpora.rolls import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import FrameBatch, PieceDataset, collate
 from gatedrnn.tasks.music.model import FrameLoss
 from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
 from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.log import replace_text
+from gatedrnn.training.fit import Training, size_within_budget, train
+from gatedrnn.training.log import Curve, replace_text
+
+Read = Callable[[Mapping[str, Any], Report], MusicCorpus]
 
 Stage = sb.Stage
 
@@ -254,3 +260,62 @@ def figures_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
         "frames": frames,
         "pieces": len(pieces),
     }
+
+
+class MusicTraining(Training):
+    """A training on a :class:`~gatedrnn.tasks.music.corpora.rolls.MusicCorpus`.
+
+    Of the YAML it takes ``model``, and optionally ``parameters``: the maximum number of
+    parameters, in place of ``hidden_size``.
+    """
+
+    task = "music"
+    brain_class = SequenceModelBrain
+    curve = Curve("NLL", "nats per frame", None)
+
+    def make_model(self) -> nn.Module:
+        """Makes the model, of the size that meets the budget."""
+        make = self.hparams["model"]
+        return make(
+            KEYS, **size_within_budget(self.hparams, lambda size: make(KEYS, hidden_size=size))
+        )
+
+    def valid_loader(self, brain: SequenceModelBrain) -> SaveableDataLoader:
+        """Loader of the validation pieces."""
+        return brain.evaluation_music(self.data.valid)
+
+    def train_loader(self, brain: SequenceModelBrain) -> SaveableDataLoader:
+        """Loader of the training pieces."""
+        return brain.training_music(self.data.train)
+
+    def test(self, brain: SequenceModelBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests the validation and the test pieces."""
+        sets = (self.data.valid, self.data.test)
+        return {music.name: brain.test(music, self.folder) for music in sets}
+
+    def results(self) -> dict[str, Any]:
+        """Sizes and kind of the recurrence."""
+        return {
+            "parameters of the recurrence": parameters(self.model.rnn),
+            "hidden_size": self.model.rnn.hidden_size,
+            "first_frame": bool(self.hparams["first_frame"]),
+            "model": str(self.model.rnn.layer(0).cell),
+        }
+
+
+def train_music(arguments: Sequence[str], read: Read) -> dict[str, Any]:
+    """Trains and tests a model of polyphonic music.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    read : callable
+        Reads the corpus, given the YAML's values and a report for issues.
+
+    Returns
+    -------
+    dict
+        Metrics of validation and test.
+    """
+    return train(arguments, MusicTraining, read)

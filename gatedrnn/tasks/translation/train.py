@@ -1,28 +1,57 @@
-"""The Brain of translators: cross-entropy, BLEU of greedy translations, tests by beam search."""
+"""Training of translators: cross-entropy, BLEU of greedy translations, tests by beam search."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process
+from torch import nn
 
+from gatedrnn.data.report import Report
+from gatedrnn.data.text import Text
+from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SearchOptions, greedy, search
-from gatedrnn.tasks.translation.corpora.pairs import Pairs
-from gatedrnn.tasks.translation.data import TranslationBatch
+from gatedrnn.tasks.translation.corpora.pairs import Languages, Pairs, ParallelCorpus
+from gatedrnn.tasks.translation.data import (
+    TranslationBatch,
+    TranslationDataset,
+    short_enough,
+    some_of,
+)
 from gatedrnn.tasks.translation.metrics import (
     TranslationScore,
     make_measures,
     score_translations,
     write_translations,
 )
+from gatedrnn.tasks.translation.model import (
+    TRAINING_ONLY,
+    Translator,
+    TranslatorSpec,
+    make_translator,
+)
+from gatedrnn.tokens import text_tokens
 from gatedrnn.tokens.text_symbols import TextTokens
 from gatedrnn.tokens.vocabulary import UNKNOWN
 from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.fit import (
+    Training,
+    learn_tokens_once,
+    size_within_budget,
+    train,
+)
+from gatedrnn.training.log import Curve
+from gatedrnn.training.model_description import TRANSLATIONS
+
+#: Sides of a pair.
+SIDES = ("source", "target")
 
 Stage = sb.Stage
 
@@ -227,3 +256,195 @@ class TranslationBrain(GuardedBrain):
                 f"{figures['signature']}), chrF {figures['chrF']:.2f} ({path})"
             )
         return figures
+
+
+class TranslationTraining(Training):
+    """A training on a :class:`~gatedrnn.tasks.translation.corpora.pairs.ParallelCorpus`.
+
+    Of the YAML it takes ``source_tokens`` and ``target_tokens`` (see :func:`make_tokens`),
+    ``lowercase``, ``max_length``, ``max_ratio`` and ``max_pairs`` (of training), and what
+    :func:`make_model` takes.
+    """
+
+    task = "translation"
+    kind = TRANSLATIONS
+    brain_class = TranslationBrain
+    curve = Curve("BLEU", "BLEU of greedy translations", (0, 100))
+
+    def __init__(
+        self, hparams: Mapping[str, Any], run_opts: Any, data: ParallelCorpus, report: Report
+    ) -> None:
+        data = _lower(data) if hparams["lowercase"] else data
+        super().__init__(hparams, run_opts, data, report)
+
+    def make_tokens(self) -> None:
+        """Learns the tokens of both sides."""
+        for side in SIDES:
+            make_tokens(self.hparams, self.data.train, side, self.folder)
+
+    def prepare(self) -> None:
+        """Loads the tokens, and leaves out what training should not see."""
+        self.source, self.target = (
+            text_tokens.load(self.folder / f"{side}_tokens.json") for side in SIDES
+        )
+        longest, ratio = int(self.hparams["max_length"]), float(self.hparams["max_ratio"])
+        pairs = short_enough(self.data.train, self.source, self.target, longest, ratio, self.report)
+        self.train = some_of(pairs, self.hparams["max_pairs"])
+        self.report.figures["pairs to learn from"] = len(self.train)
+
+    def make_model(self) -> nn.Module:
+        """Makes the translator."""
+        model, self.spec = make_model(self.hparams, len(self.source), len(self.target))
+        return model
+
+    def brain_options(self) -> dict[str, Any]:
+        """Tokens of the target language, and the validation pairs."""
+        return {"tokens": self.target, "valid": self.data.valid}
+
+    def describe(self) -> dict[str, Any]:
+        """The translator, its languages, and the search of its tests."""
+        lowercase, tokenize = bool(self.hparams["lowercase"]), str(self.hparams["bleu_tokenize"])
+        languages = Languages(self.data.source, self.data.target, lowercase, tokenize)
+        return {
+            "model": self.spec.to_dict(),
+            "languages": languages.to_dict(),
+            "search": asdict(make_search(self.hparams, self.target)),
+        }
+
+    def valid_loader(self, brain: TranslationBrain) -> Any:
+        """Loader of the validation pairs."""
+        return self._loader(self.data.valid, brain.evaluation_loader)
+
+    def train_loader(self, brain: TranslationBrain) -> Any:
+        """Loader of the training pairs."""
+        return self._loader(self.train, brain.training_loader)
+
+    def _loader(self, pairs: Pairs, make: Callable[..., Any]) -> Any:
+        dataset = TranslationDataset(pairs, self.source, self.target)
+        return make(dataset, dataset.sizes)
+
+    def test(self, brain: TranslationBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
+        """Tests the validation and the test pairs."""
+        loaders = {p.name: self._loader(p, brain.evaluation_loader) for p in self.data.tests}
+        loaders[self.data.valid.name] = valid_loader
+        return {
+            name: brain.test(pairs, loaders[name], self.folder)
+            for name, pairs in self.data.evaluated.items()
+        }
+
+    def results(self) -> dict[str, Any]:
+        """Languages, sizes and kind of the recurrence."""
+        decoder = self.model.decoder
+        return {
+            "languages": [self.data.source, self.data.target],
+            "pairs": len(self.train),
+            "vocabularies": [len(self.source), len(self.target)],
+            "parameters of the encoder's stack": parameters(self.model.encoder.stack),
+            "parameters of the decoder": parameters(decoder),
+            "hidden_size": decoder.core.stack.hidden_size,
+            "model": str(decoder.core.stack.layer(0).cell),
+        }
+
+
+def make_model(
+    hparams: Mapping[str, Any], source: int, target: int
+) -> tuple[Translator, TranslatorSpec]:
+    """Makes the translator that a YAML describes, with the size that meets its budget.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``encoder``: arguments of ``TokenEncoder``; ``decoder``:
+        those of :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the
+        most that the whole translator may have, in place of both ``hidden_size``.
+    source : int
+        Numbers of tokens.
+    target : int
+        Numbers of tokens.
+
+    Returns
+    -------
+    translator : Translator
+        The translator.
+    spec : TranslatorSpec
+        What it is built of.
+
+    Example
+    -------
+    >>> sizes = {"network": "ran", "embedding_size": 16}
+    >>> options = {"encoder": sizes, "decoder": sizes, "parameters": 30_000}
+    >>> translator, spec = make_model(options, 50, 40)
+    >>> parameters(translator) <= 30_000, spec.encoder == spec.decoder
+    (True, True)
+    """
+    sides = [dict(hparams["encoder"]), dict(hparams["decoder"])]
+
+    def make(hidden_size: int) -> Translator:
+        sized = ({**side, "hidden_size": hidden_size} for side in sides)
+        return make_translator(source, target, *sized)
+
+    size = size_within_budget(hparams, make)
+    sides = [side | size for side in sides]
+    lasting = ({n: v for n, v in side.items() if n not in TRAINING_ONLY} for side in sides)
+    return make_translator(source, target, *sides), TranslatorSpec(source, target, *lasting)
+
+
+def make_tokens(hparams: Mapping[str, Any], train: Pairs, side: str, folder: Path) -> None:
+    """Learns the tokens of a side of the training pairs, unless they are there.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``source_tokens`` and ``target_tokens``: arguments of
+        :func:`~gatedrnn.tokens.text_tokens.learn`.
+    train : Pairs
+        The training pairs.
+    side : str
+        ``"source"`` or ``"target"``.
+    folder : Path
+        Where ``SIDE_tokens.json`` is, or is written.
+
+    Raises
+    ------
+    ValueError
+        If they are of another training.
+    """
+    options = dict(hparams[f"{side}_tokens"])
+    kind = options.pop("kind")
+    # A sentence of many pairs counts as often as training sees it.
+    text = Text(side, getattr(train, side))
+    learn = functools.partial(text_tokens.learn, text, kind, **options)
+    path = folder / f"{side}_tokens.json"
+    learn_tokens_once(path, kind, learn, text_tokens.load, f"{side}_tokens")
+
+
+def _lower(corpus: ParallelCorpus) -> ParallelCorpus:
+    """All in small letters."""
+
+    def lower(pairs: Pairs) -> Pairs:
+        sides = ([text.lower() for text in side] for side in (pairs.source, pairs.target))
+        return Pairs(pairs.name, *sides)
+
+    tests = tuple(map(lower, corpus.tests))
+    train, valid = lower(corpus.train), lower(corpus.valid)
+    return ParallelCorpus(corpus.source, corpus.target, train, valid, tests)
+
+
+def train_translator(
+    arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], ParallelCorpus]
+) -> dict[str, Any]:
+    """Trains and tests a translator.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Of the command line: a YAML file, and what to override in it.
+    read : callable
+        Reads the corpus, given the YAML's values and a report for issues.
+
+    Returns
+    -------
+    dict
+        Test set -> its metrics.
+    """
+    return train(arguments, TranslationTraining, read)

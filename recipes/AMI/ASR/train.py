@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.tasks.asr.data import read_speech
-from gatedrnn.tasks.asr.fit import train_asr
+from gatedrnn.tasks.asr.train import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
 from gatedrnn.tasks.asr.data import DISTANT, read_speech
-from gatedrnn.tasks.asr.fit import train_asr
+from gatedrnn.tasks.asr.train import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

@@ -19,7 +19,7 @@ from typing import Any
 from gatedrnn.data.entries import Policy
 from gatedrnn.data.manifest import prepare_manifest
 from gatedrnn.tasks.asr.data import DISTANT, read_speech
-from gatedrnn.tasks.asr.fit import train_asr
+from gatedrnn.tasks.asr.train import train_asr
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
-from gatedrnn.tasks.asr.fit import train_asr
+from gatedrnn.tasks.asr.train import train_asr
 
 #: Set -> its speakers: those of the test are heard nowhere else.
 SPEAKERS = {"train": range(30), "dev": range(30, 35), "test": range(35, 40)}

@@ -12,8 +12,8 @@ import torch
 from gatedrnn.cli.main import main
 from gatedrnn.tasks.asr.bundle import read_bundle
 from gatedrnn.tasks.asr.recogniser import Recogniser
+from gatedrnn.tasks.asr.train import RecogniserTraining
 from gatedrnn.training.checkpoints import UNFINISHED
-from gatedrnn.training.model_description import write_description
 from tests.tasks.asr import tiny
 
 
@@ -117,7 +117,9 @@ def test_models_that_data_cannot_describe(tmp_path, capsys):
     folder = tmp_path / "own"
     folder.mkdir()
     hparams = tiny.hparams(folder) | {"compute_features": Mine()}
-    write_description(hparams, 30, folder)
+    training = RecogniserTraining(hparams, {}, {})
+    training.tokens = range(30)
+    training.write_description()
     message = failed(capsys, folder, tmp_path / "b")
     assert (
         "cannot be exported: compute_features is a Mine; use gatedrnn.modules.features.LogMel"

@@ -36,14 +36,13 @@ def prepared(tmp_path_factory):
 
 @pytest.mark.parametrize("head", ["ctc", "transducer"])
 def test_real_clips_are_prepared_and_decoded(tmp_path, prepared, head):
-    from gatedrnn.tasks.asr import fit as run
+    from gatedrnn.tasks.asr.train import RecogniserTraining
 
-    figures = run.fit_and_test(
+    figures = RecogniserTraining(
         hparams(tmp_path, epochs=1, head=head, beam_size=2, factor=12, max_batch_seconds=40.0),
         {"device": "cpu", "noprogressbar": True},
-        *(speech_dataset(prepared[name], rate=16_000) for name in ("train", "dev")),
-        {"test": speech_dataset(prepared["test"], rate=16_000)},
-    )
+        {name: speech_dataset(prepared[name], rate=16_000) for name in ("train", "dev", "test")},
+    ).run()
     wanted = [row.id for row in read_csv(prepared["test"])]
     assert figures["test"]["utterances"] == len(wanted) >= 3
     assert figures["test"]["words"] == sum(len(r.words.split()) for r in read_csv(prepared["test"]))

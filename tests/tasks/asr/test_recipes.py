@@ -17,9 +17,9 @@ import torch
 
 from gatedrnn.cli.main import main
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
-from gatedrnn.tasks.asr.fit import train_asr
 from gatedrnn.tasks.asr.rescoring import check_language_model, notes
 from gatedrnn.tasks.asr.results_text import table
+from gatedrnn.tasks.asr.train import train_asr
 from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig, write_language_model
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens.text_tokens import TextCharacters

@@ -25,12 +25,12 @@ from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.modules.features import LogMel
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
-from gatedrnn.tasks.asr import fit as run
+from gatedrnn.tasks.asr import train as run
 from gatedrnn.tasks.asr.heads import brain as heads
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.training import TrainingLog, WarmupDecay
+from gatedrnn.training import TrainingLog, WarmupDecay, fit
 from gatedrnn.training.brain import GuardedBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 
@@ -166,15 +166,17 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
     repeat = changes.pop("repeat", 1)
     counts = {"train": 10, "valid": 5, "test": 3}
     counts |= {k: changes.pop(k) for k in list(changes) if k in counts}
-    run.HEADS, run.SafeCheckpointer = WATCHED, Fatal
+    run.HEADS, fit.SafeCheckpointer = WATCHED, Fatal
     made = hparams(folder, **changes)
-    return run.fit_and_test(
+    return run.RecogniserTraining(
         made,
         {"device": "cpu", "noprogressbar": True, **(run_opts or {})},
-        Tones("train", counts["train"], repeat=repeat),
-        Tones("valid", counts["valid"], 0 if learned else 100),
-        {"test": Tones("test", counts["test"], 0 if tested else 200)},
-    )
+        {
+            "train": Tones("train", counts["train"], repeat=repeat),
+            "dev": Tones("valid", counts["valid"], 0 if learned else 100),
+            "test": Tones("test", counts["test"], 0 if tested else 200),
+        },
+    ).run()
 
 
 #: Processes are forked off one that has imported everything and run nothing.

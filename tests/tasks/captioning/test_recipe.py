@@ -14,7 +14,7 @@ from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.tasks.captioning.encoders import ENCODERS
-from gatedrnn.tasks.captioning.fit import train_captioner
+from gatedrnn.tasks.captioning.train import train_captioner
 from gatedrnn.training.launch import lay
 from tests.tasks.captioning.test_readers import image
 

@@ -14,7 +14,7 @@ from gatedrnn.cli.main import main
 from gatedrnn.tasks.captioning.corpora.item import CaptionItem
 from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
-from gatedrnn.tasks.captioning.fit import fit_captioner, make_captioner
+from gatedrnn.tasks.captioning.train import CaptionTraining, make_captioner
 from gatedrnn.tokens.vocabulary import Vocabulary
 from tests.data.corpora import tone
 from tests.tasks.asr.tiny import launch
@@ -120,7 +120,7 @@ def test_sounds_and_features(tmp_path):
     made = hparams(tmp_path / "f", encoder="features", encoder_options={"width": 8}, media={},
                    **options)  # fmt: skip
     quiet = {"device": "cpu", "noprogressbar": True}
-    assert fit_captioner(made, quiet, sets)["dev"]["items"] == 1
+    assert CaptionTraining(made, quiet, sets).run()["dev"]["items"] == 1
     with pytest.raises(ValueError, match="the encoder image reads image, but the items are feat"):
         make_captioner(made | {"encoder": "image"}, 5, sets, MediaOptions("features"))
 

@@ -11,10 +11,10 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.seq2seq.scheduled_sampling import ScheduledSampling
-from gatedrnn.tasks.captioning import fit as caption_run
 from gatedrnn.tasks.captioning.data import CaptionSets
 from gatedrnn.tasks.captioning.simulated import simulate
-from gatedrnn.tasks.captioning.train import CaptionBrain
+from gatedrnn.tasks.captioning.train import CaptionBrain, CaptionTraining
+from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
@@ -66,7 +66,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    caption_run.CaptionBrain, caption_run.SafeCheckpointer = WatchedCaptionBrain, Fatal
+    CaptionTraining.brain_class, fit.SafeCheckpointer = WatchedCaptionBrain, Fatal
     counts = {k: changes.pop(k) for k in ("train", "dev", "test", "corpus") if k in changes}
     repeat = changes.pop("by_heart", 0)
     sets = scenes(changes.pop("data", folder / "data"), **counts)
@@ -74,4 +74,4 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
         # Epochs cost more than steps, by what is written after each.
         sets = replace(sets, train=list(sets.train) * repeat, dev=sets.train)
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return caption_run.fit_captioner(hparams(folder, **changes), options, sets)
+    return CaptionTraining(hparams(folder, **changes), options, sets).run()

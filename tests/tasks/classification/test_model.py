@@ -8,8 +8,8 @@ import torch
 
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.classification.data import SequenceDataset
-from gatedrnn.tasks.classification.fit import make_model
 from gatedrnn.tasks.classification.model import POOLINGS, SequenceClassifier, WordEmbedding
+from gatedrnn.tasks.classification.train import make_model
 
 #: Of cells.md: 28 -> 100 -> 10.
 SLIM = {

@@ -13,7 +13,7 @@ import yaml
 from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.experiments.compare.specification import read_table
-from gatedrnn.tasks.classification.fit import train_classifier
+from gatedrnn.tasks.classification.train import train_classifier
 from gatedrnn.training.launch import lay
 from tests.tasks.asr.tiny import run_script
 from tests.tasks.classification.test_model import SLIM

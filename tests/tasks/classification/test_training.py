@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatedrnn.tasks.classification import fit as classifier_run
+from gatedrnn.tasks.classification.train import ClassifierTraining
 from gatedrnn.tokens.text_tokens import load
 from tests.tasks.asr.tiny import launch
 from tests.tasks.classification.tiny import WatchedClassifierBrain, hparams, sets, train
@@ -41,8 +41,8 @@ def test_words_with_a_vector_are_known_though_not_in_training(tmp_path):
     vectors.write_text("good 1 2 3\nunseen 4 5 6\nnowhere 7 8 9\n")
     chosen = {"kind": "sentences", "vectors": str(vectors), "embedding_size": 3, "trainable": False}
     made = hparams(tmp_path / "out", **chosen)
-    classifier_run.ClassifierBrain = WatchedClassifierBrain
-    classifier_run.fit_classifier(made, {"device": "cpu", "noprogressbar": True}, data)
+    ClassifierTraining.brain_class = WatchedClassifierBrain
+    ClassifierTraining(made, {"device": "cpu", "noprogressbar": True}, data).run()
     tokens = load(tmp_path / "out" / "tokens.json")
     assert "unseen" in tokens.names
     assert not {"strange", "nowhere"} & set(tokens.names)

@@ -10,10 +10,10 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
-from gatedrnn.tasks.classification import fit as classifier_run
 from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
-from gatedrnn.tasks.classification.train import ClassifierBrain
+from gatedrnn.tasks.classification.train import ClassifierBrain, ClassifierTraining
+from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
@@ -82,8 +82,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    classifier_run.ClassifierBrain = WatchedClassifierBrain
-    classifier_run.SafeCheckpointer = Fatal
+    ClassifierTraining.brain_class, fit.SafeCheckpointer = WatchedClassifierBrain, Fatal
     data = sets(changes.pop("kind", "frames"))
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return classifier_run.fit_classifier(hparams(folder, **changes), options, data)
+    return ClassifierTraining(hparams(folder, **changes), options, data).run()

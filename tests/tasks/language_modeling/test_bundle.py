@@ -144,10 +144,12 @@ def test_export_refuses(trained, tmp_path, capsys):
 
 
 def test_a_model_of_ones_own_is_not_described(tmp_path):
-    from gatedrnn.training.model_description import write_text_description
+    from gatedrnn.tasks.language_modeling.train import LanguageModelTraining
 
-    hparams = {"model": lambda vocabulary: None, "carry_state": True}
-    write_text_description(hparams, 9, {}, True, tmp_path)
+    hparams = {"model": lambda vocabulary: None, "carry_state": True, "output_folder": tmp_path}
+    training = LanguageModelTraining(hparams, {}, tiny.corpus())
+    training.tokens, training.arguments = range(9), {}
+    training.write_description()
     data = json.loads((tmp_path / "model.json").read_text())
     assert data["kind"] == "text" and "not a TextModel" in data["problem"]
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 from hyperpyyaml import load_hyperpyyaml
 
-from gatedrnn.tasks.language_modeling.fit import train_lm
+from gatedrnn.tasks.language_modeling.train import train_lm
 from gatedrnn.training.launch import lay
 from tests.tasks.language_modeling.tiny import lines
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gatedrnn.tasks.language_modeling.data import streams
-from gatedrnn.tasks.language_modeling.fit import make_model
+from gatedrnn.tasks.language_modeling.train import make_model
 from gatedrnn.tokens.text_tokens import load
 from gatedrnn.training.schedule import EpochDecay, PlateauDecay
 from tests.tasks.asr.tiny import launch

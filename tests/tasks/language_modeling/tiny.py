@@ -12,10 +12,10 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.text import Text
-from gatedrnn.tasks.language_modeling import fit as lm_run
 from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tasks.language_modeling.train import LanguageModelBrain
+from gatedrnn.tasks.language_modeling.train import LanguageModelBrain, LanguageModelTraining
+from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_decay, make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
@@ -77,10 +77,10 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    lm_run.LanguageModelBrain, lm_run.SafeCheckpointer = WatchedModelBrain, Fatal
+    LanguageModelTraining.brain_class, fit.SafeCheckpointer = WatchedModelBrain, Fatal
     texts = corpus(**{k: changes.pop(k) for k in ("train", "valid", "test") if k in changes})
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return lm_run.fit_language_model(hparams(folder, **changes), options, texts)
+    return LanguageModelTraining(hparams(folder, **changes), options, texts).run()
 
 
 def doubled(model: torch.nn.Module, seed: int = 0, spread: float = 0.6) -> torch.nn.Module:

@@ -13,8 +13,8 @@ from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.experiments.compare.specification import read_table
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.music.fit import train_music
 from gatedrnn.tasks.music.gates import plot_gates
+from gatedrnn.tasks.music.train import train_music
 from gatedrnn.training.launch import lay
 from tests.tasks.asr.tiny import run_script
 from tests.tasks.music.tiny import write_corpus

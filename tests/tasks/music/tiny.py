@@ -12,11 +12,11 @@ from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.chords import make_pieces
-from gatedrnn.tasks.music import fit as music_run
 from gatedrnn.tasks.music.corpora.layouts import read_music
 from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
 from gatedrnn.tasks.music.model import SequenceModel
-from gatedrnn.tasks.music.train import SequenceModelBrain
+from gatedrnn.tasks.music.train import MusicTraining, SequenceModelBrain
+from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_decay, make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
@@ -61,6 +61,6 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    music_run.SequenceModelBrain, music_run.SafeCheckpointer = WatchedSequenceBrain, Fatal
+    MusicTraining.brain_class, fit.SafeCheckpointer = WatchedSequenceBrain, Fatal
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return music_run.fit_sequence_model(hparams(folder, **changes), options, corpus(folder))
+    return MusicTraining(hparams(folder, **changes), options, corpus(folder)).run()

@@ -11,9 +11,9 @@ from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.parallel import write_parallel
-from gatedrnn.tasks.translation import fit as translation_run
 from gatedrnn.tasks.translation.corpora.layouts import read_parallel
-from gatedrnn.tasks.translation.train import TranslationBrain
+from gatedrnn.tasks.translation.train import TranslationBrain, TranslationTraining
+from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
@@ -49,12 +49,11 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Trains and tests; the figures."""
-    translation_run.TranslationBrain = WatchedTranslationBrain
-    translation_run.SafeCheckpointer = Fatal
+    TranslationTraining.brain_class, fit.SafeCheckpointer = WatchedTranslationBrain, Fatal
     counts = {name: changes.pop(name, n) for name, n in (("train", 40), ("valid", 8), ("test", 8))}
     data = changes.pop("data", folder.parent / "data")
     write_parallel(data, **counts)
     report = Report("files")
     corpus = read_parallel("files", data, report, source="en", target="xx")
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
-    return translation_run.fit_translator(hparams(folder, **changes), options, corpus, report)
+    return TranslationTraining(hparams(folder, **changes), options, corpus, report).run()

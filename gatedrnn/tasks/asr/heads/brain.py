@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from gatedrnn.tasks.asr.brain import RecogniserBrain, Stage
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.ctc import CTCBrain, ctc_losses
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.train import RecogniserBrain, Stage
 
 
 class HeadBrain(RecogniserBrain):
@@ -21,17 +21,17 @@ class HeadBrain(RecogniserBrain):
     Arguments
     ---------
     **kwargs : Any
-        Those of :class:`~gatedrnn.tasks.asr.train.RecogniserBrain`.
+        Those of :class:`~gatedrnn.tasks.asr.brain.RecogniserBrain`.
     """
 
     def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
-        """See :meth:`~gatedrnn.tasks.asr.train.RecogniserBrain.inputs`."""
+        """See :meth:`~gatedrnn.tasks.asr.brain.RecogniserBrain.inputs`."""
         return (batch.tokens.data,)
 
     def compute_losses(
         self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
     ) -> torch.Tensor:
-        """See :meth:`~gatedrnn.tasks.asr.train.RecogniserBrain.compute_losses`."""
+        """See :meth:`~gatedrnn.tasks.asr.brain.RecogniserBrain.compute_losses`."""
         model = self.network("model", Stage.TEST)
         losses = model.losses(outputs, targets, sizes)
         if outputs.log_probs is None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.tasks.asr.train import RecogniserBrain, Stage
+from gatedrnn.tasks.asr.brain import RecogniserBrain, Stage
 from gatedrnn.tokens.tokens import BLANK
 
 logger = get_logger(__name__)
@@ -19,7 +19,7 @@ class CTCBrain(RecogniserBrain):
     Arguments
     ---------
     **kwargs : Any
-        Those of :class:`~gatedrnn.tasks.asr.train.RecogniserBrain`.
+        Those of :class:`~gatedrnn.tasks.asr.brain.RecogniserBrain`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class CTCBrain(RecogniserBrain):
     def compute_losses(
         self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
     ) -> torch.Tensor:
-        """See :meth:`~gatedrnn.tasks.asr.train.RecogniserBrain.compute_losses`."""
+        """See :meth:`~gatedrnn.tasks.asr.brain.RecogniserBrain.compute_losses`."""
         log_probs, counts, _ = outputs
         return ctc_losses(log_probs, counts, targets, sizes)
 
@@ -44,7 +44,7 @@ class CTCBrain(RecogniserBrain):
             self._hopeless |= {name: None for name, bad in zip(ids, short, strict=True) if bad}
 
     def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
-        """Names those utterances; see :class:`~gatedrnn.tasks.asr.train.RecogniserBrain`."""
+        """Names those utterances; see :class:`~gatedrnn.tasks.asr.brain.RecogniserBrain`."""
         super().on_stage_end(stage, stage_loss, epoch)
         if stage == Stage.TRAIN and self._hopeless and epoch == 1:
             names = list(self._hopeless)

@@ -1,0 +1,305 @@
+"""What the Brains of all speech recognition recipes share, whatever their head."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+
+from gatedrnn.data.hypotheses import distinct, n_best_record
+from gatedrnn.modules.features import feature_lengths
+from gatedrnn.scoring.word_errors import error_metrics, word_errors
+from gatedrnn.tasks.asr.decode import Scores, search, word_times
+from gatedrnn.tasks.asr.test_decoding import TestSearch
+from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.curriculum import Dropout
+from gatedrnn.training.log import replace_text
+from gatedrnn.training.ranks import sum_over_ranks
+
+logger = get_logger(__name__)
+
+Stage = sb.Stage
+
+
+class RecogniserBrain(GuardedBrain):
+    """Features, augmentation, searches, and the word error rate; a subclass for each head.
+
+    A subclass has the losses; its model's outputs begin with those of
+    :class:`~gatedrnn.tasks.asr.model.CTCModel`, and what a head looks at comes fourth.
+
+    Arguments
+    ---------
+    tokens : Tokens
+        What the output layer spells with.
+    modules : Mapping
+        ``model`` and ``normalize``.
+    hparams : Mapping
+        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`: ``compute_features``,
+        ``hop_seconds``
+        (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
+        ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
+        and without dropout), ``beam_size`` and ``n_best`` (of the test), and what
+        :class:`~gatedrnn.tasks.asr.test_decoding.TestSearch` takes.
+    **kwargs : Any
+        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+    """
+
+    criterion = "WER"
+    unit = " %"
+
+    def __init__(self, tokens: Any, hparams: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(hparams=hparams, **kwargs)
+        self.tokens = tokens
+        self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
+        self._dropout = Dropout(self.modules["model"])
+        self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
+        self._test_search = TestSearch(self.hparams, self.modules["model"], tokens)
+
+    # ---- what heads differ in ---------------------------------------------------------------
+
+    @abstractmethod
+    def compute_losses(
+        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> torch.Tensor:
+        """Loss of each utterance.
+
+        Arguments
+        ---------
+        outputs : tuple
+            Of the model.
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+        sizes : torch.Tensor
+            Tokens of each, (batch,).
+
+        Returns
+        -------
+        torch.Tensor
+            (batch,).
+        """
+
+    def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
+        """What the model takes besides features and lengths.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            The utterances.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+        """
+        return ()
+
+    # ---- one batch --------------------------------------------------------------------------
+
+    def compute_forward(self, batch: Any, stage: Stage) -> tuple[Any, ...]:
+        """Runs the model on the features of a batch.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            With ``sig`` and ``tokens``.
+        stage : Stage
+            Training, validation or test.
+
+        Returns
+        -------
+        tuple
+            Log-probabilities of the tokens in every frame (or ``None``), frames of each utterance,
+            a further loss term (or ``None``), and what else a head computes.
+        """
+        batch = batch.to(self.device)
+        signal, lengths = batch.sig
+        signal, lengths = self._augment("wav_augment", signal, lengths, stage)
+        samples = signal.shape[1]
+        features = self.hparams.compute_features(signal)
+        hop = round(self.hparams.hop_seconds * self.hparams.sample_rate)
+        lengths = feature_lengths(lengths, samples, features.shape[1], hop)
+        features = self.modules.normalize(features, lengths, epoch=self.epoch)
+        features, lengths = self._augment("fea_augment", features, lengths, stage)
+        return self.network("model", stage)(features, lengths, *self.inputs(batch))
+
+    def compute_objectives(
+        self, predictions: tuple[Any, ...], batch: Any, stage: Stage
+    ) -> Objective:
+        """The loss; outside training also what was recognised.
+
+        Arguments
+        ---------
+        predictions : tuple
+            Of :meth:`compute_forward`.
+        batch : PaddedBatch
+            With ``tokens``, ``words`` and ``id``.
+        stage : Stage
+            Training, validation or test.
+
+        Returns
+        -------
+        Objective
+            Sum over the utterances, and their number of tokens.
+        """
+        targets, lengths = batch.tokens
+        sizes = torch.round(lengths * targets.shape[1]).long()
+        total = self.compute_losses(predictions, targets, sizes).sum()
+        if stage == Stage.TRAIN:
+            self.on_losses(predictions, batch.id, targets, sizes)
+            auxiliary = predictions[2]
+            if auxiliary is not None:
+                total = total + auxiliary
+        else:
+            self.results += self._recognise(predictions, batch, stage)
+        return Objective(total, float(sizes.sum()))
+
+    def on_losses(
+        self, outputs: tuple[Any, ...], ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> None:
+        """Called with every training batch.
+
+        Arguments
+        ---------
+        outputs : tuple
+            Of the model.
+        ids : list of str
+            Names of the utterances.
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+        sizes : torch.Tensor
+            Tokens of each, (batch,).
+        """
+
+    def _augment(
+        self, name: str, x: torch.Tensor, lengths: torch.Tensor, stage: Stage
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        augment = getattr(self.hparams, name, None)
+        if stage != Stage.TRAIN or augment is None or self.epoch <= self.clean_epochs:
+            return x, lengths
+        changed, lengths = augment(x, lengths)
+        if len(changed) != len(x):
+            raise ValueError(
+                f"{name} made {len(changed)} utterances out of {len(x)}: set concat_original and "
+                "parallel_augment to False, and repeat_augment to 1"
+            )
+        return changed, lengths
+
+    def _recognise(
+        self, outputs: tuple[Any, ...], batch: Any, stage: Stage
+    ) -> list[dict[str, Any]]:
+        """What the searches find, as plain data that ranks can send each other."""
+        model = self.network("model", Stage.TEST)
+        scores = Scores(*outputs[:2], outputs[3] if len(outputs) > 3 else None)
+        if stage == Stage.TEST and self._test_search.collects(scores):
+            return []
+        lists = search(model, scores)
+        results = [
+            {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
+            for name, words, found in zip(batch.id, batch.words, lists, strict=True)
+        ]
+        if stage != Stage.TEST:
+            return results
+        if self._test_search.beam_size > 1:
+            n_best = getattr(self.hparams, "n_best", None)
+            begun = self._now()
+            found = self._test_search.search(model, scores)
+            self._search_seconds += self._now() - begun
+            lists = [distinct(one, self.tokens)[:n_best] for one in found]
+        lists = self._test_search.with_internal(model, lists)
+        seconds = self.hparams.hop_seconds * model.factor
+        for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
+            words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
+            reference = " ".join(result["ref"])
+            result["n_best"] = n_best_record(
+                result["id"], reference, hypotheses, words, self.tokens
+            )
+            result["beam"] = self.tokens.decode(hypotheses[0].tokens).split()
+        return results
+
+    def _now(self) -> float:
+        """The time, when all work on the device is done."""
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    # ---- a stage ----------------------------------------------------------------------------
+
+    def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
+        """Begins a stage; the first epochs of a training without dropout, if they are to be clean.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        epoch : int or None
+            Number of the epoch.
+        """
+        super().on_stage_start(stage, epoch)
+        if stage == Stage.TRAIN:
+            self._dropout.switch(epoch > self.clean_epochs)
+
+    def validation_figures(self) -> dict[str, float]:
+        """Loss and word error rate of the validation that has just run.
+
+        Returns
+        -------
+        dict
+        """
+        loss, results = self.gathered()
+        return {"loss": loss, "WER": error_metrics(_errors(results, "greedy"))["WER"]}
+
+    def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
+        """Tests the best checkpoint.
+
+        Arguments
+        ---------
+        name : str
+            Name of the set, for the files.
+        loader : DataLoader
+            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
+        folder : Path
+            Where ``wer_NAME.txt`` (with all alignments) and ``nbest_NAME.jsonl`` go.
+
+        Returns
+        -------
+        dict
+            Figures; ``search seconds`` are those of the beam search alone, on all ranks together.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing has been trained.
+        """
+        self.find_best()
+        if self._test_search.needs_label_prior:
+            # Of the first set that is tested, which is that of the validation.
+            self.evaluate(loader, min_key=self.criterion)
+            self._test_search.take_label_prior(self.device, folder if if_main_process() else None)
+        self._search_seconds = 0.0
+        self.evaluate(loader, min_key=self.criterion)
+        loss, results = self.gathered()
+        errors = {how: _errors(results, how) for how in ("greedy", "beam")}
+        figures = {
+            **error_metrics(errors["beam"]),
+            "greedy WER": error_metrics(errors["greedy"])["WER"],
+            "loss": loss,
+            "search seconds": sum_over_ranks([self._search_seconds], self.device)[0],
+        }
+        if if_main_process():
+            with open(folder / f"wer_{name}.txt", "w", encoding="utf-8") as file:
+                errors["beam"].write_stats(file)
+            lines = [json.dumps(r["n_best"], ensure_ascii=False) + "\n" for r in results]
+            replace_text(folder / f"nbest_{name}.jsonl", "".join(lines))
+            print(f"{name}: WER {figures['WER']:.2f} % ({folder / f'wer_{name}.txt'})")
+        return figures
+
+
+def _errors(results: list[dict[str, Any]], how: str) -> Any:
+    return word_errors((r["id"], r[how], r["ref"]) for r in results)
