@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
+
+from gatedrnn.data.config import Choices, Config, Range
 
 #: How attention and recurrence are connected, see :class:`~gatedrnn.seq2seq.decoder.Decoder`.
 KINDS = ("soft", "top_down", "late")
 
 
 @dataclass(frozen=True)
-class AttentionOptions:
+class AttentionOptions(Config):
     """Attention options of a decoder.
 
     Arguments
@@ -39,32 +40,16 @@ class AttentionOptions:
     512
     """
 
-    kind: str = "soft"
-    size: int = 512
-    penalty: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"attention must be one of {', '.join(KINDS)}, not {self.kind!r}")
-        if type(self.size) is not int or self.size < 1:
-            raise ValueError(f"attention: size must be a whole number above 0, not {self.size!r}")
-        if type(self.penalty) not in (int, float) or not 0.0 <= self.penalty < math.inf:
-            raise ValueError(
-                f"attention: penalty must be a number of at least 0, not {self.penalty!r}"
-            )
+    kind: Annotated[str, Choices(*KINDS)] = "soft"
+    size: Annotated[int, Range(1, 1 << 20)] = 512
+    penalty: Annotated[float, Range(0, 1e6)] = 0.0
 
     @classmethod
     def of(cls, value: str | Mapping[str, Any] | AttentionOptions) -> AttentionOptions:
         """Reads the ``attention`` of a YAML: the kind alone, or a mapping of all options."""
         if isinstance(value, AttentionOptions):
             return value
-        if not isinstance(value, Mapping):
-            return cls(value)
-        unknown = sorted(value.keys() - cls.__dataclass_fields__.keys())
-        if unknown:
-            known = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"attention has no {', '.join(unknown)}; it has {known}")
-        return cls(**value)
+        return cls.from_dict({"kind": value} if isinstance(value, str) else value, "attention")
 
 
 class AdditiveAttention(nn.Module):

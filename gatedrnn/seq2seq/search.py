@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 
+from gatedrnn.data.config import Config, Range
 from gatedrnn.seq2seq.decoder import Decoder, select_state
 from gatedrnn.seq2seq.encoder import EncoderOutput
 from gatedrnn.tokens.vocabulary import EOS, UNKNOWN
@@ -27,13 +28,13 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(Config):
     """Search options.
 
     Arguments
     ---------
     beam_size : int
-        Number of partial hypotheses that are kept at each step, in all groups together; at least 1.
+        Partial hypotheses that are kept at each step, in all groups together; 1 to 1000.
     max_length : int
         Maximum number of tokens of a sequence, without ``<eos>``; at least 1.
     min_length : int
@@ -63,30 +64,27 @@ class SearchOptions:
     -2.0
     """
 
-    beam_size: int = 5
-    max_length: int = 16
-    min_length: int = 0
-    length_penalty: float = 0.0
-    groups: int = 1
-    diversity: float = 0.5
-    temperature: float = 1.0
-    block_ngrams: int = 0
+    beam_size: Annotated[int, Range(1, 1000)] = 5
+    max_length: Annotated[int, Range(1, 1 << 20)] = 16
+    min_length: Annotated[int, Range(0, 1 << 20)] = 0
+    length_penalty: Annotated[float, Range(0, 10)] = 0.0
+    groups: Annotated[int, Range(1, 1000)] = 1
+    diversity: Annotated[float, Range(0, 1e6)] = 0.5
+    temperature: Annotated[float, Range(0, 1e6)] = 1.0
+    block_ngrams: Annotated[int, Range(0, 1 << 20)] = 0
     unknown: bool = False
 
     def __post_init__(self) -> None:
-        if self.beam_size < 1 or self.groups < 1 or self.beam_size % self.groups:
+        super().__post_init__()
+        if self.beam_size % self.groups:
             raise ValueError(
-                "beam_size and groups must be at least 1, and groups share the beams evenly, not "
+                "beam_size and groups must be such that groups share the beams evenly, not "
                 f"{self.beam_size} and {self.groups}"
             )
-        if not 0 <= self.min_length <= self.max_length or self.max_length < 1:
+        if self.min_length > self.max_length:
             raise ValueError(
-                "min_length must be from 0 to max_length, and that at least 1, not "
-                f"{self.min_length} and {self.max_length}"
+                f"min_length must be from 0 to max_length {self.max_length}, not {self.min_length}"
             )
-        for name, top in (("length_penalty", 10), ("diversity", 1e6), ("block_ngrams", 1 << 20)):
-            if not 0 <= getattr(self, name) <= top:
-                raise ValueError(f"{name} must be from 0 to {top:g}, not {getattr(self, name)}")
         if not self.temperature > 0.0:
             raise ValueError(f"temperature must be above 0, not {self.temperature}")
 

@@ -199,9 +199,13 @@ def test_tied_words_and_dropout():
 
 
 def test_impossible_values_are_told():
-    with pytest.raises(ValueError, match="attention must be one of soft, top_down, late"):
+    with pytest.raises(
+        ValueError, match="attention: kind must be soft, top_down or late, not 'hard'"
+    ):
         decoder(attention="hard")
-    with pytest.raises(ValueError, match="attention has no width; it has kind, size, penalty"):
+    with pytest.raises(
+        ValueError, match="attention: unknown key 'width'; known are: kind, size, penalty"
+    ):
         decoder(attention={"width": 3})
     with pytest.raises(ValueError, match="neither words nor locked masks"):
         decoder(dropout={"words": 0.1})

@@ -234,10 +234,10 @@ def test_captions_are_drawn_as_often_as_their_probability():
     ("wrong", "message"),
     [
         ({"beam_size": 5, "groups": 2}, "groups share the beams evenly"),
-        ({"beam_size": 0}, "beam_size and groups must be at least 1"),
+        ({"beam_size": 0}, "beam_size must be a whole number from 1 to 1000, not 0"),
         ({"min_length": 17}, "min_length must be from 0 to max_length"),
         ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"length_penalty": -1.0}, "length_penalty must be from 0 to 10"),
+        ({"length_penalty": -1.0}, "length_penalty must be a number from 0 to 10, not -1.0"),
     ],
 )
 def test_impossible_options_are_told(wrong, message):

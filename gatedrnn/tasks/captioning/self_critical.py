@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gatedrnn.tasks.captioning.metrics.bleu import Words
-from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies, Vector
+from gatedrnn.tasks.captioning.metrics.ngrams import Cider, CiderVector, DocumentFrequencies, Words
 
 #: What the reward of a sample is compared with.
 BASELINES = ("greedy", "others")
@@ -28,7 +27,7 @@ class CaptionReward:
         Words of the references of each item.
     ended : bool
         Whether the end of a caption counts as a word. Captions that were cut off have none.
-    frequencies : Frequencies or None
+    frequencies : DocumentFrequencies or None
         By which n-grams are weighed; None for those of ``references``.
 
     Example
@@ -44,13 +43,13 @@ class CaptionReward:
         self,
         references: Sequence[Sequence[Words]],
         ended: bool = True,
-        frequencies: Frequencies | None = None,
+        frequencies: DocumentFrequencies | None = None,
     ) -> None:
         self.ended = ended
         self._references = [[self._words(words) for words in item] for item in references]
-        self.cider = Cider(frequencies or Frequencies.of(self._references))
+        self.cider = Cider(frequencies or DocumentFrequencies.of(self._references))
         # Filled as items are met: of a large corpus they take seconds.
-        self._vectors: dict[int, list[Vector]] = {}
+        self._vectors: dict[int, list[CiderVector]] = {}
 
     def _words(self, words: Words, cut: bool = False) -> Words:
         return (*words, END) if self.ended and not cut else tuple(words)

@@ -186,9 +186,15 @@ def test_a_captioner_is_built_again_from_its_description(kind):
         ((12, "image", {"channels": 3}), "channels must be a list of widths, not 3"),
         ((12, "image", {"input_size": 3}), "encoder has an unknown key 'input_size'"),
         ((12, "sound", {"features": {"mels": 3}}), "features has an unknown key 'mels'"),
-        ((12, "image", {}, {"attention": "hard"}), "attention must be one of soft"),
+        (
+            (12, "image", {}, {"attention": "hard"}),
+            "attention: kind must be soft, top_down or late, not 'hard'",
+        ),
         ((12, "image", {}, {"attention": 3}), "attention must be a name, or an object"),
-        ((12, "image", {}, {"attention": {"size": "a"}}), "size must be a whole number above 0"),
+        (
+            (12, "image", {}, {"attention": {"size": "a"}}),
+            "attention: size must be a whole number from 1 to 1048576, not 'a'",
+        ),
         ((12, "image", {}, {"dropout": 0.5}), "decoder has an unknown key 'dropout'"),
         ((12, "image", {}, {"encoder_size": 3}), "decoder has an unknown key 'encoder_size'"),
     ],

@@ -8,11 +8,9 @@ import os
 import pytest
 
 from gatedrnn.tasks.captioning.metrics import java
-from gatedrnn.tasks.captioning.metrics.bleu import count
-from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
 from gatedrnn.tasks.captioning.metrics.files import Captions
 from gatedrnn.tasks.captioning.metrics.measures import Options, score
-from gatedrnn.tasks.captioning.metrics.rouge import rouge_l
+from gatedrnn.tasks.captioning.metrics.ngrams import BleuCounts, Cider, DocumentFrequencies, rouge_l
 from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
 
 QUIET = Options(java="never", resamples=10)
@@ -99,11 +97,11 @@ def test_perfect_and_hopeless():
 def test_bleu_takes_the_closest_length_and_the_shorter_of_two():
     words = "a b c d".split()
     lengths = {2: "a b", 3: "a b c", 5: "a b c d e", 9: "a b c d e f g h i"}
-    found = count(words, [lengths[n].split() for n in (9, 5, 3, 2)])
+    found = BleuCounts.of(words, [lengths[n].split() for n in (9, 5, 3, 2)])
     assert found.reference == 3
     assert found.correct == (4, 3, 2, 1)
     # Twice the same n-gram counts only as often as in one reference.
-    assert count(["a"] * 4, [["a", "b", "a"], ["a"]]).correct == (2, 0, 0, 0)
+    assert BleuCounts.of(["a"] * 4, [["a", "b", "a"], ["a"]]).correct == (2, 0, 0, 0)
 
 
 def test_rouge_takes_precision_and_recall_from_different_references():
@@ -116,7 +114,7 @@ def test_rouge_takes_precision_and_recall_from_different_references():
 
 def test_cider_by_hand():
     """Two items of one word each: only unigrams count, each with weight log 2."""
-    frequencies = Frequencies.of([[["dog"]], [["cat"]]])
+    frequencies = DocumentFrequencies.of([[["dog"]], [["cat"]]])
     assert frequencies.weight(("dog",)) == pytest.approx(math.log(2))
     assert frequencies.weight(("bird",)) == pytest.approx(math.log(2))
     clipped, whole = Cider(frequencies), Cider(frequencies, clipped=False)
@@ -168,6 +166,6 @@ def test_bad_options(options, message):
 
 def test_bad_frequencies_and_sigma():
     with pytest.raises(ValueError, match="there are none"):
-        Frequencies.of([])
+        DocumentFrequencies.of([])
     with pytest.raises(ValueError, match="sigma must be positive"):
-        Cider(Frequencies.of([[["a"]]]), sigma=0)
+        Cider(DocumentFrequencies.of([[["a"]]]), sigma=0)

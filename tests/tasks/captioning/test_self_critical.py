@@ -11,7 +11,7 @@ from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.scheduled_sampling import ScheduledSampling
 from gatedrnn.seq2seq.search import SearchOptions, sampled_log_probs
 from gatedrnn.tasks.captioning.encoders import FeatureEncoder
-from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
+from gatedrnn.tasks.captioning.metrics.ngrams import Cider, DocumentFrequencies
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.self_critical import CaptionReward, advantages, policy_loss
 from gatedrnn.tokens.vocabulary import EOS
@@ -121,7 +121,7 @@ def test_sampled_captions_become_better():
 def test_rewards_are_cider_d_with_ends_and_by_the_training_references():
     references = [["a dog runs".split()], ["two cats sleep".split(), "cats".split()]]
     ended = [[[*words, "<eos>"] for words in item] for item in references]
-    cider = Cider(Frequencies.of(ended))
+    cider = Cider(DocumentFrequencies.of(ended))
     reward = CaptionReward(references)
     caption = "the dog runs".split()
     wanted = cider.score(

@@ -101,7 +101,7 @@ def test_values_that_are_wrong(tmp_path):
     for wrong, message in (
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),
         ({"bleu_tokenize": "moses"}, "bleu_tokenize must be one of"),
-        ({"attention": "hard"}, "attention must be one of"),
+        ({"attention": "hard"}, "attention: kind must be soft, top_down or late"),
         ({"source_tokens": {"kind": "bytes"}}, "tokens must be words, characters, unigram or bpe"),
     ):
         with pytest.raises(ValueError, match=message):

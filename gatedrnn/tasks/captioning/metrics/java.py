@@ -10,30 +10,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gatedrnn.tasks.captioning.metrics.bleu import Words
+from gatedrnn.tasks.captioning.metrics.ngrams import Words
 
-#: Score of all items together, and of each.
-Found = tuple[float, tuple[float, ...]]
+#: Score of the corpus, and of each item.
+CorpusAndItems = tuple[float, tuple[float, ...]]
 
 
 class Unavailable(ValueError):
-    """A measure that cannot be computed here; the message says why, and what would help."""
+    """A metric that cannot be computed here; the message has the reason and a remedy."""
 
 
-def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> Found:
+def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
     """METEOR 1.5.
-
-    Arguments
-    ---------
-    captions : sequence of sequence of str
-        Words of each caption.
-    references : sequence of sequence of sequence of str
-        References of each caption.
-
-    Returns
-    -------
-    tuple
-        Score of the corpus, and tuple of float of the items.
 
     Raises
     ------
@@ -45,27 +33,15 @@ def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> 
     try:
         corpus, items = scorer.compute_score(*_inputs(captions, references))
     except (ValueError, OSError) as error:
-        # What it could not read is empty; what Java said says more.
+        # The scorer only reports that the answer is empty; Java's own message is more precise.
         scorer.meteor_p.kill()
-        said = scorer.meteor_p.stderr.read().decode(errors="replace").strip().splitlines()
-        raise Unavailable(f"its program failed ({said[-1] if said else error})") from error
+        lines = scorer.meteor_p.stderr.read().decode(errors="replace").strip().splitlines()
+        raise Unavailable(f"its program failed ({lines[-1] if lines else error})") from error
     return corpus, tuple(items)
 
 
-def spice(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> Found:
-    """SPICE: of scene graphs that Stanford's CoreNLP parses the captions to.
-
-    Arguments
-    ---------
-    captions : sequence of sequence of str
-        Words of each caption.
-    references : sequence of sequence of sequence of str
-        References of each caption.
-
-    Returns
-    -------
-    tuple
-        Mean, and tuple of float of the items.
+def spice(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
+    """SPICE, on scene graphs from Stanford's CoreNLP.
 
     Raises
     ------
@@ -105,7 +81,7 @@ def _need(name: str) -> ModuleType:
 def _inputs(
     captions: Sequence[Words], references: Sequence[Sequence[Words]]
 ) -> tuple[dict[int, Any], dict[int, Any]]:
-    """References and captions as pycocoevalcap wants them: texts by number, in order."""
+    """References and captions in the form of pycocoevalcap: index -> texts."""
     return (
         {i: [_text(words) for words in item] for i, item in enumerate(references)},
         {i: [_text(words)] for i, words in enumerate(captions)},
@@ -113,5 +89,5 @@ def _inputs(
 
 
 def _text(words: Words) -> str:
-    # Three bars part the fields of METEOR's lines.
+    # Three bars separate the fields of METEOR's lines.
     return " ".join(word for word in words if "|||" not in word)

@@ -11,10 +11,15 @@ import numpy as np
 
 from gatedrnn.scoring.bootstrap import Interval, bounds, resample
 from gatedrnn.tasks.captioning.metrics import java
-from gatedrnn.tasks.captioning.metrics.bleu import ORDERS, Matches, Words, count
-from gatedrnn.tasks.captioning.metrics.cider import Cider, Frequencies
 from gatedrnn.tasks.captioning.metrics.files import Captions
-from gatedrnn.tasks.captioning.metrics.rouge import rouge_l
+from gatedrnn.tasks.captioning.metrics.ngrams import (
+    ORDERS,
+    BleuCounts,
+    Cider,
+    DocumentFrequencies,
+    Words,
+    rouge_l,
+)
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 
 BLEU = tuple(f"BLEU-{order}" for order in range(1, ORDERS + 1))
@@ -176,10 +181,10 @@ def score(
     words = TOKENIZERS[options.tokenizer]
     made = [words(hypothesis.texts.get(name, ("",))[0]) for name in ids]
     wrote = [[words(text) for text in reference.texts[name]] for name in ids]
-    frequencies = Frequencies.of(
+    frequencies = DocumentFrequencies.of(
         wrote if weighing is None else ([words(t) for t in ts] for ts in weighing.texts.values())
     )
-    matches = [count(a, b) for a, b in zip(made, wrote, strict=True)]
+    matches = [BleuCounts.of(a, b) for a, b in zip(made, wrote, strict=True)]
     together = reduce(add, matches).scores
     each = {
         **{name: tuple(m.scores[i] for m in matches) for i, name in enumerate(BLEU)},
@@ -273,7 +278,7 @@ def _add_java(
 
 
 def _intervals(
-    matches: Sequence[Matches], each: Mapping[str, tuple[float, ...]], options: Options
+    matches: Sequence[BleuCounts], each: Mapping[str, tuple[float, ...]], options: Options
 ) -> dict[str, Interval]:
     """Bootstrap intervals, all measures on the same draws."""
     units = len(matches)
@@ -286,7 +291,7 @@ def _intervals(
     samples = {name: drawn[:, 2 + 2 * ORDERS + i] / units for i, name in enumerate(means)}
     bleu = np.array(
         [
-            Matches(s[0], s[1], tuple(s[2 : 2 + ORDERS]), tuple(s[2 + ORDERS :])).scores
+            BleuCounts(s[0], s[1], tuple(s[2 : 2 + ORDERS]), tuple(s[2 + ORDERS :])).scores
             for s in drawn[:, : 2 + 2 * ORDERS].tolist()
         ]
     )
