@@ -110,9 +110,7 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
     refused(lambda d: d["search"].update(beam_size="5"), "beam_size must be a whole number from 1")
     refused(lambda d: d["search"].update(groups=2), "search: beam_size and groups must be")
     refused(lambda d: d["search"].update(beam=2), "search has an unknown key 'beam'")
-    refused(
-        lambda d: d["search"].update(length_penalty=250.0), "a number from 0 to 10, not 250"
-    )
+    refused(lambda d: d["search"].update(length_penalty=250.0), "a number from 0 to 10, not 250")
     refused(lambda d: d["model"].pop("source"), "there is no key 'source'")
     refused(lambda d: d["model"].pop("vocabulary"), "there is no key 'vocabulary'")
     refused(lambda d: d["model"].update(source=99), "and the model of config.json knows 99")
