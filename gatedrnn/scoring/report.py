@@ -130,7 +130,7 @@ def comparison_sections(comparison: Comparison, names: Sequence[str]) -> list[Se
         change = f"{second.rate - first.rate:+.2f} points"
         if first.errors:
             change += f", {100 * (second.errors / first.errors - 1):+.1f} % relative"
-        lines.append(f"second minus first, on {comparison.utterances} utterances: {change}")
+        lines.append(f"second less first, on {comparison.utterances} utterances: {change}")
     tests = [
         f"bootstrap by {unit}: {_difference(difference)}"
         for unit, difference in (
@@ -205,7 +205,7 @@ def score_record(score: Score) -> dict[str, Any]:
     pairing = score.pairing
     overlap = None
     if score.overlap is not None:
-        overlap = {"percent": score.overlap.percent} | {
+        overlap = {"share": score.overlap.percent} | {
             name: counts_record(counts) for name, counts in score.by_overlap().items()
         }
     return {

@@ -255,7 +255,7 @@ def _section(gathered: Gathered, data: Part) -> list[str]:
             "CPU, s",
             "step, ms",
             "CPU, ms",
-            f"minus {table.baseline} [95 %]",
+            f"less {table.baseline} [95 %]",
             "p",
         ]
     )
