@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from speechbrain.lobes.features import Fbank
 
 from gatedrnn.data.errors import MissingExtraError
 
@@ -133,6 +131,10 @@ def draw_mels(axes: Any, signal: np.ndarray, rate: int) -> None:
     rate : int
         Samples per second.
     """
+    # Imported here: plots without speech need not wait for SpeechBrain.
+    import torch
+    from speechbrain.lobes.features import Fbank
+
     compute = Fbank(sample_rate=rate, n_mels=80, n_fft=round(0.025 * rate), hop_length=10)
     wave = torch.as_tensor(np.asarray(signal), dtype=torch.float32).unsqueeze(0)
     mels = compute(wave)[0].numpy().T

@@ -79,8 +79,8 @@ def test_a_command_is_needed(capsys):
     with pytest.raises(SystemExit) as end:
         main([])
     assert end.value.code == 2
-    said = capsys.readouterr().err
-    assert "list" in said or "COMMAND" in said
+    printed = capsys.readouterr().err
+    assert "list" in printed or "COMMAND" in printed
 
 
 def test_who_has_seen_enough_of_the_output_is_no_error():

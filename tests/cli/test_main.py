@@ -122,8 +122,8 @@ def test_errors_of_the_user_are_one_line(failing, error, capsys):
     assert main(["fail"]) == 2
     assert capsys.readouterr().err == f"gatedrnn fail: error: {error}\n"
     assert main(["fail", "--debug"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("Traceback") and said.endswith(f"gatedrnn fail: error: {error}\n")
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback") and printed.endswith(f"gatedrnn fail: error: {error}\n")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_errors_of_the_user_are_one_line(failing, error, capsys):
 def test_bugs_show_their_traceback_and_ask_for_a_report(failing, error, capsys):
     failing.append(error)
     assert main(["fail"]) == BUG
-    said = capsys.readouterr().err
-    assert said.startswith("Traceback")
-    assert f"this is a bug in gatedrnn ({type(error).__name__}); please report it" in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback")
+    assert f"this is a bug in gatedrnn ({type(error).__name__}); please report it" in printed
 
 
 def test_interrupting_is_no_error(failing, capsys):

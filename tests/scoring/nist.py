@@ -1,4 +1,4 @@
-"""NIST's own tools, if they are installed (Debian package sctk), and what they once said."""
+"""NIST's own tools, if they are installed (Debian package sctk), and their recorded counts."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def write_pairs(folder: Path, pairs: list[tuple[str, str]]) -> tuple[Path, Path]
 
 
 def record(folder: Path) -> None:
-    """Writes what sclite says of 1,000 pairs into the file that tests compare with."""
+    """Writes the counts of sclite for 1,000 pairs into the file that tests compare with."""
     pairs = random_pairs(1000, seed=5)
-    said = sclite(folder, *write_pairs(folder, pairs), "-i", "rm", "-s")
+    counts = sclite(folder, *write_pairs(folder, pairs), "-i", "rm", "-s")
     lines = (
-        "\t".join([*pair, *map(str, said[f"s{i % 7}-{i:04d}"])]) for i, pair in enumerate(pairs)
+        "\t".join([*pair, *map(str, counts[f"s{i % 7}-{i:04d}"])]) for i, pair in enumerate(pairs)
     )
     RECORDED.write_text("\n".join(lines) + "\n")

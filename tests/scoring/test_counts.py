@@ -17,11 +17,13 @@ def four(counts) -> tuple[int, int, int, int]:
     return counts.correct, counts.substitutions, counts.deletions, counts.insertions
 
 
-def test_every_count_that_sclite_once_made():
+def test_every_recorded_count_of_sclite():
     lines = [line.split("\t") for line in RECORDED.read_text().splitlines()]
     assert len(lines) == 1000
-    for said, heard, *counts in lines:
-        assert four(count(align(said, heard, RULES["sclite"]))) == tuple(map(int, counts))
+    for references, hypotheses, *counts in lines:
+        assert four(count(align(references, hypotheses, RULES["sclite"]))) == tuple(
+            map(int, counts)
+        )
 
 
 @pytest.mark.parametrize("case", [True, False])
@@ -48,7 +50,7 @@ def test_sclite_on_real_output(name, measure, tmp_path):
         assert four(counts) == theirs[sclite_name(pair.reference)]
 
 
-def test_real_output_by_what_sclite_once_said():
+def test_real_output_against_recorded_counts_of_sclite():
     path = DATA / "an4_far.jsonl"
     ours = score(read(path, reference=True), read(path), Options(resamples=1))
     assert four(ours.measures["WER"].counts) == (337, 200, 37, 25)
@@ -57,28 +59,28 @@ def test_real_output_by_what_sclite_once_said():
 
 
 def test_levenshtein_aligns_as_speechbrain_and_so_the_training_log():
-    for said, heard in random_pairs(500, seed=7):
+    for references, hypotheses in random_pairs(500, seed=7):
         steps = [
-            (None if i is None else said[i], None if j is None else heard[j])
-            for _, i, j in alignment(op_table(said, heard))
+            (None if i is None else references[i], None if j is None else hypotheses[j])
+            for _, i, j in alignment(op_table(references, hypotheses))
         ]
-        assert align(said, heard, RULES["levenshtein"]) == steps
+        assert align(references, hypotheses, RULES["levenshtein"]) == steps
 
 
 def test_both_rules_give_least_costs():
-    for said, heard in random_pairs(200, seed=8):
+    for references, hypotheses in random_pairs(200, seed=8):
         for rule in RULES.values():
-            found = count(align(said, heard, rule))
+            found = count(align(references, hypotheses, rule))
             gaps = found.deletions + found.insertions
             cost = rule.substitution * found.substitutions + rule.gap * gaps
-            assert cost == least_cost(said, heard, rule)
+            assert cost == least_cost(references, hypotheses, rule)
 
 
-def least_cost(said: str, heard: str, rule) -> int:
-    row = [rule.gap * j for j in range(len(heard) + 1)]
-    for a in said:
+def least_cost(references: str, hypotheses: str, rule) -> int:
+    row = [rule.gap * j for j in range(len(hypotheses) + 1)]
+    for a in references:
         above, row = row, [row[0] + rule.gap]
-        for j, b in enumerate(heard):
+        for j, b in enumerate(hypotheses):
             across = above[j] + (rule.substitution if a != b else 0)
             row.append(min(across, above[j + 1] + rule.gap, row[-1] + rule.gap))
     return row[-1]
@@ -86,9 +88,9 @@ def least_cost(said: str, heard: str, rule) -> int:
 
 def test_more_errors_than_needed_are_told(tmp_path):
     # To sclite three deletions and two insertions cost what three wrong words and a deletion do.
-    said, heard = "F A F C D", "C D E C"
-    (tmp_path / "r.trn").write_text(f"{said} (s-1)\n")
-    (tmp_path / "h.trn").write_text(f"{heard} (s-1)\n")
+    references, hypotheses = "F A F C D", "C D E C"
+    (tmp_path / "r.trn").write_text(f"{references} (s-1)\n")
+    (tmp_path / "h.trn").write_text(f"{hypotheses} (s-1)\n")
     pair = [read(tmp_path / name) for name in ("r.trn", "h.trn")]
     found = score(*pair)
     fewest = score(*pair, Options(alignment="levenshtein"))

@@ -63,20 +63,25 @@ def test_prepared_corpora_give_speakers_recordings_and_times(tmp_path):
 
 def test_json_lines_of_a_training_hold_both_sides():
     path = DATA / "an4_near.jsonl"
-    said, heard = read(path, reference=True), read(path)
+    references, hypotheses = read(path, reference=True), read(path)
     record = json.loads(path.read_text().splitlines()[0])
-    assert said.items[0].text == record["ref"]
-    assert heard.items[0].text == record["hyps"][0]["text"]
-    assert [w.word for w in heard.items[0].times] == record["hyps"][0]["text"].split()
-    assert said.items[0].times == ()
+    assert references.items[0].text == record["ref"]
+    assert hypotheses.items[0].text == record["hyps"][0]["text"]
+    assert [w.word for w in hypotheses.items[0].times] == record["hyps"][0]["text"].split()
+    assert references.items[0].times == ()
 
 
 def test_json_lines_of_a_transcription(tmp_path):
     words = [{"word": "GO", "start": 60.5, "end": 61.0, "confidence": 0.9}]
     record = {"id": "m1", "text": "GO", "reference": "GO ON", "recording": "m1", "channel": 1}
     path = put(tmp_path, "a.jsonl", json.dumps({**record, "words": words}) + "\n")
-    (heard,) = read(path).items
-    assert (heard.text, heard.channel, heard.start, heard.times[0].start) == ("GO", "2", 0.0, 60.5)
+    (hypotheses,) = read(path).items
+    assert (hypotheses.text, hypotheses.channel, hypotheses.start, hypotheses.times[0].start) == (
+        "GO",
+        "2",
+        0.0,
+        60.5,
+    )
     assert read(path, reference=True).items[0].text == "GO ON"
     path = put(tmp_path, "b.jsonl", json.dumps({**record, "reference": None}) + "\n")
     with pytest.raises(ValueError, match="line 1: the text of the reference must be a string"):

@@ -1,4 +1,4 @@
-"""Intervals hold what they promise, and comparisons say what NIST's sc_stats says."""
+"""Coverage of intervals, and comparisons against NIST's sc_stats."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_no_interval_of_nothing():
 def systems():
     speakers = read_map(DATA / "utt2spk")
     paths = [DATA / f"{name}.jsonl" for name in ("an4_near", "an4_far")]
-    said = described(read(paths[0], reference=True), speakers)
-    return [score(said, read(path)) for path in paths]
+    references = described(read(paths[0], reference=True), speakers)
+    return [score(references, read(path)) for path in paths]
 
 
-def test_comparison_is_what_sc_stats_once_said(systems):
+def test_comparison_is_as_sc_stats_recorded(systems):
     near, far = systems
     found = compare(near, far)
     assert found.utterances == 100
@@ -109,10 +109,10 @@ def test_sc_stats(systems, tmp_path):
         [tool("sc_stats"), "-p", "-t", "mapsswe", "-v", "-n", "out"],
         input="".join(dumps), text=True, cwd=tmp_path, check=True, capture_output=True,
     )  # fmt: skip
-    said = (tmp_path / "out.stats.mapsswe").read_text()
+    report = (tmp_path / "out.stats.mapsswe").read_text()
     pairs = compare(*systems).matched_pairs
-    assert int(re.search(r"# segs: (\d+)", said)[1]) == pairs.segments
-    assert float(re.search(r"Z Stat: (\S+)\)", said)[1]) == pytest.approx(pairs.z, abs=5e-4)
+    assert int(re.search(r"# segs: (\d+)", report)[1]) == pairs.segments
+    assert float(re.search(r"Z Stat: (\S+)\)", report)[1]) == pytest.approx(pairs.z, abs=5e-4)
 
 
 def test_a_system_is_as_good_as_itself(systems):
@@ -129,13 +129,15 @@ def test_the_same_difference_everywhere_is_no_chance():
 
 
 def test_utterances_that_one_system_lacks_are_left_out():
-    said = Transcripts("r", "trn", tuple(Transcript(n, ("GO", "ON")) for n in "abc"))
+    references = Transcripts("r", "trn", tuple(Transcript(n, ("GO", "ON")) for n in "abc"))
     first = Transcripts("h", "trn", tuple(Transcript(n, ("GO",)) for n in "ab"))
     second = Transcripts("i", "trn", tuple(Transcript(n, ("GO", "ON")) for n in "bc"))
-    scores = [score(said, heard, Options(missing="ignore")) for heard in (first, second)]
+    scores = [
+        score(references, hypotheses, Options(missing="ignore")) for hypotheses in (first, second)
+    ]
     found = compare(*scores)
     assert (found.utterances, found.first.errors, found.second.errors) == (1, 1, 0)
     assert found.by_utterance is None and found.signs is None
     with pytest.raises(ValueError, match="no scored utterance in common"):
-        compare(scores[0], score(said, Transcripts("j", "trn", (Transcript("c", ()),)),
+        compare(scores[0], score(references, Transcripts("j", "trn", (Transcript("c", ()),)),
                                  Options(missing="ignore")))  # fmt: skip

@@ -39,13 +39,13 @@ def strings(items: list[Transcript]) -> dict[str, list[str]]:
     return found
 
 
-def fewest(said: list[list[str]], heard: list[list[str]]) -> int:
+def fewest(references: list[list[str]], hypotheses: list[list[str]]) -> int:
     """Errors of the best of all permutations."""
-    size = max(len(said), len(heard))
-    said, heard = (side + [[]] * (size - len(side)) for side in (said, heard))
+    size = max(len(references), len(hypotheses))
+    references, hypotheses = (side + [[]] * (size - len(side)) for side in (references, hypotheses))
     return min(
-        sum(Levenshtein.distance(a, b) for a, b in zip(said, order, strict=True))
-        for order in itertools.permutations(heard)
+        sum(Levenshtein.distance(a, b) for a, b in zip(references, order, strict=True))
+        for order in itertools.permutations(hypotheses)
     )
 
 
@@ -53,11 +53,13 @@ def fewest(said: list[list[str]], heard: list[list[str]]) -> int:
 def test_errors_are_those_of_the_best_permutation(sizes):
     draw = random.Random(sum(sizes))
     for _ in range(10):
-        said, heard = (
+        references, hypotheses = (
             meeting(draw, n, "m1", kind) for n, kind in zip(sizes, ("r", "h"), strict=True)
         )
-        found = score_meetings(Transcripts("r", "stm", said), Transcripts("h", "stm", heard))
-        a, b = (list(strings(side).values()) for side in (said, heard))
+        found = score_meetings(
+            Transcripts("r", "stm", references), Transcripts("h", "stm", hypotheses)
+        )
+        a, b = (list(strings(side).values()) for side in (references, hypotheses))
         assert found.counts.errors == fewest(a, b)
         assert found.counts.tokens == sum(map(len, a))
         counts = found.counts
@@ -70,29 +72,33 @@ def test_meeteval_counts_as_many_errors():
     wer = pytest.importorskip("meeteval.wer", reason="meeteval is not installed")
     draw = random.Random(2)
     for sizes in [(2, 2), (4, 3), (3, 5)]:
-        said, heard = (
+        references, hypotheses = (
             meeting(draw, n, "m1", kind) for n, kind in zip(sizes, ("r", "h"), strict=True)
         )
-        ours = score_meetings(Transcripts("r", "stm", said), Transcripts("h", "stm", heard)).counts
+        ours = score_meetings(
+            Transcripts("r", "stm", references), Transcripts("h", "stm", hypotheses)
+        ).counts
         theirs = wer.cp_word_error_rate(
             *({name: " ".join(words) for name, words in strings(side).items()}
-              for side in (said, heard))
+              for side in (references, hypotheses))
         )  # fmt: skip
         assert (ours.errors, ours.tokens) == (theirs.errors, theirs.length)
 
 
 def test_hypotheses_without_speakers_are_the_references_speakers():
-    said = (
+    references = (
         Transcript("a", ("GO", "ON"), "ann", "m1", start=0.0),
         Transcript("b", ("NO",), "bob", "m1", start=1.0),
     )
-    heard = (Transcript("b", ("NO",)), Transcript("a", ("GO", "IN")))
-    found = score_meetings(Transcripts("r", "csv", said), Transcripts("h", "jsonl", heard))
+    hypotheses = (Transcript("b", ("NO",)), Transcript("a", ("GO", "IN")))
+    found = score_meetings(
+        Transcripts("r", "csv", references), Transcripts("h", "jsonl", hypotheses)
+    )
     assert found.counts.errors == 1
     assert found.recordings["m1"].assignment == (("ann", "ann"), ("bob", "bob"))
     with pytest.raises(ValueError, match="c has no recording and speaker of its own"):
         score_meetings(
-            Transcripts("r", "csv", said), Transcripts("h", "jsonl", (Transcript("c", ()),))
+            Transcripts("r", "csv", references), Transcripts("h", "jsonl", (Transcript("c", ()),))
         )
 
 
@@ -101,25 +107,25 @@ def test_channels_of_a_ctm_file_are_speakers_and_recordings_are_matched(tmp_path
     (tmp_path / "h.ctm").write_text(
         "m1 1 0.1 0.2 NO\nm1 2 0.1 0.2 GO\nm1 2 0.5 0.2 ON\nm3 1 0.1 0.2 AH\n"
     )
-    said, heard = read(tmp_path / "r.stm"), read(tmp_path / "h.ctm")
+    references, hypotheses = read(tmp_path / "r.stm"), read(tmp_path / "h.ctm")
     with pytest.raises(ValueError, match="has recordings that .* has not: m3"):
-        score_meetings(said, heard)
-    found = score_meetings(said, heard, Options(extra="ignore"))
+        score_meetings(references, hypotheses)
+    found = score_meetings(references, hypotheses, Options(extra="ignore"))
     assert (found.missing, found.extra) == (("m2",), ("m3",))
     assert (found.counts.errors, found.counts_without_fillers.errors) == (2, 1)
     assert found.recordings["m1"].assignment == (("ann", "2"), ("bob", "1"))
     text = render(meetings_sections(found), markdown=False)
     assert "MISSING: 1 (m2) have no hypothesis (all their words count as deleted)" in text
-    ignored = score_meetings(said, heard, Options(extra="ignore", missing="ignore"))
+    ignored = score_meetings(references, hypotheses, Options(extra="ignore", missing="ignore"))
     assert ignored.counts.errors == 0
     with pytest.raises(ValueError, match="lacks recordings: m2"):
-        score_meetings(said, heard, Options(extra="ignore", missing="error"))
+        score_meetings(references, hypotheses, Options(extra="ignore", missing="error"))
 
 
 def test_speakers_must_be_known():
-    said = Transcripts("r", "trn", (Transcript("a", ("GO",)),))
+    references = Transcripts("r", "trn", (Transcript("a", ("GO",)),))
     with pytest.raises(ValueError, match="give them with --recordings and --speakers"):
-        score_meetings(said, said)
+        score_meetings(references, references)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +146,9 @@ def test_fillers(words, left):
 
 
 def test_rate_without_fillers():
-    said = Transcripts("r", "trn", (Transcript("a", ("UM", "MM-HMM", "YES")),))
-    heard = Transcripts("h", "trn", (Transcript("a", ("UH-HUH", "YES", "UH")),))
-    found = score(said, heard).measures
+    references = Transcripts("r", "trn", (Transcript("a", ("UM", "MM-HMM", "YES")),))
+    hypotheses = Transcripts("h", "trn", (Transcript("a", ("UH-HUH", "YES", "UH")),))
+    found = score(references, hypotheses).measures
     assert found["WER"].counts.errors == 3
     assert (found["WER without fillers"].counts.tokens, found["WER without fillers"].wrong) == (
         2,
@@ -151,16 +157,16 @@ def test_rate_without_fillers():
 
 
 def test_overlap_of_three_speakers():
-    def said(name, start, end, recording="m1"):
+    def utterance(name, start, end, recording="m1"):
         return Transcript(f"{name}{start}", (), name, recording, start=start, end=end)
 
     items = [
-        said("ann", 0.0, 4.0),
-        said("bob", 1.0, 3.0),
-        said("eve", 2.0, 2.5),
-        said("ann", 3.5, 5.0),  # her own overlap counts for nothing
-        said("bob", 5.0, 6.0),  # touches only
-        said("bob", 0.0, 2.0, "m2"),
+        utterance("ann", 0.0, 4.0),
+        utterance("bob", 1.0, 3.0),
+        utterance("eve", 2.0, 2.5),
+        utterance("ann", 3.5, 5.0),  # her own overlap counts for nothing
+        utterance("bob", 5.0, 6.0),  # touches only
+        utterance("bob", 0.0, 2.0, "m2"),
     ]
     found = overlap(items)
     assert found.flags == (True, True, True, False, False, False)
@@ -169,7 +175,7 @@ def test_overlap_of_three_speakers():
 
 
 def test_overlapped_utterances_are_counted_apart():
-    said = Transcripts(
+    references = Transcripts(
         "r",
         "stm",
         (
@@ -178,8 +184,8 @@ def test_overlapped_utterances_are_counted_apart():
             Transcript("c", ("YES",), "ann", "m1", start=3.0, end=4.0),
         ),
     )
-    heard = Transcripts("h", "jsonl", (Transcript("a", ("GO",)), Transcript("c", ("YES",))))
-    found = score(said, heard)
+    hypotheses = Transcripts("h", "jsonl", (Transcript("a", ("GO",)), Transcript("c", ("YES",))))
+    found = score(references, hypotheses)
     assert {name: counts.errors for name, counts in found.by_overlap().items()} == {
         "without": 0,
         "with": 2,

@@ -32,21 +32,21 @@ def test_what_is_missing_counts_as_deleted_and_is_told():
 
 
 def test_what_is_missing_can_be_left_out_or_stop():
-    said, heard = texts(a="GO ON", b="NO"), texts(a="GO ON")
-    found = score(said, heard, Options(missing="ignore"))
+    references, hypotheses = texts(a="GO ON", b="NO"), texts(a="GO ON")
+    found = score(references, hypotheses, Options(missing="ignore"))
     assert found.measures["WER"].counts.tokens == 2
     assert "MISSING: 1 (b) have no hypothesis (left out)" in render(score_sections(found), False)
     with pytest.raises(ValueError, match="lacks 1 utterances: b"):
-        pair(said, heard, missing="error")
+        pair(references, hypotheses, missing="error")
     with pytest.raises(ValueError, match="missing must be one of delete, ignore, error"):
-        pair(said, heard, missing="skip")
+        pair(references, hypotheses, missing="skip")
 
 
 def test_what_is_extra_stops_or_is_told():
-    said, heard = texts(a="GO ON"), texts(a="GO ON", x="HM", y="AH")
+    references, hypotheses = texts(a="GO ON"), texts(a="GO ON", x="HM", y="AH")
     with pytest.raises(ValueError, match="has 2 that some.trn has not: x, y; .*--extra ignore"):
-        score(said, heard)
-    found = score(said, heard, Options(extra="ignore"))
+        score(references, hypotheses)
+    found = score(references, hypotheses, Options(extra="ignore"))
     assert found.measures["WER"].counts.errors == 0
     assert "EXTRA: 2 (x, y) are not in the reference (left out)" in render(
         score_sections(found), False
@@ -109,10 +109,10 @@ def test_words_go_to_the_segments_that_sclite_gives_them(seed, tmp_path):
 def test_recordings_without_words_are_missing_and_unknown_ones_extra(tmp_path):
     (tmp_path / "r.stm").write_text("m1 1 ann 0 1 GO\nm1 1 ann 1 2 ON\nm2 1 bob 0 1 NO\n")
     (tmp_path / "h.ctm").write_text("m1 1 0.1 0.3 GO\nm3 1 0.1 0.3 AH\n")
-    said, heard = read(tmp_path / "r.stm"), read(tmp_path / "h.ctm")
+    references, hypotheses = read(tmp_path / "r.stm"), read(tmp_path / "h.ctm")
     with pytest.raises(ValueError, match="has 1 that .* has not: m3-1"):
-        pair(said, heard)
-    found = pair(said, heard, extra="ignore")
+        pair(references, hypotheses)
+    found = pair(references, hypotheses, extra="ignore")
     assert found.missing == ("m2-1-bob-0.000-1.000",)
     assert [p.hypothesis.text for p in found.pairs] == ["GO", "", ""]
 
@@ -141,18 +141,18 @@ def test_times_are_needed_to_cut(tmp_path):
 @pytest.mark.parametrize("at_once", [False, True])
 def test_asclite_reads_what_is_written(at_once, tmp_path):
     path = DATA / "an4_near.jsonl"
-    said = described(read(path, reference=True), read_map(DATA / "utt2spk")).items
+    references = described(read(path, reference=True), read_map(DATA / "utt2spk")).items
     if at_once:  # an utterance of each of three speakers
-        said = tuple({item.speaker: item for item in said}.values())[:3]
+        references = tuple({item.speaker: item for item in references}.values())[:3]
     items = tuple(
         replace(t, recording="m1", start=i * step, end=i * step + 20.0)
         for step in [0.0 if at_once else 20.0]
-        for i, t in enumerate(said)
+        for i, t in enumerate(references)
     )
     chosen = {item.id for item in items}
-    heard = tuple(item for item in read(path).items if item.id in chosen)
+    hypotheses = tuple(item for item in read(path).items if item.id in chosen)
     ours = score(
-        Transcripts("r", "stm", items), Transcripts("h", "jsonl", heard), Options(resamples=1)
+        Transcripts("r", "stm", items), Transcripts("h", "jsonl", hypotheses), Options(resamples=1)
     )
     write_files(tmp_path, [ours])
     done = subprocess.run(
@@ -165,5 +165,5 @@ def test_asclite_reads_what_is_written(at_once, tmp_path):
     theirs = [int(cell) for cell in line.replace("|", " ").split()[2:8]]
     counts = ours.measures["WER"].counts
     assert theirs[0] == counts.tokens
-    # Of words said at once asclite knows no speaker, and so may find fewer errors.
+    # For overlapped words asclite knows no speaker, and so may find fewer errors.
     assert theirs[5] <= counts.errors if at_once else theirs[5] == counts.errors

@@ -1,4 +1,4 @@
-"""The demonstration from simulated meetings to its table and its pictures, as small as can be."""
+"""The demonstration from simulated meetings to its table and its plots, as small as possible."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _demo(monkeypatch):
     return runpy.run_path("recipes/AMI/demo.py")["main"]
 
 
-def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd, learning_curves):
+def test_ends_with_a_table_transcripts_and_plots(tmp_path, demo, capfd, learning_curves):
     assert demo(["--results", str(tmp_path), *SMALL]) == 0
     printed = capfd.readouterr().out
     folder = tmp_path / "highway-2-1"
@@ -53,9 +53,9 @@ def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd, learn
     assert summary in printed
     rescored = results["rescored"]["sets"]
     assert set(rescored) == set(results["sets"])
-    for name, figures in results["sets"].items():
+    for name, metrics in results["sets"].items():
         after = rescored[name]
-        rows = {f"{name} ": figures, f"{name}, rescored ": after}
+        rows = {f"{name} ": metrics, f"{name}, rescored ": after}
         for begin, row in rows.items():
             (line,) = (line for line in summary.splitlines() if line.startswith(begin))
             assert line.split()[-4] == f"{row['WER']:.2f}"
@@ -65,7 +65,7 @@ def test_ends_with_a_table_transcripts_and_pictures(tmp_path, demo, capfd, learn
     text = json.loads((tmp_path / "language_model" / "report.json").read_text())
     rows = (tmp_path / "prepared-Array1-01" / "train.csv").read_text().splitlines()
     assert text["figures"]["texts"]["train"]["lines"] == len(rows) - 1
-    assert "  said   " in summary and "CPU seconds" in summary
+    assert "  reference   " in summary and "CPU seconds" in summary
     for command in (
         "recipes/Manifest/ASR/train.py",
         "recipes/AMI/ami_prepare.py",

@@ -109,11 +109,11 @@ def test_the_table_has_means_spreads_and_the_test(tmp_path):
 def test_what_fails_is_named_and_the_rest_goes_on(tmp_path, capsys, monkeypatch):
     path = write_table(tmp_path, arguments={"fail_at": 2})
     assert compare(path) == 1
-    said = capsys.readouterr()
-    assert said.err.count("FAILED: exit status 3; the end of") == 2
-    assert "    the disk is full" in said.err
-    assert "2 run(s) failed: h / LSTM / seed-2, h / RAN tanh / seed-2" in said.err
-    assert "- h / LSTM / seed-2: failed" in said.out
+    printed = capsys.readouterr()
+    assert printed.err.count("FAILED: exit status 3; the end of") == 2
+    assert "    the disk is full" in printed.err
+    assert "2 run(s) failed: h / LSTM / seed-2, h / RAN tanh / seed-2" in printed.err
+    assert "- h / LSTM / seed-2: failed" in printed.out
     assert [r["state"] for r in rows(path)] == ["done", "failed", "done"] * 2
     monkeypatch.setenv("CURED", "1")
     assert compare(path) == 0
@@ -138,9 +138,9 @@ def test_a_run_of_another_command_is_not_taken(tmp_path, capsys):
     assert compare(path) == 0
     path = write_table(tmp_path, seeds=[1], arguments={"epochs": 5})
     assert compare(path) == 1
-    said = capsys.readouterr()
-    assert "holds a run of another command (there nothing, now --epochs=5)" in said.err
-    assert "- h / LSTM / seed-1: of another command" in said.out
+    printed = capsys.readouterr()
+    assert "holds a run of another command (there nothing, now --epochs=5)" in printed.err
+    assert "- h / LSTM / seed-1: of another command" in printed.out
     left = tmp_path / "out/h/LSTM/seed-1/old.txt"
     left.write_text("")
     assert compare(path, "--replace") == 0
@@ -179,10 +179,10 @@ def test_tuning_is_equal_and_chooses_by_development(tmp_path, capsys):
 def test_seeds_wait_for_a_tuning_that_was_cut_off(tmp_path, capsys, monkeypatch):
     path = write_table(tmp_path, **TUNING, arguments={"killed_at": 9}, seeds=[1])
     assert compare(path, "--networks", "LSTM") == 1
-    said = capsys.readouterr()
-    assert said.err.count("FAILED: signal 9") == 3
-    assert "h / LSTM: no seed can run before its tuning has ended" in said.err
-    assert "- h / LSTM: waits for its tuning" in said.out
+    printed = capsys.readouterr()
+    assert printed.err.count("FAILED: signal 9") == 3
+    assert "h / LSTM: no seed can run before its tuning has ended" in printed.err
+    assert "- h / LSTM: waits for its tuning" in printed.out
     assert not (tmp_path / "out/h/LSTM/seed-1").exists()
     monkeypatch.setenv("CURED", "1")
     assert compare(path, "--networks", "LSTM") == 0
@@ -292,11 +292,11 @@ def test_a_killed_command_leaves_its_run_to_itself(tmp_path, capsys):
 def test_a_plot_without_values_is_named(tmp_path, capsys, plots):
     path = write_table(tmp_path, seeds=[1], curve="valid BLEU", networks={"LSTM": {}})
     assert compare(path) == 0
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
         "no curves.png: no finished run has left its train_log.txt with the value 'valid BLEU' of "
         "the curve, but 'epoch', 'lr', 'train loss', 'valid loss', 'valid error'\n"
-    ) in said
+    ) in printed
     assert not (tmp_path / "out/curves.png").exists()
     assert (tmp_path / "out/quality_time.png").exists()
 

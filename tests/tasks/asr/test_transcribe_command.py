@@ -64,13 +64,13 @@ def test_timing_of_a_stream():
 
 def test_texts_are_printed(bundle, audio, capsys):
     run(bundle, audio)
-    said = capsys.readouterr()
-    lines = dict(line.split("\t") for line in said.out.splitlines())
+    printed = capsys.readouterr()
+    lines = dict(line.split("\t") for line in printed.out.splitlines())
     recogniser = Recogniser.load(bundle)
     assert lines.keys() == {"a", "b", "day1/c"} and all(lines.values())
     for name, text in lines.items():
         assert transcribe_file(recogniser, audio / f"{name}.wav").text == text
-    assert "3 recording(s), 2.5 s of audio" in said.err
+    assert "3 recording(s), 2.5 s of audio" in printed.err
 
 
 def test_files(bundle, audio, tmp_path):
@@ -118,8 +118,10 @@ def test_a_bad_file_is_named_and_the_rest_go_on(bundle, audio, tmp_path, capsys)
     (audio / "zero.wav").touch()
     out = tmp_path / "out"
     run(bundle, audio, "--output", out, status=1)
-    said = capsys.readouterr().err
-    assert "text.wav" in said and "zero.wav" in said and "2 could not be transcribed" in said
+    printed = capsys.readouterr().err
+    assert (
+        "text.wav" in printed and "zero.wav" in printed and "2 could not be transcribed" in printed
+    )
     assert {p.stem for p in out.rglob("*.txt")} == {"a", "b", "c"}
 
 
@@ -138,8 +140,8 @@ def test_a_bad_file_is_named_and_the_rest_go_on(bundle, audio, tmp_path, capsys)
 )
 def test_bad_arguments(bundle, audio, capsys, arguments, wanted):
     run(bundle, audio, *arguments, status=2)
-    said = capsys.readouterr().err
-    assert wanted in said and said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert wanted in printed and printed.count("\n") == 1
 
 
 def test_bad_bundle_and_input(bundle, audio, tmp_path, capsys):
@@ -219,9 +221,9 @@ def test_stream_of_files(bundle, audio, capsys, tmp_path):
     whole = sorted(capsys.readouterr().out.splitlines())
     for piece in (10, 333):
         run(bundle, audio, "--stream", "--piece", piece)
-        said = capsys.readouterr()
-        assert sorted(said.out.splitlines()) == whole
-        assert said.err.count("latency") == 3 and "real-time factor" in said.err
+        printed = capsys.readouterr()
+        assert sorted(printed.out.splitlines()) == whole
+        assert printed.err.count("latency") == 3 and "real-time factor" in printed.err
 
 
 def arguments_of(bundle, *more) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from gatedrnn.tasks.translation.bundle import read_translator
 from tests.tasks.translation.test_bundle import write
 
 
-def said(capsys, *arguments) -> tuple[str, str]:
+def output_of(capsys, *arguments) -> tuple[str, str]:
     assert main(["translate", *map(str, arguments)]) == 0
     found = capsys.readouterr()
     return found.out, found.err
@@ -25,7 +25,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     folder = write(tmp_path / "t", lowercase=True)
     text = tmp_path / "a.txt"
     text.write_text("A red  DOG runs\n\nthe green dog sees a cat\n")
-    plain, strange = said(capsys, folder, text)
+    plain, strange = output_of(capsys, folder, text)
     lines = plain.split("\n")
     assert len(lines) == 4 and lines[0] and lines[1] == "" and lines[2]
     assert strange == (
@@ -36,13 +36,15 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     output = tmp_path / "out.jsonl"
     options = ["--nbest", "2", "--format", "jsonl", "--output", output]
     # Options may stand before the files.
-    assert said(capsys, folder, *options, text, text)[0] == ""
+    assert output_of(capsys, folder, *options, text, text)[0] == ""
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert len(rows) == 6 and rows[0] == rows[3] and rows[0]["source"] == "A red DOG runs"
     assert [row["translation"] for row in rows[:3]] == lines[:3]
     two = rows[0]["translations"]
     assert two[0]["text"] == lines[0] and two[0]["score"] >= two[1]["score"]
-    cells = [line.split("\t") for line in said(capsys, folder, text, "--nbest", 2)[0].splitlines()]
+    cells = [
+        line.split("\t") for line in output_of(capsys, folder, text, "--nbest", 2)[0].splitlines()
+    ]
     assert [cell[0] for cell in cells] == ["1", "1", "2", "3", "3"] and cells[2][2] == ""
     # What is asked for is what is searched for.
     bundle = read_translator(folder)
@@ -55,7 +57,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         found = [
             one.texts[0] for one in translate(bundle, text.read_text().split("\n")[:3], search)
         ]
-        written = said(capsys, folder, text, *given, "--format", "jsonl")[0].splitlines()
+        written = output_of(capsys, folder, text, *given, "--format", "jsonl")[0].splitlines()
         assert [json.loads(row)["translation"] for row in written] == found, given
     assert found != lines[:3]
 
@@ -69,7 +71,7 @@ def test_standard_input(tmp_path, capsys, monkeypatch):
     folder = write(tmp_path / "t")
     text = "a  red dog\n\nthe cat\n"
     (tmp_path / "a.txt").write_text(text)
-    plain = said(capsys, folder, tmp_path / "a.txt")
+    plain = output_of(capsys, folder, tmp_path / "a.txt")
     for raw in (text.encode(), b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()):
         for kind, options in (
             (io.TextIOWrapper, []),
@@ -77,7 +79,7 @@ def test_standard_input(tmp_path, capsys, monkeypatch):
             (Typed, []),
         ):
             monkeypatch.setattr("sys.stdin", kind(io.BytesIO(raw)))
-            assert said(capsys, folder, "-", *options) == plain
+            assert output_of(capsys, folder, "-", *options) == plain
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-16"))))
     assert main(["translate", str(folder), "-"]) == 2
     assert "standard input is UTF-16, or not text at all" in capsys.readouterr().err
@@ -96,7 +98,7 @@ def test_what_is_typed_is_translated_as_it_comes(tmp_path, capsys, monkeypatch):
     stdin = Typed(io.BytesIO())
     monkeypatch.setattr("sys.stdin", stdin)
     monkeypatch.setattr(Typed, "buffer", Slow(b"a dog\nthe cat\n"), raising=False)
-    assert said(capsys, folder, "-")[0].count("\n") == 1
+    assert output_of(capsys, folder, "-")[0].count("\n") == 1
 
 
 def test_groups_of_a_diverse_search(tmp_path, capsys):
@@ -108,8 +110,8 @@ def test_groups_of_a_diverse_search(tmp_path, capsys):
     for options, beam in (([], 4), (["--nbest", 5], 6), (["--beam", 2], 2)):
         options = ["--format", "jsonl", *map(str, options)]
         (wanted,) = translate(bundle, ["a red dog"], replace(search, beam_size=beam))
-        assert json.loads(said(capsys, folder, text, *options)[0])["score"] == wanted.scores[0]
-    assert said(capsys, folder, text, "--beam", 1)[0]
+        assert json.loads(output_of(capsys, folder, text, *options)[0])["score"] == wanted.scores[0]
+    assert output_of(capsys, folder, text, "--beam", 1)[0]
     assert main(["translate", str(folder), str(text), "--beam", "5"]) == 2
     assert "--beam-size must be 1, or a multiple of the 2 groups" in capsys.readouterr().err
 
@@ -120,12 +122,12 @@ def test_references(tmp_path, capsys):
     folder = write(tmp_path / "t", target="pieces", lowercase=True, search=search)
     text, first, second = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt"))
     text.write_text("a red dog runs\n\nthe dog sees a cat\n")
-    made = said(capsys, folder, text)[0].split("\n")
+    made = output_of(capsys, folder, text)[0].split("\n")
     first.write_text(f"{made[0].upper()}\n\nsomething else\n")
     second.write_text(f"\n\n{made[2].upper()}\n")
-    _, score = said(capsys, folder, text, "--references", first, second)
+    _, score = output_of(capsys, folder, text, "--references", first, second)
     assert "(nrefs:2|" in score and score.endswith("chrF 100.00, 2 sentences\n")
-    _, score = said(capsys, folder, text, "--references", first, "--bleu-tokenize", "char")
+    _, score = output_of(capsys, folder, text, "--references", first, "--bleu-tokenize", "char")
     wanted = sacrebleu.corpus_bleu(
         [made[0], made[2]], [[made[0].lower(), "something else"]], tokenize="char"
     )
@@ -134,7 +136,7 @@ def test_references(tmp_path, capsys):
     config = json.loads((folder / "config.json").read_text())
     config["languages"]["bleu_tokenize"] = "char"
     (folder / "config.json").write_text(json.dumps(config))
-    assert said(capsys, folder, text, "--references", first)[1] == score
+    assert output_of(capsys, folder, text, "--references", first)[1] == score
 
 
 def test_the_command_refuses(tmp_path, capsys):
