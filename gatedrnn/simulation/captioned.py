@@ -1,205 +1,301 @@
-"""What simulated pictures and sounds with captions have in common: splits, captions, files."""
+"""Synthetic items with captions: a generator of groups of things, which subclasses render.
+
+An item has one group of equal things, or two of different kinds. Combinations of their attributes
+that come in the test set never come in training (nor in dev), though each single value does: a
+captioner must name what the item contains and cannot recall it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from gatedrnn.data.files import fingerprint, is_current, write_atomically, write_stamp
-from gatedrnn.data.preparation import STAMP
-from gatedrnn.tasks.captioning.corpora.item import SPLITS, CaptionItem
-from gatedrnn.tasks.captioning.corpora.manifest import write_manifest
 
+SPLITS = ("train", "dev", "test")
 #: Captions of an item.
 REFERENCES = 5
 MANIFEST = "captions.jsonl"
 CONTENTS = "contents.jsonl"
+STAMP = ".prepared.json"
 _NUMBERS = {1: "one", 2: "two", 3: "three"}
+
+#: A value of each attribute.
+Combination = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Made:
-    """A simulated item.
+class Group:
+    """Equal things. A subclass has three fields: ``count`` (1 to 3), an adjective and a noun."""
 
-    Arguments
-    ---------
-    contents : Any
-        What is in it: a frozen dataclass with ``captions()``, all that is true of it.
-    references : tuple of str
-        Five of these.
-    signal : np.ndarray
-        Pixels or samples.
-    """
+    #: Field -> its values.
+    ATTRIBUTES: ClassVar[Mapping[str, Sequence[str]]]
+    #: Value of the noun -> words for it, each in singular and plural.
+    NOUNS: ClassVar[Mapping[str, Sequence[tuple[str, str]]]]
+
+    count: int
+
+    @property
+    def verb(self) -> str:
+        """``is`` or ``are``."""
+        return "is" if self.count == 1 else "are"
+
+    def combination(self, names: Sequence[str]) -> Combination:
+        """The values of some attributes."""
+        return tuple(str(getattr(self, name)) for name in names)
+
+    def phrases(self) -> list[str]:
+        """All phrases that name the group: ``a red box``, ``one red square``, ..."""
+        count, adjective, kind = astuple(self)
+        nouns = self.NOUNS[kind]
+        if count == 1:
+            articles = ("a", "one")
+            return [f"{article} {adjective} {n}" for article in articles for n, _ in nouns]
+        return [f"{_NUMBERS[count]} {adjective} {plural}" for _, plural in nouns]
+
+
+class CaptionedItem(NamedTuple):
+    """A synthetic item: its contents (with ``captions()``, all true captions), five of these
+    captions, and pixels (height, width, 3) uint8 or samples (time,) float32."""
 
     contents: Any
     references: tuple[str, ...]
     signal: np.ndarray
 
 
-def generator(seed: int, split: str, number: int) -> np.random.Generator:
-    """Random numbers of an item: they depend on nothing but its seed, split and number.
+@dataclass(frozen=True, kw_only=True)
+class CaptionedItems(ABC):
+    """Generator of items with captions: the options that decide them. Subclasses render.
 
     Arguments
     ---------
     seed : int
-        Of the set.
-    split : str
-        "train", "dev" or "test".
-    number : int
-        Of the item.
-
-    Returns
-    -------
-    np.random.Generator
+        The same seed gives the same bytes.
+    two : float
+        Fraction of items with two groups, 0 to 1.
+    held_out : tuple of str
+        At least two attributes whose combinations are divided between the splits.
+    share : float
+        Fraction of the combinations that goes to dev, and again to test.
 
     Raises
     ------
     ValueError
-        If there is no such split.
+        If a value is out of its range.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-    return np.random.default_rng([seed, SPLITS.index(split), number])
+
+    #: Column of the manifest, folder and suffix of the files.
+    KIND: ClassVar[str]
+    FOLDER: ClassVar[str]
+    SUFFIX: ClassVar[str]
+    #: The class of the groups.
+    GROUP: ClassVar[type[Group]]
+
+    seed: int = 0
+    two: float = 0.6
+    held_out: tuple[str, ...]
+    share: float = 0.125
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.two <= 1:
+            raise ValueError(f"two must lie between 0 and 1, not {self.two}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, not {self.seed}")
+        self.combinations()
+
+    @abstractmethod
+    def _differ(self, first: Group, second: Group) -> bool:
+        """Whether both groups may come in one item."""
+
+    @abstractmethod
+    def _render(self, groups: tuple[Group, ...], rng: np.random.Generator) -> CaptionedItem:
+        """Renders groups and chooses their captions."""
+
+    @staticmethod
+    @abstractmethod
+    def _write_signal(path: Path, signal: np.ndarray) -> None:
+        """Writes pixels or samples."""
+
+    @classmethod
+    @abstractmethod
+    def _contents(cls, row: Mapping[str, Any]) -> Any:
+        """Contents of a line of ``contents.jsonl``."""
+
+    @cache  # noqa: B019 - the options are few and hashable
+    def combinations(self) -> dict[str, set[Combination]]:
+        """Split -> combinations of the values of ``held_out``."""
+        return divide(self.GROUP.ATTRIBUTES, self.held_out, self.share, self.seed)
+
+    @cache  # noqa: B019
+    def groups(self, split: str) -> tuple[Group, ...]:
+        """All groups that come in a split."""
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+        allowed = self.combinations()[split]
+        all_groups = (
+            self.GROUP(int(count), *values)
+            for count, *values in product(*self.GROUP.ATTRIBUTES.values())
+        )
+        return tuple(g for g in all_groups if g.combination(self.held_out) in allowed)
+
+    def sample(self, split: str, number: int) -> CaptionedItem:
+        """Samples an item, which depends only on the options, its split and its number.
+
+        Arguments
+        ---------
+        split : str
+            "train", "dev" or "test".
+        number : int
+            At least 0; the same number gives the same item.
+
+        Returns
+        -------
+        CaptionedItem
+
+        Raises
+        ------
+        ValueError
+            If there is no such split.
+        """
+        known = self.groups(split)
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
+        first = known[rng.integers(len(known))]
+        others = [group for group in known if self._differ(first, group)]
+        groups = (first,)
+        if rng.random() < self.two and others:
+            groups = (first, others[rng.integers(len(others))])
+        return self._render(groups, rng)
+
+    def write(self, out: str | Path, counts: Mapping[str, int]) -> Path:
+        """Writes items unless the folder holds them already.
+
+        Beside the manifest lie ``contents.jsonl``, the contents of each item, and ``images`` or
+        ``audio`` with a folder for each split.
+
+        Arguments
+        ---------
+        out : str or Path
+            The folder.
+        counts : Mapping
+            Split -> number of items.
+
+        Returns
+        -------
+        Path
+            The manifest, ``captions.jsonl``.
+
+        Raises
+        ------
+        ValueError
+            If a number is negative, or a split unknown.
+        ImportError
+            If Pillow is not installed and images are written.
+        """
+        out = Path(out)
+        if any(count < 0 for count in counts.values()) or not set(counts) <= set(SPLITS):
+            raise ValueError(f"counts must be of {', '.join(SPLITS)} and at least 0, not {counts}")
+        key = fingerprint({"kind": self.KIND, "counts": dict(counts), **asdict(self)}, [])
+        paths = {
+            (split, number): Path(self.FOLDER, split, f"{number:06d}{self.SUFFIX}")
+            for split, count in counts.items()
+            for number in range(count)
+        }
+        manifest = out / MANIFEST
+        if is_current(out / STAMP, key) and all((out / p).is_file() for p in paths.values()):
+            return manifest
+        (out / STAMP).unlink(missing_ok=True)
+        rows, contents = [], []
+        for (split, number), path in tqdm(paths.items(), desc=self.FOLDER, disable=None):
+            item = self.sample(split, number)
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            self._write_signal(out / path, item.signal)
+            names = {"id": f"{split}-{number:06d}", "split": split, self.KIND: path.as_posix()}
+            rows.append({**names, "references": list(item.references)})
+            contents.append({"id": names["id"], **asdict(item.contents)})
+        for path, lines in ((manifest, rows), (out / CONTENTS, contents)):
+            write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))
+        write_stamp(out / STAMP, key, [manifest, out / CONTENTS])
+        return manifest
+
+    @classmethod
+    def read_contents(cls, out: str | Path) -> dict[str, Any]:
+        """Reads the contents of each item: a caption is true if it is one of their ``captions()``.
+
+        Arguments
+        ---------
+        out : str or Path
+            The folder that :meth:`write` wrote.
+
+        Returns
+        -------
+        dict
+            Item -> contents.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no set.
+        """
+        path = Path(out) / CONTENTS
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; simulate the set first")
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {row["id"]: cls._contents(row) for row in rows}
 
 
 def choose(captions: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
-    """Five different ones of all captions that are true of an item.
-
-    Arguments
-    ---------
-    captions : sequence of str
-        All of them, at least five.
-    rng : np.random.Generator
-        Decides which.
-
-    Returns
-    -------
-    tuple of str
-    """
+    """Five different captions of all that are true of an item."""
     return tuple(captions[i] for i in rng.choice(len(captions), REFERENCES, replace=False))
 
 
-def counted(count: int, adjectives: str, nouns: Sequence[tuple[str, str]]) -> list[str]:
-    """Ways to say how many of what there are.
+def divide(
+    values: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    share: float = 0.125,
+    seed: int = 0,
+) -> dict[str, set[Combination]]:
+    """Divides all combinations of some attributes between train, dev and test.
 
-    Arguments
-    ---------
-    count : int
-        From 1 to 3.
-    adjectives : str
-        Before the noun.
-    nouns : sequence of (str, str)
-        Singular and plural of each word for it.
-
-    Returns
-    -------
-    list of str
+    Every single value stays in at least half of its combinations in train: new in test is the
+    combination, never a value.
 
     Example
     -------
-    >>> counted(1, "red", [("box", "boxes")]), counted(2, "red", [("box", "boxes")])
-    (['a red box', 'one red box'], ['two red boxes'])
+    >>> splits = divide({"colour": ["red", "blue", "green", "white"],
+    ...                  "shape": ["circle", "square"]}, ["colour", "shape"])
+    >>> {split: len(combinations) for split, combinations in splits.items()}
+    {'train': 6, 'dev': 1, 'test': 1}
     """
-    if count == 1:
-        return [f"{one} {adjectives} {noun}" for one in ("a", "one") for noun, _ in nouns]
-    return [f"{_NUMBERS[count]} {adjectives} {nouns}" for _, nouns in nouns]
-
-
-def write_set(
-    out: str | Path,
-    counts: Mapping[str, int],
-    options: Any,
-    make: Callable[[str, int], Made],
-    write: Callable[[Path, np.ndarray], None],
-    kind: tuple[str, str],
-) -> Path:
-    """Writes a simulated set in the layout of a manifest, unless it lies there already.
-
-    Beside ``captions.jsonl`` stands ``contents.jsonl``, what is in each item, and ``images`` or
-    ``audio`` with a folder for each split.
-
-    Arguments
-    ---------
-    out : str or Path
-        The folder.
-    counts : Mapping
-        Split -> number of items.
-    options : Any
-        A frozen dataclass that decides the items.
-    make : Callable
-        Of split and number, makes an item.
-    write : Callable
-        Writes pixels or samples.
-    kind : (str, str)
-        A kind of item, and the ending of its files.
-
-    Returns
-    -------
-    Path
-        The manifest.
-
-    Raises
-    ------
-    ValueError
-        If a number is negative, or a split unknown.
-    """
-    out = Path(out)
-    if any(count < 0 for count in counts.values()) or not set(counts) <= set(SPLITS):
-        raise ValueError(f"counts must be of {', '.join(SPLITS)} and at least 0, not {counts}")
-    if not is_dataclass(options):
-        raise TypeError(f"options must be a dataclass, not {options!r}")
-    folder = {"image": "images", "audio": "audio"}[kind[0]]
-    key = fingerprint({"kind": kind[0], "counts": dict(counts), **asdict(options)}, [])
-    paths = {
-        (split, number): out / folder / split / f"{number:06d}{kind[1]}"
-        for split, count in counts.items()
-        for number in range(count)
-    }
-    if is_current(out / STAMP, key) and all(path.is_file() for path in paths.values()):
-        return out / MANIFEST
-    (out / STAMP).unlink(missing_ok=True)
-    items, contents = [], []
-    for (split, number), path in tqdm(paths.items(), desc=folder, disable=None):
-        made = make(split, number)
-        name = f"{split}-{number:06d}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, made.signal)
-        items.append(CaptionItem(name, split, str(path.absolute()), kind[0], made.references))
-        contents.append({"id": name, **asdict(made.contents)})
-    write_manifest(out / MANIFEST, items)
-    write_atomically(out / CONTENTS, "".join(json.dumps(line) + "\n" for line in contents))
-    write_stamp(out / STAMP, key, [out / MANIFEST, out / CONTENTS])
-    return out / MANIFEST
-
-
-def read_contents(out: str | Path, build: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-    """Reads what is in each item of a set.
-
-    Arguments
-    ---------
-    out : str or Path
-        The set's folder.
-    build : Callable
-        Makes the contents of plain data.
-
-    Returns
-    -------
-    dict
-        Item -> contents.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no set.
-    """
-    path = Path(out) / CONTENTS
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; simulate the set first")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row.pop("id"): build(row) for row in rows}
+    unknown = [name for name in names if name not in values]
+    if unknown or len(set(names)) < 2:
+        raise ValueError(
+            f"combinations must be of at least two of {', '.join(values)}, not {list(names)}"
+        )
+    every = list(product(*(values[name] for name in names)))
+    size = round(share * len(every))
+    # Of each value: in how many combinations it may be missing from train.
+    spare = {(n, v): len(every) // len(values[n]) // 2 for n in names for v in values[n]}
+    splits: dict[str, set[Combination]] = {"train": set(every), "dev": set(), "test": set()}
+    for index in np.random.default_rng(seed).permutation(len(every)):
+        split = "test" if len(splits["test"]) <= len(splits["dev"]) else "dev"
+        keys = list(zip(names, every[index], strict=True))
+        if len(splits[split]) < size and all(spare[key] for key in keys):
+            splits["train"].remove(every[index])
+            splits[split].add(every[index])
+            for key in keys:
+                spare[key] -= 1
+    if not 0 < share < 0.5 or not splits["dev"]:
+        raise ValueError(
+            f"share {share} of {len(every)} combinations: must leave at least one each for dev and "
+            "test, and most for train"
+        )
+    return splits

@@ -7,34 +7,36 @@ first meetings of all series come before any second one, for as many speakers as
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from gatedrnn.simulation import nxt
-from gatedrnn.simulation.extras import need
+from gatedrnn.simulation.grammar import Token
 from gatedrnn.simulation.meeting import (
     Acoustics,
+    Meeting,
     MeetingPlan,
-    is_written,
+    Participant,
+    TimedTurn,
     simulate_meeting,
-    write_meeting,
 )
-from gatedrnn.simulation.nxt import Participant
-from gatedrnn.simulation.voices import SPLITS, draw_voice
+from gatedrnn.simulation.voices import SAMPLE_RATE, SPLITS, need, sample_voice
 
 #: Series of meetings by split, with the letters of their meetings. Left out are EN2001-EN2009 and
-#: IN10xx (not all have four speakers) and the meetings with faults of their own: IS1003b, IS1007d,
+#: IN10xx (not all have four speakers) and the meetings with annotation errors: IS1003b, IS1007d,
 #: ES2010d.
 SERIES: dict[str, tuple[tuple[str, str], ...]] = {
     "train": (
@@ -58,10 +60,20 @@ _OPTIONS = "simulation.json"
 #: Raised when the same options make other meetings, so that no corpus is made of both.
 _EDITION = 1
 
+ENCODING = "ISO-8859-1"
+_HEADER = f'<?xml version="1.0" encoding="{ENCODING}" standalone="yes"?>\n'
+_NAMESPACE = 'xmlns:nite="http://nite.sourceforge.net/"'
+#: What meetings.xml says of a split: whether a system may have seen it, and as what.
+_VISIBILITY = {
+    "train": 'visibility="seen" seen_type="training"',
+    "dev": 'visibility="seen" seen_type="development"',
+    "eval": 'visibility="unseen"',
+}
+
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """What decides a corpus.
+    """Options of a simulated corpus.
 
     Arguments
     ---------
@@ -115,7 +127,7 @@ class CorpusOptions:
 
 
 def plan_corpus(options: CorpusOptions) -> tuple[MeetingPlan, ...]:
-    """Which meetings take place, and who takes part.
+    """Plans the meetings of a corpus and their participants.
 
     Arguments
     ---------
@@ -148,9 +160,9 @@ def plan_corpus(options: CorpusOptions) -> tuple[MeetingPlan, ...]:
 def simulate_corpus(
     out: str | Path, options: CorpusOptions, *, jobs: int = 1, progress: bool = True
 ) -> int:
-    """Makes a corpus: `OUT/audio`, `OUT/annotations`, and `OUT/partition.json`, which names the
-    meetings of each split. Meetings that stand complete are kept, so that an interrupted run goes
-    on and a second one is instant.
+    """Writes a corpus: `OUT/audio`, `OUT/annotations`, and `OUT/partition.json`, which names the
+    meetings of each split. Complete meetings are kept, so that an interrupted run
+    resumes and a second one is instant.
 
     Arguments
     ---------
@@ -166,7 +178,7 @@ def simulate_corpus(
     Returns
     -------
     int
-        How many meetings had to be made.
+        Number of meetings that were simulated.
 
     Raises
     ------
@@ -193,6 +205,69 @@ def simulate_corpus(
     return len(missing)
 
 
+def main(arguments: Sequence[str] | None = None, description: str | None = None) -> int:
+    """The command line of simulated meetings; returns 0, or 2 after bad input.
+
+    Example
+    -------
+    >>> main(["--out", "no_such_folder", "--train-minutes", "-1"])
+    2
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add, usual, sound = parser.add_argument, CorpusOptions(), Acoustics()
+    add("--out", required=True, type=Path, help="folder of the corpus")
+    for split in ("train", "dev", "eval"):
+        add(
+            f"--{split}-minutes",
+            type=float,
+            default=usual.minutes(split),
+            help=f"length of all {split} meetings together (%(default)g)",
+        )
+    add(
+        "--meeting-minutes",
+        type=float,
+        default=usual.meeting_minutes,
+        help="about how long a meeting is: short ones give many speakers (%(default)g)",
+    )
+    add("--seed", type=int, default=usual.seed, help="the same seed, the same bytes (%(default)s)")
+    add("--jobs", type=int, default=1, help="processes (%(default)s)")
+    add(
+        "--microphones",
+        nargs="+",
+        default=list(sound.microphones),
+        metavar="NAME",
+        help="of Array1-01 to Array1-08, Headset (one per speaker), Mix-Headset (%(default)s)",
+    )
+    pair = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
+    add("--rt60", **pair, default=sound.rt60, help="reverberation time, seconds (%(default)s)")
+    add("--snr", **pair, default=sound.snr, help="speech to noise at the array, dB (%(default)s)")
+    add(
+        "--overlap",
+        type=float,
+        default=sound.overlap,
+        help="fraction of turns that overlap the one before (%(default)g)",
+    )
+    add("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args(arguments)
+    try:
+        options = CorpusOptions(
+            args.train_minutes,
+            args.dev_minutes,
+            args.eval_minutes,
+            args.meeting_minutes,
+            args.seed,
+            Acoustics(tuple(args.microphones), tuple(args.rt60), tuple(args.snr), args.overlap),
+        )
+        written = simulate_corpus(args.out, options, jobs=args.jobs, progress=not args.quiet)
+    except (ImportError, ValueError) as error:
+        print(f"simulate_meetings: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: {written} meetings made" if written else f"{args.out}: up to date")
+    return 0
+
+
 def _names(split: str) -> Iterator[tuple[str, str]]:
     """Series and meeting: the first meeting of every series, then the second, and so on."""
     series = SERIES[split]
@@ -214,12 +289,12 @@ def _participants(series: str, split: str, seed: int) -> tuple[Participant, ...]
         # TNO's names end in a role.
         name = f"{sex}{site}{'D' if site == 'T' else 'E'}{number + k:03d}"
         name += role if site == "T" else ""
-        people.append(Participant(name, role, draw_voice(rng, split, sex)))
+        people.append(Participant(name, role, sample_voice(rng, split, sex)))
     return tuple(people)
 
 
 def _claim(out: Path, options: CorpusOptions) -> None:
-    """Notes the options in the folder, or checks that they are those noted."""
+    """Writes the options into the folder, or checks that they are those of its corpus."""
     text = json.dumps({"edition": _EDITION, **asdict(options)}, indent=2) + "\n"
     file = out / _OPTIONS
     if file.exists():
@@ -236,7 +311,7 @@ def _claim(out: Path, options: CorpusOptions) -> None:
 
 
 def _make(plans: list[MeetingPlan], out: Path, jobs: int) -> Iterator[None]:
-    """Makes meetings; yields after each."""
+    """Simulates meetings; yields after each."""
     if jobs == 1 or len(plans) < 2:
         for plan in plans:
             yield _make_one(plan, out)
@@ -253,12 +328,12 @@ def _make(plans: list[MeetingPlan], out: Path, jobs: int) -> Iterator[None]:
 
 
 def _make_one(plan: MeetingPlan, out: Path) -> None:
-    """Makes a meeting, in any process."""
+    """Simulates a meeting, in any process."""
     write_meeting(simulate_meeting(plan), out)
 
 
 def _write_resources(out: Path, plans: tuple[MeetingPlan, ...]) -> None:
-    """The files about all meetings."""
+    """Writes the files about all meetings."""
     folder = out / "annotations" / "corpusResources"
     folder.mkdir(parents=True, exist_ok=True)
     meetings = []
@@ -269,12 +344,160 @@ def _write_resources(out: Path, plans: tuple[MeetingPlan, ...]) -> None:
     partition = {split: [plan.name for plan in plans if plan.split == split] for split in SPLITS}
     _write(out / "partition.json", json.dumps(partition, indent=2) + "\n", "utf-8")
     people = {p.name: (p, plan.name[:6]) for plan in plans for p in plan.participants}
-    _write(folder / "meetings.xml", nxt.meetings_file(meetings), nxt.ENCODING)
-    _write(folder / "participants.xml", nxt.participants_file(list(people.values())), nxt.ENCODING)
+    _write(folder / "meetings.xml", meetings_file(meetings), ENCODING)
+    _write(folder / "participants.xml", participants_file(list(people.values())), ENCODING)
 
 
 def _write(file: Path, text: str, encoding: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file atomically."""
     partial = file.with_name(file.name + ".partial")
     partial.write_text(text, encoding=encoding)
     os.replace(partial, file)
+
+
+# ---- files of a meeting: audio, and NXT annotations as the official AMI release has them ----
+
+
+def write_meeting(meeting: Meeting, out: Path) -> None:
+    """Writes a meeting in the official layout. The folder of its audio comes last, so
+    that an interrupted meeting does not look complete.
+    """
+    name = meeting.plan.name
+    partial = out / ".partial" / name
+    shutil.rmtree(partial, ignore_errors=True)
+    audio = partial / name / "audio"
+    audio.mkdir(parents=True)
+    for channel, signal in meeting.channels.items():
+        soundfile.write(audio / f"{name}.{channel}.wav", signal, SAMPLE_RATE, subtype="PCM_16")
+    for speaker in range(len(meeting.plan.participants)):
+        words, segments = words_and_segments(name, speaker, meeting.utterances)
+        for kind, text in (("words", words), ("segments", segments)):
+            file = f"{name}.{agent(speaker)}.{kind}.xml"
+            (partial / file).write_text(text, encoding=ENCODING)
+            target = out / "annotations" / kind
+            target.mkdir(parents=True, exist_ok=True)
+            os.replace(partial / file, target / file)
+    (out / "audio").mkdir(exist_ok=True)
+    os.replace(partial / name, out / "audio" / name)
+    partial.rmdir()
+
+
+def is_written(name: str, out: Path) -> bool:
+    """Whether a meeting is complete in a corpus.
+
+    Example
+    -------
+    >>> is_written("ES2002a", Path("no_such_folder"))
+    False
+    """
+    return (out / "audio" / name).is_dir()
+
+
+def agent(speaker: int) -> str:
+    """The letter of a speaker.
+
+    Example
+    -------
+    >>> agent(0), agent(3)
+    ('A', 'D')
+    """
+    return "ABCDE"[speaker]
+
+
+def words_and_segments(
+    meeting: str, speaker: int, utterances: Sequence[TimedTurn]
+) -> tuple[str, str]:
+    """The files `<meeting>.<agent>.words.xml` and `<meeting>.<agent>.segments.xml` of a speaker.
+
+    Example
+    -------
+    >>> tokens = (Token("Hi"), Token(".", "punc"))
+    >>> turn = TimedTurn(0, tokens, ((1.0, 1.2), (1.2, 1.2)), 0.9, 1.3)
+    >>> words, segments = words_and_segments("ES2002a", 0, [turn])
+    >>> print(words.splitlines()[3].strip())
+    <w nite:id="ES2002a.A.words1" starttime="1.20" endtime="1.20" punc="true">.</w>
+    >>> print(segments.splitlines()[3].strip())
+    <nite:child href="ES2002a.A.words.xml#id(ES2002a.A.words0)..id(ES2002a.A.words1)"/>
+    """
+    name = f"{meeting}.{agent(speaker)}"
+    words, segments = [], []
+    for number, utterance in enumerate(utterances):
+        if utterance.speaker != speaker:
+            continue
+        first = f"{name}.words{len(words)}"
+        for token, (start, end) in zip(utterance.tokens, utterance.times, strict=True):
+            words.append(_element(token, f"{name}.words{len(words)}", start, end))
+        last = f"{name}.words{len(words) - 1}"
+        span = f"id({first})" if first == last else f"id({first})..id({last})"
+        segments.append(
+            f'<segment nite:id="{meeting}.sync.{number}" channel="{speaker}" '
+            f'transcriber_start="{utterance.start:.3f}" transcriber_end="{utterance.end:.3f}">\n'
+            f'      <nite:child href="{name}.words.xml#{span}"/>\n   </segment>'
+        )
+    return _document(f"{name}.words", words), _document(f"{name}.segs", segments)
+
+
+def meetings_file(
+    meetings: Sequence[tuple[str, str, float, Sequence[Participant]]],
+) -> str:
+    """`corpusResources/meetings.xml`.
+
+    Example
+    -------
+    >>> meetings_file([("ES2002a", "train", 61.2, [])]).splitlines()[2].split()[3]
+    'observation="ES2002a"'
+    """
+    elements = []
+    for number, (name, split, duration, participants) in enumerate(meetings, start=1):
+        speakers = "".join(
+            f'      <speaker nite:id="{name}_{channel + 1}" channel="{channel}" '
+            f'nxt_agent="{agent(channel)}" camera="Closeup{channel + 1}" '
+            f'global_name="{participant.name}" role="{participant.role}"/>\n'
+            for channel, participant in enumerate(participants)
+        )
+        elements.append(
+            f'<meeting nite:id="meet_{number}" type="scenario" observation="{name}" '
+            f'name="simulated meeting" description="Made by rule, no recording" '
+            f'duration="{round(duration)}" {_VISIBILITY[split]}>\n{speakers}   </meeting>'
+        )
+    return _document("meet.00", elements)
+
+
+def participants_file(participants: Sequence[tuple[Participant, str]]) -> str:
+    """`corpusResources/participants.xml`.
+
+    participants: Everybody, with the series of meetings they took part in.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from gatedrnn.simulation.voices import sample_voice
+    >>> person = Participant("FEE005", "PM", sample_voice(np.random.default_rng(0), "dev", "F"))
+    >>> participants_file([(person, "ES2011")]).splitlines()[2].split()[1:3]
+    ['nite:id="FEE005"', 'sex="F"']
+    """
+    elements = [
+        f'<participant nite:id="{participant.name}" sex="{participant.voice.sex}" '
+        f'native_language="English" meeting="{series}">\n'
+        f'      <english_language nite:id="participants.{number}" '
+        f"region={quoteattr(participant.voice.name)}/>\n   </participant>"
+        for number, (participant, series) in enumerate(participants, start=1)
+    ]
+    return _document("participants.00", elements)
+
+
+def _element(token: Token, identity: str, start: float, end: float) -> str:
+    """One element of a words file."""
+    span = f'nite:id="{identity}" starttime="{start:.2f}" endtime="{end:.2f}"'
+    if token.kind in ("laugh", "cough"):
+        return f'<vocalsound {span} type="{token.kind}"/>'
+    if token.kind in ("gap", "disfmarker"):
+        return f"<{token.kind} {span}/>"
+    mark = {"word": "", "punc": ' punc="true"', "trunc": ' trunc="true"'}[token.kind]
+    return f"<w {span}{mark}>{token.text.replace(chr(39), '&#39;')}</w>"
+
+
+def _document(identity: str, elements: Sequence[str]) -> str:
+    """A whole file."""
+    body = "".join(f"   {element}\n" for element in elements)
+    return f'{_HEADER}<nite:root nite:id="{identity}" {_NAMESPACE}>\n{body}</nite:root>\n'

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from gatedrnn.simulation import nxt
-from gatedrnn.simulation.grammar import Turn, closing, dialogue
-from gatedrnn.simulation.nxt import Participant, Utterance
-from gatedrnn.simulation.room import ARRAY_SIZE, convolve, draw_room, noise, responses
-from gatedrnn.simulation.voices import SAMPLE_RATE, speak
+from gatedrnn.simulation.grammar import Token, Turn, closing, dialogue
+from gatedrnn.simulation.room import ARRAY_SIZE, convolve, noise, responses, sample_room
+from gatedrnn.simulation.voices import SAMPLE_RATE, Voice, speak
 
 #: Levels of speech in the recordings, in full scales.
 _ARRAY_LEVEL, _HEADSET_LEVEL = 0.04, 0.06
@@ -27,7 +21,7 @@ _PEAK = 0.95
 
 @dataclass(frozen=True)
 class Acoustics:
-    """How meetings are held and recorded.
+    """Acoustics of meetings.
 
     Arguments
     ---------
@@ -80,24 +74,31 @@ class Acoustics:
 
 
 @dataclass(frozen=True)
-class MeetingPlan:
-    """All that decides a meeting.
+class Participant:
+    """A participant: global name such as `MEE001`, role (`PM`, `ID`, `UI`, `ME`: project manager,
+    industrial designer, user interface, marketing) and voice."""
 
-    Arguments
-    ---------
-    name : str
-        Official name, such as `ES2002a`.
-    split : str
-        `train`, `dev` or `eval`.
-    seconds : float
-        About how long.
-    seed : int
-        The corpus' seed; the meeting's name is added to it.
-    participants : tuple of Participant
-        Agents A, B, C, D.
-    acoustics : Acoustics
-        How it is held and recorded.
-    """
+    name: str
+    role: str
+    voice: Voice
+
+
+@dataclass(frozen=True)
+class TimedTurn:
+    """A turn with times, in seconds of the meeting: of every token, and of its segment, which
+    starts a little before the first word. Speaker 0 is agent A."""
+
+    speaker: int
+    tokens: tuple[Token, ...]
+    times: tuple[tuple[float, float], ...]
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class MeetingPlan:
+    """All that determines a meeting: official name such as `ES2002a`, split, approximate length,
+    seed of the corpus, participants and acoustics."""
 
     name: str
     split: str
@@ -107,62 +108,38 @@ class MeetingPlan:
     acoustics: Acoustics
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Randomness of this meeting for one purpose, whatever else is made beside it."""
+        """Random numbers of this meeting for one purpose, independent of all others."""
         return np.random.default_rng([self.seed, zlib.crc32(f"{self.name} {purpose}".encode())])
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """A meeting that took place.
-
-    Arguments
-    ---------
-    plan : MeetingPlan
-        What decided it.
-    utterances : tuple of Utterance
-        What was said, in order of time.
-    channels : dict of str to np.ndarray
-        Signal, (samples,), float32, of every channel: `Array1-01`, `Headset-0`, `Mix-Headset`.
-    """
+    """A simulated meeting: its utterances in order of time, and the signal (samples,), float32, of
+    every channel: `Array1-01`, `Headset-0`, `Mix-Headset`."""
 
     plan: MeetingPlan
-    utterances: tuple[Utterance, ...]
+    utterances: tuple[TimedTurn, ...]
     channels: dict[str, np.ndarray]
 
 
 def simulate_meeting(plan: MeetingPlan) -> Meeting:
-    """Holds a meeting. The result depends on nothing but the plan.
-
-    Arguments
-    ---------
-    plan : MeetingPlan
-        What decides it.
-
-    Returns
-    -------
-    Meeting
-
-    Raises
-    ------
-    ImportError
-        If the packages of the extra `demo` are not installed.
-    """
+    """Simulates a meeting; deterministic."""
     acoustics, speakers = plan.acoustics, len(plan.participants)
     rng = plan.generator("room")
-    room = draw_room(rng, speakers, acoustics.rt60)
+    room = sample_room(rng, speakers, acoustics.rt60)
     snr = rng.uniform(*acoustics.snr)
     # Mix-Headset is made of headsets, and the noise is set by the first microphone of the array.
     array = acoustics.array_channels
     kernels = responses(room, array)
     utterances, signals = _hold(plan)
     samples = round((max(utterance.end for utterance in utterances) + 0.5) * SAMPLE_RATE)
-    heard = np.zeros((kernels.shape[1], samples), np.float32)
+    recorded = np.zeros((kernels.shape[1], samples), np.float32)
     for utterance, (begin, signal) in zip(utterances, signals, strict=True):
         wet = convolve(signal, kernels[utterance.speaker])[:, : samples - begin]
-        heard[:, begin : begin + wet.shape[1]] += wet
+        recorded[:, begin : begin + wet.shape[1]] += wet
     talking = _talking(utterances, samples)
     rng = plan.generator("noise")
-    far, near = heard[: len(array)], heard[len(array) :]
+    far, near = recorded[: len(array)], recorded[len(array) :]
     if len(far):
         far *= _ARRAY_LEVEL / _rms(far[0][talking.any(0)])
         for channel in far:
@@ -183,64 +160,11 @@ def simulate_meeting(plan: MeetingPlan) -> Meeting:
     return Meeting(plan, tuple(utterances), channels)
 
 
-def write_meeting(meeting: Meeting, out: Path) -> None:
-    """Writes a meeting in the official layout. It appears whole or, if interrupted, not at all:
-    the folder of its audio comes last.
-
-    Arguments
-    ---------
-    meeting : Meeting
-        The meeting.
-    out : Path
-        Folder of the corpus.
-    """
-    name = meeting.plan.name
-    partial = out / ".partial" / name
-    shutil.rmtree(partial, ignore_errors=True)
-    audio = partial / name / "audio"
-    audio.mkdir(parents=True)
-    for channel, signal in meeting.channels.items():
-        soundfile.write(audio / f"{name}.{channel}.wav", signal, SAMPLE_RATE, subtype="PCM_16")
-    for speaker in range(len(meeting.plan.participants)):
-        words, segments = nxt.words_and_segments(name, speaker, meeting.utterances)
-        for kind, text in (("words", words), ("segments", segments)):
-            file = f"{name}.{nxt.agent(speaker)}.{kind}.xml"
-            (partial / file).write_text(text, encoding=nxt.ENCODING)
-            target = out / "annotations" / kind
-            target.mkdir(parents=True, exist_ok=True)
-            os.replace(partial / file, target / file)
-    (out / "audio").mkdir(exist_ok=True)
-    os.replace(partial / name, out / "audio" / name)
-    partial.rmdir()
-
-
-def is_written(name: str, out: Path) -> bool:
-    """Whether a meeting stands complete in a corpus.
-
-    Arguments
-    ---------
-    name : str
-        Name of the meeting.
-    out : Path
-        Folder of the corpus.
-
-    Returns
-    -------
-    bool
-
-    Example
-    -------
-    >>> is_written("ES2002a", Path("no_such_folder"))
-    False
-    """
-    return (out / "audio" / name).is_dir()
-
-
-def _hold(plan: MeetingPlan) -> tuple[list[Utterance], list[tuple[int, np.ndarray]]]:
+def _hold(plan: MeetingPlan) -> tuple[list[TimedTurn], list[tuple[int, np.ndarray]]]:
     """Utterances, and for each its first sample and its signal."""
     text, timing = plan.generator("text"), plan.generator("timing")
     speakers = len(plan.participants)
-    placed: list[tuple[Utterance, tuple[int, np.ndarray]]] = []
+    placed: list[tuple[TimedTurn, tuple[int, np.ndarray]]] = []
     free = [0.0] * speakers  # until when everybody is busy with their own words
     now, floor = 0.5, (0.0, 0.0)
     turns = dialogue(text, speakers)
@@ -284,18 +208,18 @@ def _start(
 
 def _place(
     plan: MeetingPlan, turn: Turn, start: float, free: float
-) -> tuple[Utterance, tuple[int, np.ndarray]]:
-    """A turn, spoken from a time on."""
+) -> tuple[TimedTurn, tuple[int, np.ndarray]]:
+    """A turn spoken at a time, with its first sample and its signal."""
     speech = speak(plan.participants[turn.speaker].voice, turn.tokens)
     begin = round(start * SAMPLE_RATE)
     times = tuple((begin / SAMPLE_RATE + a, begin / SAMPLE_RATE + b) for a, b in speech.times)
     first, last = times[0][0], times[-1][1]
-    utterance = Utterance(turn.speaker, turn.tokens, times, max(first - 0.1, free), last + 0.1)
+    utterance = TimedTurn(turn.speaker, turn.tokens, times, max(first - 0.1, free), last + 0.1)
     return utterance, (begin, speech.samples)
 
 
-def _talking(utterances: Sequence[Utterance], samples: int) -> np.ndarray:
-    """(speakers, samples): who says a word when."""
+def _talking(utterances: Sequence[TimedTurn], samples: int) -> np.ndarray:
+    """(speakers, samples): who speaks when."""
     talking = np.zeros((1 + max(u.speaker for u in utterances), samples), bool)
     for utterance in utterances:
         for start, end in utterance.times:
@@ -304,7 +228,7 @@ def _talking(utterances: Sequence[Utterance], samples: int) -> np.ndarray:
 
 
 def _who(talking: np.ndarray) -> np.ndarray:
-    """Speakers who say anything."""
+    """Speakers with at least one word."""
     return np.flatnonzero(talking.any(1))
 
 

@@ -1,4 +1,4 @@
-"""Meeting rooms: who sits where, what each microphone hears of each speaker.
+"""Meeting rooms: positions of speakers and microphones, and the impulse responses between them.
 
 Impulse responses come from the image method (pyroomacoustics). Speakers sit around a table; a
 circular array of eight microphones lies at its centre, and every speaker wears a headset.
@@ -12,8 +12,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import lfilter
 
-from gatedrnn.simulation.extras import need
-from gatedrnn.simulation.voices import SAMPLE_RATE
+from gatedrnn.simulation.voices import SAMPLE_RATE, need
 
 ARRAY_SIZE = 8
 ARRAY_RADIUS = 0.1  # metres
@@ -24,21 +23,8 @@ _HEADSET_ORDER = 6
 
 @dataclass(frozen=True)
 class Room:
-    """A shoe-box room with people at a table. All positions are in metres.
-
-    Arguments
-    ---------
-    size : tuple of float
-        Length, width, height.
-    rt60 : float
-        Time, in seconds, in which sound decays by 60 dB (by Sabine's formula).
-    mouths : tuple of tuple of float
-        Where everybody's mouth is.
-    array : tuple of tuple of float
-        The array's microphones.
-    headsets : tuple of tuple of float
-        Everybody's headset microphone.
-    """
+    """A shoe-box room with people at a table: length, width and height; time, in seconds, in which
+    sound decays by 60 dB; positions of mouths, array and headset microphones, in metres."""
 
     size: tuple[float, float, float]
     rt60: float
@@ -47,32 +33,14 @@ class Room:
     headsets: tuple[tuple[float, float, float], ...]
 
 
-def draw_room(
+def sample_room(
     rng: np.random.Generator, speakers: int = 4, rt60: tuple[float, float] = (0.2, 0.5)
 ) -> Room:
-    """Draws a room and where people sit.
-
-    Arguments
-    ---------
-    rng : np.random.Generator
-        Where chance comes from.
-    speakers : int
-        How many people.
-    rt60 : (float, float)
-        Shortest and longest reverberation time, in seconds.
-
-    Returns
-    -------
-    Room
-
-    Raises
-    ------
-    ValueError
-        If the reverberation times are out of order or outside 0.15 to 1 second.
+    """Samples a room and seats, with a reverberation time in the range ``rt60``, in seconds.
 
     Example
     -------
-    >>> room = draw_room(np.random.default_rng(0))
+    >>> room = sample_room(np.random.default_rng(0))
     >>> len(room.mouths), len(room.array), 0.2 <= room.rt60 <= 0.5
     (4, 8, True)
     """
@@ -104,30 +72,14 @@ def draw_room(
 def responses(room: Room, array_channels: tuple[int, ...] = (0,)) -> np.ndarray:
     """Impulse responses from every mouth to microphones of the array and to all headsets.
 
-    Arguments
-    ---------
-    room : Room
-        The room.
-    array_channels : tuple of int
-        Microphones of the array, counted from 0.
-
-    Returns
-    -------
-    np.ndarray
-        (speakers, microphones, samples), float32, at 16 kHz: the array's first, then the headsets.
-
-    Raises
-    ------
-    ImportError
-        If pyroomacoustics is not installed.
-    ValueError
-        If the room is too large to have so short a reverberation time.
+    Returns: (speakers, microphones, samples), float32, at 16 kHz: the array's first, then the
+        headsets.
 
     Example
     -------
     >>> import pytest
     >>> _ = pytest.importorskip("pyroomacoustics")
-    >>> responses(draw_room(np.random.default_rng(0), 2, (0.2, 0.2))).shape[:2]
+    >>> responses(sample_room(np.random.default_rng(0), 2, (0.2, 0.2))).shape[:2]
     (2, 3)
     """
     acoustics = need("pyroomacoustics")
@@ -148,17 +100,7 @@ def responses(room: Room, array_channels: tuple[int, ...] = (0,)) -> np.ndarray:
 def convolve(signal: np.ndarray, kernels: np.ndarray) -> np.ndarray:
     """One signal through several impulse responses, by FFT.
 
-    Arguments
-    ---------
-    signal : np.ndarray
-        (samples,), float32.
-    kernels : np.ndarray
-        (microphones, taps), float32.
-
-    Returns
-    -------
-    np.ndarray
-        (microphones, samples + taps - 1), float32.
+    kernels: (microphones, taps), float32.
 
     Example
     -------
@@ -172,18 +114,6 @@ def convolve(signal: np.ndarray, kernels: np.ndarray) -> np.ndarray:
 
 def noise(rng: np.random.Generator, samples: int) -> np.ndarray:
     """Background noise of a room with ventilation: mostly low frequencies, power 1.
-
-    Arguments
-    ---------
-    rng : np.random.Generator
-        Where chance comes from.
-    samples : int
-        How long, at 16 kHz.
-
-    Returns
-    -------
-    np.ndarray
-        (samples,), float32.
 
     Example
     -------
@@ -216,6 +146,6 @@ def _image_method(acoustics, room: Room, absorption: float, order: int, micropho
 
 
 def _triple(position) -> tuple[float, float, float]:
-    """Plain numbers, rounded to a millimetre."""
+    """Python numbers, rounded to a millimetre."""
     x, y, z = (round(float(value), 3) for value in position)
     return x, y, z

@@ -1,75 +1,88 @@
-"""Small pictures of shapes with captions: the smallest task that looks like image captioning.
+"""Small pictures of shapes with captions: the smallest task that resembles image captioning.
 
-A scene has one kind of thing at a place, or two with a relation between them. How many things of
-what colour and shape come together in the test set never does so in training (nor in dev), though
-each number, colour and shape does: a captioner must name what it sees, not recall it.
+A scene has one kind of shape at a place, or two with a relation between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Any
 
-from gatedrnn.simulation.captioned import Made, choose, counted, generator, read_contents, write_set
-from gatedrnn.simulation.combinations import Combination, part
-from gatedrnn.simulation.drawing import COLOURS, SHAPES, draw
-from gatedrnn.tasks.captioning.corpora.media import write_image
+import numpy as np
 
-#: Words for the shapes, singular and plural.
-NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "circle": (("circle", "circles"), ("disc", "discs")),
-    "square": (("square", "squares"), ("box", "boxes")),
-    "triangle": (("triangle", "triangles"),),
-    "cross": (("cross", "crosses"), ("plus", "pluses")),
+from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.simulation.captioned import CaptionedItem, CaptionedItems, Group, choose
+
+#: Red, green and blue.
+COLOURS = {
+    "red": (220, 40, 40),
+    "green": (50, 180, 70),
+    "blue": (50, 90, 230),
+    "yellow": (240, 215, 50),
+    "purple": (160, 60, 190),
+    "white": (245, 245, 245),
 }
-PLACES = ("top left", "top right", "bottom left", "bottom right", "middle")
-#: Relation -> ways to say it, and the relation the other way round.
+SHAPES = ("circle", "square", "triangle", "cross")
+#: Each pixel is sampled at this many by as many points.
+_FINE = 3
+#: The picture is four by four cells, with room for a thing in each.
+_CELLS = 4
+_EVERY = [(row, column) for row in range(_CELLS) for column in range(_CELLS)]
+_MIDDLE = [(row, column) for row, column in _EVERY if row in (1, 2) and column in (1, 2)]
+#: Place -> its cells. No cell has two places: the corners end where the middle begins.
+PLACES = {
+    f"{vertical} {horizontal}": [
+        (row, column)
+        for row, column in _EVERY
+        if row // 2 == i and column // 2 == j and (row, column) not in _MIDDLE
+    ]
+    for i, vertical in enumerate(("top", "bottom"))
+    for j, horizontal in enumerate(("left", "right"))
+} | {"middle": _MIDDLE}
+_LEFT, _RIGHT = ([cell for cell in _EVERY if cell[1] // 2 == half] for half in (0, 1))
+_TOP, _BOTTOM = ([cell for cell in _EVERY if cell[0] // 2 == half] for half in (0, 1))
+#: Relation -> cells of the first and of the second.
+_SIDES = {
+    "left": (_LEFT, _RIGHT),
+    "right": (_RIGHT, _LEFT),
+    "above": (_TOP, _BOTTOM),
+    "below": (_BOTTOM, _TOP),
+}
+
+#: Row and column of a thing's middle, and its radius.
+Spot = tuple[float, float, float]
+#: Relation -> prepositions for it, and the relation in the other direction.
 RELATIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "left": (("left of", "to the left of"), "right"),
     "right": (("right of", "to the right of"), "left"),
     "above": (("above", "over"), "below"),
     "below": (("below", "under"), "above"),
 }
-ATTRIBUTES = {"count": ("1", "2", "3"), "colour": tuple(COLOURS), "shape": SHAPES}
 
 
 @dataclass(frozen=True)
-class Thing:
-    """Things of one kind.
+class Thing(Group):
+    """One to three shapes of one colour."""
 
-    Arguments
-    ---------
-    count : int
-        How many, from 1 to 3.
-    colour, shape : str
-        Of each.
-    """
+    ATTRIBUTES = {"count": ("1", "2", "3"), "colour": tuple(COLOURS), "shape": SHAPES}
+    NOUNS = {
+        "circle": (("circle", "circles"), ("disc", "discs")),
+        "square": (("square", "squares"), ("box", "boxes")),
+        "triangle": (("triangle", "triangles"),),
+        "cross": (("cross", "crosses"), ("plus", "pluses")),
+    }
 
-    count: int
     colour: str
     shape: str
-
-    def combination(self, names: tuple[str, ...]) -> Combination:
-        """The values of some attributes."""
-        return tuple(str(getattr(self, name)) for name in names)
-
-    def phrases(self) -> list[str]:
-        """Ways to say it."""
-        return counted(self.count, self.colour, NOUNS[self.shape])
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a picture.
-
-    Arguments
-    ---------
-    things : tuple of Thing
-        One, or two of which neither colour nor shape need differ, but not both are the same.
-    relation : str
-        Of one thing its place, of two how the first lies to the second.
+    """Contents of a picture: one thing and its place, or two and how the first lies to the second.
 
     Example
     -------
@@ -83,20 +96,20 @@ class Scene:
     relation: str
 
     def captions(self) -> tuple[str, ...]:
-        """All captions that are true of it, by the grammar, in order."""
+        """All captions that are true of it, by the grammar, sorted."""
         if len(self.things) == 1:
-            (thing,) = self.things
-            found = _of_one(thing, self.relation)
-        else:
-            first, second = self.things
-            found = _of_two(first, second, self.relation)
-            found |= _of_two(second, first, RELATIONS[self.relation][1])
-        return tuple(sorted(found))
+            return tuple(sorted(_captions_of_one(self.things[0], self.relation)))
+        first, second = self.things
+        return tuple(
+            sorted(
+                _captions_of_two(first, second, self.relation)
+                | _captions_of_two(second, first, RELATIONS[self.relation][1])
+            )
+        )
 
 
-def _of_one(thing: Thing, place: str) -> set[str]:
-    be = "is" if thing.count == 1 else "are"
-    where = f"in the {place}"
+def _captions_of_one(thing: Thing, place: str) -> set[str]:
+    be, where = thing.verb, f"in the {place}"
     return {
         sentence
         for phrase in thing.phrases()
@@ -111,217 +124,169 @@ def _of_one(thing: Thing, place: str) -> set[str]:
     }
 
 
-def _of_two(first: Thing, second: Thing, relation: str) -> set[str]:
-    be = "is" if first.count == 1 else "are"
+def _captions_of_two(first: Thing, second: Thing, relation: str) -> set[str]:
     return {
-        sentence
-        for one in first.phrases()
-        for how in RELATIONS[relation][0]
-        for other in second.phrases()
-        for sentence in (
-            f"{one} {how} {other}",
-            f"there {be} {one} {how} {other}",
-            f"the picture shows {one} {how} {other}",
-        )
+        f"{opening}{a} {preposition} {b}"
+        for a in first.phrases()
+        for preposition in RELATIONS[relation][0]
+        for b in second.phrases()
+        for opening in ("", f"there {first.verb} ", "the picture shows ")
     }
 
 
-@dataclass(frozen=True)
-class SceneOptions:
-    """What scenes are made of.
+@dataclass(frozen=True, kw_only=True)
+class Scenes(CaptionedItems):
+    """Generator of pictures of shapes.
 
     Arguments
     ---------
-    seed : int
-        The same seed, the same bytes.
+    held_out : tuple of str
+        Of count, colour and shape. Fewer are harder: with ``("colour", "shape")`` training shows a
+        red circle in no number.
     size : int
         Pixels of a side, at least 32.
-    two : float
-        Share of scenes with two kinds of things.
-    held_out : tuple of str
-        The attributes whose combinations are parted between the splits: of count, colour and
-        shape. Fewer are harder: ``("colour", "shape")`` shows a red circle in no number.
-    share : float
-        Of combinations that go to dev, and again to test.
     noise : float
-        Standard deviation of what is added to pixels, of 255.
+        Standard deviation of the noise that is added to pixels, as a fraction of 255.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
+    Example
+    -------
+    >>> item = Scenes().sample("test", 0)
+    >>> item.signal.shape, len(set(item.references)), set(item.references) <= set(
+    ...     item.contents.captions())
+    ((64, 64, 3), 5, True)
+    >>> {split: len(combinations) for split, combinations in Scenes().combinations().items()}
+    {'train': 54, 'dev': 9, 'test': 9}
     """
 
-    seed: int = 0
-    size: int = 64
-    two: float = 0.6
+    KIND, FOLDER, SUFFIX, GROUP = "image", "images", ".png", Thing
+
     held_out: tuple[str, ...] = ("count", "colour", "shape")
-    share: float = 0.125
+    size: int = 64
     noise: float = 0.02
 
     def __post_init__(self) -> None:
         if self.size < 32:
             raise ValueError(f"size must be at least 32, not {self.size}")
-        if not 0 <= self.two <= 1:
-            raise ValueError(f"two must lie between 0 and 1, not {self.two}")
-        if self.seed < 0 or self.noise < 0:
-            raise ValueError("seed and noise must not be negative")
-        combinations(self)
+        if self.noise < 0:
+            raise ValueError(f"noise must not be negative, not {self.noise}")
+        super().__post_init__()
 
-    def things(self, split: str) -> tuple[Thing, ...]:
-        """All things that come in a split."""
-        return _things(self, split)
+    def _differ(self, first: Thing, second: Thing) -> bool:
+        return (first.colour, first.shape) != (second.colour, second.shape)
+
+    def _render(self, groups: tuple[Thing, ...], rng: np.random.Generator) -> CaptionedItem:
+        relations = tuple(RELATIONS if len(groups) == 2 else PLACES)
+        scene = Scene(groups, relations[rng.integers(len(relations))])
+        pixels = draw(groups, scene.relation, self.size, self.noise, rng)
+        return CaptionedItem(scene, choose(scene.captions(), rng), pixels)
+
+    @staticmethod
+    def _write_signal(path: Path, signal: np.ndarray) -> None:
+        write_image(path, signal)
+
+    @classmethod
+    def _contents(cls, row: Mapping[str, Any]) -> Scene:
+        return Scene(tuple(Thing(**thing) for thing in row["things"]), row["relation"])
 
 
-@cache
-def combinations(options: SceneOptions) -> dict[str, set[Combination]]:
-    """Which combinations of attributes each split has.
-
-    Arguments
-    ---------
-    options : SceneOptions
-        They decide it.
-
-    Returns
-    -------
-    dict
-        Split -> combinations.
+def draw(
+    groups: Sequence[Thing], relation: str, size: int, noise: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Renders one group at a place, or two in a relation, as pixels (size, size, 3), uint8.
 
     Example
     -------
-    >>> {split: len(found) for split, found in combinations(SceneOptions()).items()}
-    {'train': 54, 'dev': 9, 'test': 9}
+    >>> rng = np.random.default_rng(0)
+    >>> pixels = draw([Thing(1, "red", "circle")], "top left", 64, 0.0, rng)
+    >>> red = (pixels[..., 0].astype(int) - pixels[..., 1]) > 100
+    >>> bool(red[:32, :32].any()), bool(red[32:].any() | red[:, 32:].any())
+    (True, False)
     """
-    return part(ATTRIBUTES, options.held_out, options.share, options.seed)
+    ground = rng.uniform(70, 110) + rng.uniform(-8, 8, 3)
+    pixels = np.broadcast_to(ground, (size, size, 3)).copy()
+    for thing, spots in zip(groups, _layout(groups, relation, size, rng), strict=True):
+        for row, column, radius in spots:
+            tint = np.array(COLOURS[thing.colour]) + rng.uniform(-15, 15, 3)
+            box, cover = _cover(thing.shape, row, column, radius, size)
+            pixels[box] = (1 - cover) * pixels[box] + cover * tint
+    pixels += 255 * noise * rng.standard_normal(pixels.shape)
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-@cache
-def _things(options: SceneOptions, split: str) -> tuple[Thing, ...]:
-    every = (
-        Thing(int(count), colour, shape)
-        for count in ATTRIBUTES["count"]
-        for colour in ATTRIBUTES["colour"]
-        for shape in ATTRIBUTES["shape"]
+def _layout(
+    groups: Sequence[Thing], relation: str, size: int, rng: np.random.Generator
+) -> list[list[Spot]]:
+    """Where the things of each group are."""
+    if len(groups) == 1:
+        return [_spots(groups[0].count, PLACES[relation], size, rng)]
+    # What is left of something must not be above it as well: then both captions were true.
+    across = 0 if relation in ("left", "right") else 1
+    while True:
+        pairs = zip(groups, _SIDES[relation], strict=True)
+        layout = [_spots(group.count, cells, size, rng) for group, cells in pairs]
+        (low, high), (begin, end) = (
+            (min(s[across] - s[2] for s in spots), max(s[across] + s[2] for s in spots))
+            for spots in layout
+        )
+        if low < end and begin < high:
+            return layout
+
+
+def _spots(
+    count: int, cells: Sequence[tuple[int, int]], size: int, rng: np.random.Generator
+) -> list[Spot]:
+    """Middle and radius of each thing: in cells of their own, so that none hides another."""
+    side = size / _CELLS
+    spots = []
+    for index in rng.choice(len(cells), count, replace=False):
+        radius = side * rng.uniform(0.28, 0.42)
+        # At least a sixteenth of a cell to its edge: neighbours do not touch.
+        room = side * (0.5 - 1 / 16) - radius
+        row, column = (side * (i + 0.5) + rng.uniform(-room, room) for i in cells[index])
+        spots.append((row, column, radius))
+    return spots
+
+
+def _cover(
+    shape: str, row: float, column: float, radius: float, size: int
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The box around a thing, and how much of each pixel in it the thing covers, (h, w, 1)."""
+    box = tuple(
+        slice(max(0, int(middle - radius)), min(size, int(middle + radius) + 1))
+        for middle in (row, column)
     )
-    allowed = combinations(options)[split]
-    return tuple(thing for thing in every if thing.combination(options.held_out) in allowed)
-
-
-def make_scene(split: str, number: int, options: SceneOptions | None = None) -> Made:
-    """Makes a picture with five captions.
-
-    Arguments
-    ---------
-    split : str
-        "train", "dev" or "test".
-    number : int
-        Any: the same number, the same picture.
-    options : SceneOptions or None
-        What scenes are made of; None for the defaults.
-
-    Returns
-    -------
-    Made
-        ``signal`` is (size, size, 3), uint8.
-
-    Raises
-    ------
-    ValueError
-        If there is no such split.
-
-    Example
-    -------
-    >>> made = make_scene("test", 0)
-    >>> made.signal.shape, len(set(made.references)), set(made.references) <= set(
-    ...     made.contents.captions())
-    ((64, 64, 3), 5, True)
-    """
-    options = options or SceneOptions()
-    rng = generator(options.seed, split, number)
-    known = options.things(split)
-    first = known[rng.integers(len(known))]
-    others = [t for t in known if (t.colour, t.shape) != (first.colour, first.shape)]
-    if rng.random() < options.two and others:
-        things = (first, others[rng.integers(len(others))])
-        relation = tuple(RELATIONS)[rng.integers(len(RELATIONS))]
+    y, x = (
+        (np.arange(part.start * _FINE, part.stop * _FINE) + 0.5) / _FINE - middle
+        for part, middle in zip(box, (row, column), strict=True)
+    )
+    y, x = y[:, None] / radius, x[None, :] / radius
+    if shape == "circle":
+        inside = x**2 + y**2 <= 1
+    elif shape == "square":
+        inside = np.maximum(np.abs(x), np.abs(y)) <= 0.85
+    elif shape == "triangle":
+        inside = (y <= 0.8) & (np.abs(x) <= (y + 1) / 1.8)
     else:
-        things = (first,)
-        relation = PLACES[rng.integers(len(PLACES))]
-    scene = Scene(things, relation)
-    groups = [(thing.count, thing.colour, thing.shape) for thing in things]
-    pixels = draw(groups, relation, options.size, options.noise, rng)
-    return Made(scene, choose(scene.captions(), rng), pixels)
+        short, long = np.minimum(np.abs(x), np.abs(y)), np.maximum(np.abs(x), np.abs(y))
+        inside = (short <= 0.34) & (long <= 1)
+    height, width = (part.stop - part.start for part in box)
+    return box, inside.reshape(height, _FINE, width, _FINE).mean((1, 3))[..., None]
 
 
-def write_scenes(
-    out: str | Path, counts: Mapping[str, int], options: SceneOptions | None = None
-) -> Path:
-    """Writes pictures and a manifest of their captions, unless they lie there already.
-
-    Arguments
-    ---------
-    out : str or Path
-        The folder.
-    counts : Mapping
-        Split -> number of pictures.
-    options : SceneOptions or None
-        What scenes are made of; None for the defaults.
-
-    Returns
-    -------
-    Path
-        The manifest, ``captions.jsonl``.
-
-    Raises
-    ------
-    ValueError
-        If a number is negative, or a split unknown.
-    ImportError
-        If Pillow is not installed.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
-    >>> folder = getfixture("tmp_path")
-    >>> path = write_scenes(folder / "scenes", {"train": 3, "dev": 1})
-    >>> len(prepare_captions("manifest", path, folder / "out").items("train"))
-    3
-    """
-    options = options or SceneOptions()
-    return write_set(
-        out,
-        counts,
-        options,
-        lambda split, number: make_scene(split, number, options),
-        write_image,
-        ("image", ".png"),
-    )
-
-
-def read_scenes(out: str | Path) -> dict[str, Scene]:
-    """Reads what is in each picture of a set: a caption is right if it is one of ``captions()``.
-
-    Arguments
-    ---------
-    out : str or Path
-        The folder that :func:`write_scenes` wrote.
-
-    Returns
-    -------
-    dict
-        Item -> scene.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no set.
-
-    Example
-    -------
-    >>> folder = write_scenes(getfixture("tmp_path"), {"dev": 1}).parent
-    >>> read_scenes(folder)["dev-000000"] == make_scene("dev", 0).contents
-    True
-    """
-    return read_contents(
-        out, lambda row: Scene(tuple(Thing(**thing) for thing in row["things"]), row["relation"])
-    )
+def write_image(path: str | Path, pixels: np.ndarray) -> None:
+    """Writes pixels (height, width, 3), uint8, atomically as PNG."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(
+            f"an image must be (height, width, 3) of uint8, not {pixels.shape} of {pixels.dtype}"
+        )
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise MissingExtraError('images need Pillow: pip install "gatedrnn[captions]"') from error
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, format="PNG")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(encoded.getvalue())
+    os.replace(draft, path)

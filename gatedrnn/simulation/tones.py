@@ -1,4 +1,4 @@
-"""Utterances of a made-up tone language: the smallest task that looks like speech recognition.
+"""Utterances of a synthetic tone language: the smallest task that looks like speech recognition.
 
 Words are short sequences of two-formant sounds; every speaker has a pitch, a vocal-tract length
 and a tempo of their own; a room adds an echo and noise. It is not speech: it serves where a recipe
@@ -19,30 +19,24 @@ WORDS = ("ai", "ea", "io", "oe", "ua", "aiu", "eou", "iae", "oui", "uea")
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """A made-up utterance.
-
-    Arguments
-    ---------
-    samples : torch.Tensor
-        Signal, (samples,), float32, at 16 kHz.
-    words : tuple of str
-        What was said.
-    """
+class ToneUtterance:
+    """A synthetic utterance: its signal (samples,), float32, at 16 kHz, and its words."""
 
     samples: torch.Tensor
     words: tuple[str, ...]
 
 
-def make_utterance(seed: int, *, speaker: int, max_words: int = 5, snr: float = 15.0) -> Utterance:
-    """Makes one utterance.
+def make_utterance(
+    seed: int, *, speaker: int, max_words: int = 5, snr: float = 15.0
+) -> ToneUtterance:
+    """Synthesizes an utterance.
 
     Arguments
     ---------
     seed : int
-        Decides what is said; the same seed and speaker give the same utterance.
+        Seed of the words; the same seed and speaker give the same utterance.
     speaker : int
-        Decides pitch, formants, tempo and room.
+        Seed of pitch, formants, tempo and room.
     max_words : int
         Longest utterance, in words.
     snr : float
@@ -50,7 +44,7 @@ def make_utterance(seed: int, *, speaker: int, max_words: int = 5, snr: float = 
 
     Returns
     -------
-    Utterance
+    ToneUtterance
 
     Example
     -------
@@ -74,7 +68,7 @@ def make_utterance(seed: int, *, speaker: int, max_words: int = 5, snr: float = 
     wet[delay:] += 0.4 * clean[:-delay]
     noise = torch.randn(len(wet), generator=text)
     noise *= wet.pow(2).mean().sqrt() * 10 ** (-snr / 20)
-    return Utterance(0.1 * (wet + noise), words)
+    return ToneUtterance(0.1 * (wet + noise), words)
 
 
 def _sound(name: str, pitch: float, tract: float, seconds: float) -> torch.Tensor:

@@ -1,19 +1,25 @@
-"""Voices of simulated speakers, and speech with word times.
+"""Voices of simulated speakers, and speech with word times, by espeak-ng.
 
-A voice is an accent and a variant of espeak-ng with a pitch, a liveliness, a rate and a
-vocal-tract length of its own. The pairs of accent and variant are dealt out to train, dev and
-eval once and for all: an evaluation speaker never has a training speaker's voice.
+A voice is an accent and a variant of espeak-ng with a pitch, a pitch range, a rate and a
+vocal-tract length of its own. Pairs of accent and variant belong to train, dev or eval: an
+evaluation speaker never has a training speaker's voice.
 """
 
 from __future__ import annotations
 
+import _ctypes
+import ctypes
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
+from types import ModuleType
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from gatedrnn.simulation.espeak import synthesize
+from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.simulation.grammar import Token
 
 SAMPLE_RATE = 16000
@@ -43,31 +49,40 @@ SPEECH_LEVEL = 0.05
 #: A word lasts as long as the signal stays above this share of the utterance's peak.
 _AUDIBLE = 0.02
 _FRAME = 80  # samples: 5 ms
+# AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, from the calling thread, and no thread is
+# started that would outlive the library.
+_SYNCHRONOUS = 2
+_DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: bad data is an error code, not the end of us
+_UTF8, _PHONEMES = 0x1, 0x100  # of espeak_Synth: text encoding, mnemonics in [[...]]
+_EVENT_END, _EVENT_WORD = 0, 1
+_PARAMETERS = {"rate": 1, "pitch": 3, "pitch_range": 4}
+
+
+def need(module: str) -> ModuleType:
+    """Imports an optional package of simulated meetings.
+
+    Example
+    -------
+    >>> need("json").__name__
+    'json'
+    >>> need("no_such_package")
+    Traceback (most recent call last):
+    ...
+    ImportError: simulated meetings need no_such_package: pip install "gatedrnn[demo]"
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'simulated meetings need {module}: pip install "gatedrnn[demo]"'
+        ) from error
 
 
 @dataclass(frozen=True)
 class Voice:
-    """How a speaker sounds.
-
-    Arguments
-    ---------
-    sex : str
-        `M` or `F`.
-    accent : str
-        One of `ACCENTS`.
-    variant : str
-        One of `VARIANTS`.
-    pitch : int
-        0-99, 50 is the variant's own.
-    pitch_range : int
-        Liveliness, 0-99.
-    rate : int
-        Words per minute.
-    tract : float
-        Scale of all frequencies: over 1 is a shorter vocal tract.
-    level : float
-        Loudness, in dB about the usual.
-    """
+    """Voice of a speaker: `sex` (`M` or `F`), accent and variant of espeak-ng, pitch and its range
+    (0 to 99, 50 is the variant's own), rate (words per minute), tract (scale of all frequencies:
+    over 1 is a shorter vocal tract) and level (dB relative to the usual loudness)."""
 
     sex: str
     accent: str
@@ -86,39 +101,16 @@ class Voice:
 
 @dataclass(frozen=True)
 class Speech:
-    """An utterance with the times of its tokens.
-
-    Arguments
-    ---------
-    samples : np.ndarray
-        Signal, (samples,), float32, at 16 kHz.
-    times : tuple of (float, float)
-        Start and end of every token, in seconds; a token that is not heard starts and ends where
-        the word before it ends.
-    """
+    """An utterance: samples (time,), float32, at 16 kHz, and start and end of every token, in
+    seconds; a silent token starts and ends where the word before it ends."""
 
     samples: np.ndarray
     times: tuple[tuple[float, float], ...]
 
 
 def pool(split: str, sex: str) -> tuple[tuple[str, str], ...]:
-    """The pairs of accent and variant that speakers of a split may have.
-
-    Arguments
-    ---------
-    split : str
-        `train` (70 % of the pairs), `dev` or `eval` (15 % each).
-    sex : str
-        `M` or `F`.
-
-    Returns
-    -------
-    tuple of (str, str)
-
-    Raises
-    ------
-    ValueError
-        If split or sex is none of these.
+    """Pairs of accent and variant of a split: 70 % of them are for train, 15 % each for dev and
+    eval.
 
     Example
     -------
@@ -135,25 +127,12 @@ def pool(split: str, sex: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs[i] for i in part)
 
 
-def draw_voice(rng: np.random.Generator, split: str, sex: str) -> Voice:
-    """Draws a voice.
-
-    Arguments
-    ---------
-    rng : np.random.Generator
-        Where chance comes from.
-    split : str
-        `train`, `dev` or `eval`.
-    sex : str
-        `M` or `F`.
-
-    Returns
-    -------
-    Voice
+def sample_voice(rng: np.random.Generator, split: str, sex: str) -> Voice:
+    """Samples a voice of a split.
 
     Example
     -------
-    >>> voice = draw_voice(np.random.default_rng(1), "eval", "F")
+    >>> voice = sample_voice(np.random.default_rng(1), "eval", "F")
     >>> (voice.accent, voice.variant) in pool("eval", "F")
     True
     """
@@ -172,37 +151,19 @@ def draw_voice(rng: np.random.Generator, split: str, sex: str) -> Voice:
 
 
 def speak(voice: Voice, tokens: tuple[Token, ...]) -> Speech:
-    """Speaks tokens. The result depends on nothing but the arguments.
-
-    Arguments
-    ---------
-    voice : Voice
-        Whose voice.
-    tokens : tuple of Token
-        What to say.
-
-    Returns
-    -------
-    Speech
-
-    Raises
-    ------
-    ImportError
-        If espeakng-loader is not installed.
-    ValueError
-        If there is no word to say, or espeak-ng does not know the voice.
+    """Synthesizes tokens; deterministic.
 
     Example
     -------
     >>> import pytest
     >>> _ = pytest.importorskip("espeakng_loader")
-    >>> voice = draw_voice(np.random.default_rng(1), "eval", "F")
+    >>> voice = sample_voice(np.random.default_rng(1), "eval", "F")
     >>> speech = speak(voice, (Token("Okay"), Token("."  , "punc")))
     >>> speech.samples.dtype.name, len(speech.times)
     ('float32', 2)
     """
-    heard = [i for i, token in enumerate(tokens) if token.kind in ("word", "trunc")]
-    if not heard:
+    audible = [i for i, token in enumerate(tokens) if token.kind in ("word", "trunc")]
+    if not audible:
         raise ValueError("there is no word to say")
     text = ""
     begins = {}  # where each token begins in the text
@@ -210,22 +171,22 @@ def speak(voice: Voice, tokens: tuple[Token, ...]) -> Speech:
         if token.spoken:
             text += token.spoken if token.kind == "punc" or not text else " " + token.spoken
             begins[i] = len(text) - len(token.spoken)
-    said = synthesize(
+    spoken = synthesize(
         text, voice.name, rate=voice.rate, pitch=voice.pitch, pitch_range=voice.pitch_range
     )
     # Played faster or slower, all frequencies are scaled as by a shorter or longer vocal tract.
     # Rounded, so that up- and downsampling factors stay small.
-    played = 500 * round(said.rate * voice.tract / 500)
+    played = 500 * round(spoken.rate * voice.tract / 500)
     divisor = gcd(SAMPLE_RATE, played)
     signal = resample_poly(
-        said.samples.astype(np.float32) / 32768, SAMPLE_RATE // divisor, played // divisor
+        spoken.samples.astype(np.float32) / 32768, SAMPLE_RATE // divisor, played // divisor
     ).astype(np.float32)
-    starts = _starts(heard, begins, said.words, [len(tokens[i].spoken) for i in heard])
+    starts = _starts(audible, begins, spoken.words, [len(tokens[i].spoken) for i in audible])
     spans = _audible(signal, [round(start * SAMPLE_RATE / played) for start in starts])
     inside = np.concatenate([signal[start:end] for start, end in spans])
     rms = float(np.sqrt(np.mean(inside**2)))
     signal *= np.float32(SPEECH_LEVEL * 10 ** (voice.level / 20) / max(rms, 1e-6))
-    times, now, span = [], spans[0][0], dict(zip(heard, spans, strict=True))
+    times, now, span = [], spans[0][0], dict(zip(audible, spans, strict=True))
     for i in range(len(tokens)):
         start, end = span.get(i, (now, now))
         times.append((start / SAMPLE_RATE, end / SAMPLE_RATE))
@@ -234,7 +195,7 @@ def speak(voice: Voice, tokens: tuple[Token, ...]) -> Speech:
 
 
 def _starts(
-    heard: list[int],
+    audible: list[int],
     begins: dict[int, int],
     events: tuple[tuple[int, int], ...],
     letters: list[int],
@@ -242,15 +203,15 @@ def _starts(
     """First sample of every word. espeak-ng reports no event for the later words of a phrase that
     its dictionary holds as one: these share the phrase's span by their letters."""
     known: dict[int, float] = {}
-    where = [begins[i] for i in heard]
+    where = [begins[i] for i in audible]
     for position, sample in events:
         word = int(np.searchsorted(where, position, side="right")) - 1
         known.setdefault(max(word, 0), float(sample))
     known.setdefault(0, 0.0)
     ends = sorted(known)
-    starts = [0.0] * len(heard)
+    starts = [0.0] * len(audible)
     for first, after in zip(ends, [*ends[1:], None], strict=True):
-        last = len(heard) if after is None else after
+        last = len(audible) if after is None else after
         begin = known[first]
         # At the end of the text there is no next event: 60 ms a letter.
         end = begin + 1323.0 * sum(letters[first:last]) if after is None else known[after]
@@ -281,3 +242,102 @@ def _audible(signal: np.ndarray, starts: list[int]) -> list[tuple[int, int]]:
         else:
             spans.append((start, limit))
     return spans
+
+
+# ---- espeak-ng in this process, by the shared library of espeakng-loader --------------------
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Output of espeak-ng: samples (time,), int16, at `rate` Hz, and of each word event the
+    position of the word in the text, in characters from 0, and its first sample."""
+
+    samples: np.ndarray
+    rate: int
+    words: tuple[tuple[int, int], ...]
+
+
+def synthesize(text: str, voice: str, **parameters: int) -> Spoken:
+    """Synthesizes a text, with phoneme mnemonics in double brackets; deterministic. Parameters are
+    `rate` (words per minute), `pitch` and `pitch_range` (both 0 to 99).
+
+    Example
+    -------
+    >>> import pytest
+    >>> _ = pytest.importorskip("espeakng_loader")
+    >>> spoken = synthesize("good morning", "en-us+m1", rate=170)
+    >>> spoken.rate, [position for position, _ in spoken.words]
+    (22050, [0, 5])
+    """
+    with _library() as (library, rate):
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
+        for name, value in parameters.items():
+            if name not in _PARAMETERS:
+                raise ValueError(f"no parameter {name!r}; there are {', '.join(_PARAMETERS)}")
+            library.espeak_SetParameter(_PARAMETERS[name], value, 0)
+        pieces: list[np.ndarray] = []
+        words: list[tuple[int, int]] = []
+
+        @_Callback
+        def collect(samples, count, events):
+            if samples and count > 0:
+                pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            index = 0
+            while events[index].type != _EVENT_END:
+                if events[index].type == _EVENT_WORD:
+                    words.append((events[index].text_position - 1, events[index].sample))
+                index += 1
+            return 0
+
+        library.espeak_SetSynthCallback(collect)
+        data = text.encode("utf-8")
+        status = library.espeak_Synth(
+            data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, _UTF8 | _PHONEMES, None, None
+        )
+    if status != 0 or not pieces:
+        raise ValueError(f"espeak-ng could not say {text!r} (status {status})")
+    return Spoken(np.concatenate(pieces), rate, tuple(words))
+
+
+@contextmanager
+def _library() -> Iterator[tuple[ctypes.CDLL, int]]:
+    """The library, freshly loaded: it keeps noise and flutter states from text to text, which no
+    call resets, so that only a new copy gives the same output twice (half a millisecond)."""
+    loader = need("espeakng_loader")
+    library = ctypes.CDLL(loader.get_library_path())
+    try:
+        rate = library.espeak_Initialize(
+            _SYNCHRONOUS, 0, loader.get_data_path().encode(), _DONT_EXIT
+        )
+        if rate <= 0:
+            raise RuntimeError(f"espeak-ng did not start from {loader.get_data_path()}")
+        # It seeds its noise from the clock.
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        yield library, rate
+    finally:
+        library.espeak_Terminate()
+        # Windows has no dlclose.
+        getattr(_ctypes, "dlclose", getattr(_ctypes, "FreeLibrary", None))(library._handle)

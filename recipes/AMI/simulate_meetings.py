@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 
-from gatedrnn.simulation.command import main
+from gatedrnn.simulation.corpus import main
 
 if __name__ == "__main__":
     sys.exit(main(description=__doc__))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.parallel import write_parallel
+from gatedrnn.simulation.small_sets import write_parallel
 from gatedrnn.tasks.translation.corpora.layouts import read_parallel
 from gatedrnn.tasks.translation.corpora.pairs import ParallelCorpus
 from gatedrnn.tasks.translation.train import train_translator

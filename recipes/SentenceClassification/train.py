@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.labelled import write_sentences
+from gatedrnn.simulation.small_sets import write_sentences
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
-from gatedrnn.tasks.classification.corpora.sentence_layouts import read_sentences
+from gatedrnn.tasks.classification.corpora.sentence_layouts import layout_of, read_sentences
 from gatedrnn.tasks.classification.train import train_classifier
 
 
@@ -37,7 +37,8 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
     """
     folder, simulated = hparams["data_folder"], hparams.get("simulate")
     if simulated:
-        write_sentences(folder, **{"dataset": hparams["dataset"], **simulated})
+        layout = layout_of(hparams["dataset"])
+        write_sentences(folder, layout.files, len(layout.classes), **simulated)
     return read_sentences(
         hparams["dataset"],
         folder,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.labelled import write_digits
+from gatedrnn.simulation.small_sets import write_digits
 from gatedrnn.tasks.classification.corpora.image_layouts import read_images
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
 from gatedrnn.tasks.classification.corpora.sequences import sets_as_sequences

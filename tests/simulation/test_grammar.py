@@ -7,8 +7,16 @@ import itertools
 import numpy as np
 import pytest
 
-from gatedrnn.simulation.grammar import Token, closing, dialogue, expand, tokenize, vocabulary
-from gatedrnn.simulation.phrases import BROKEN_OFF, RULES
+from gatedrnn.simulation.grammar import (
+    BROKEN_OFF,
+    RULES,
+    Token,
+    closing,
+    dialogue,
+    expand,
+    tokenize,
+    vocabulary,
+)
 
 
 def take(seed: int, count: int) -> list:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatedrnn.simulation.room import ARRAY_RADIUS, convolve, draw_room, noise, responses
+from gatedrnn.simulation.room import ARRAY_RADIUS, convolve, noise, responses, sample_room
 from gatedrnn.simulation.voices import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0
@@ -25,7 +25,7 @@ def decay(response: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_everybody_sits_in_the_room_at_a_distance(seed):
-    room = draw_room(np.random.default_rng(seed))
+    room = sample_room(np.random.default_rng(seed))
     for position in (*room.mouths, *room.array, *room.headsets):
         assert all(0.2 < x < size - 0.2 for x, size in zip(position, room.size, strict=True))
     mouths, array = np.array(room.mouths), np.array(room.array)
@@ -38,7 +38,7 @@ def test_everybody_sits_in_the_room_at_a_distance(seed):
 
 
 def test_direct_paths_arrive_when_they_should(acoustics):
-    room = draw_room(np.random.default_rng(1), rt60=(0.2, 0.2))
+    room = sample_room(np.random.default_rng(1), rt60=(0.2, 0.2))
     table = responses(room, (0, 4))
     microphones = [room.array[0], room.array[4], *room.headsets]
     for speaker, mouth in enumerate(room.mouths):
@@ -55,12 +55,12 @@ def test_direct_paths_arrive_when_they_should(acoustics):
 
 @pytest.mark.parametrize("rt60", [0.2, 0.45])
 def test_rooms_reverberate_as_long_as_asked(acoustics, rt60):
-    room = draw_room(np.random.default_rng(2), rt60=(rt60, rt60))
+    room = sample_room(np.random.default_rng(2), rt60=(rt60, rt60))
     assert decay(responses(room)[0, 0]) == pytest.approx(rt60, rel=0.25)
 
 
 def test_responses_are_the_same_every_time(acoustics):
-    room = draw_room(np.random.default_rng(3), rt60=(0.2, 0.2))
+    room = sample_room(np.random.default_rng(3), rt60=(0.2, 0.2))
     assert np.array_equal(responses(room), responses(room))
 
 
@@ -81,4 +81,4 @@ def test_noise_is_mostly_low_and_seeded():
 
 def test_impossible_rooms_are_refused():
     with pytest.raises(ValueError, match="reverberation times"):
-        draw_room(np.random.default_rng(0), rt60=(0.5, 0.2))
+        sample_room(np.random.default_rng(0), rt60=(0.5, 0.2))

@@ -15,8 +15,8 @@ from gatedrnn.simulation.voices import (
     SPLITS,
     VARIANTS,
     Voice,
-    draw_voice,
     pool,
+    sample_voice,
     speak,
 )
 
@@ -36,7 +36,7 @@ def test_splits_share_no_voice_and_use_all(sex):
 
 
 def test_voices_are_drawn_by_seed():
-    voices = [draw_voice(np.random.default_rng(seed), "eval", "M") for seed in (1, 1, 2)]
+    voices = [sample_voice(np.random.default_rng(seed), "eval", "M") for seed in (1, 1, 2)]
     assert voices[0] == voices[1] != voices[2]
     with pytest.raises(ValueError, match="no voices for split 'test'"):
         pool("test", "M")
@@ -45,7 +45,7 @@ def test_voices_are_drawn_by_seed():
 @pytest.mark.parametrize("split", SPLITS)
 def test_word_times_rise_and_lie_within(espeak, split):
     tokens = (*tokenize(TEXT), Token("", "laugh"))
-    voice = draw_voice(np.random.default_rng(5), split, "F")
+    voice = sample_voice(np.random.default_rng(5), split, "F")
     speech = speak(voice, tokens)
     assert speech.samples.dtype == np.float32
     assert len(speech.times) == len(tokens)
@@ -70,7 +70,7 @@ def test_word_times_rise_and_lie_within(espeak, split):
 def test_speech_depends_on_its_arguments_alone(espeak):
     voice = Voice("F", "en-us", "f3", 50, 50, 170, 1.0, 0.0)  # a noisy one
     first = speak(voice, tokenize(TEXT)).samples
-    speak(draw_voice(np.random.default_rng(7), "train", "F"), tokenize("yeah ."))
+    speak(sample_voice(np.random.default_rng(7), "train", "F"), tokenize("yeah ."))
     time.sleep(1.1)  # espeak-ng seeds its noise from the clock's seconds
     again = speak(voice, tokenize(TEXT)).samples
     assert np.array_equal(first, again)

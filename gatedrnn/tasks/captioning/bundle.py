@@ -9,7 +9,7 @@ from typing import Any
 
 from gatedrnn.bundle.files import CONFIG, TOKENS, only
 from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
+from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
 from gatedrnn.tasks.captioning.train import load_vocabulary

@@ -11,9 +11,13 @@ from torch.utils.data import Dataset
 
 from gatedrnn.data import audio
 from gatedrnn.modules.softmax import IGNORE
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media, together
-from gatedrnn.tasks.captioning.corpora.media import MediaError
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
+from gatedrnn.tasks.captioning.corpora.media import (
+    MediaError,
+    MediaOptions,
+    collate_media,
+    load_media,
+)
 from gatedrnn.tokens.vocabulary import EOS, Vocabulary
 
 
@@ -120,7 +124,7 @@ class CaptionDataset(Dataset):
 
     Example
     -------
-    >>> from gatedrnn.tasks.captioning.corpora.media import write_image
+    >>> from gatedrnn.simulation.scenes import write_image
     >>> import numpy as np
     >>> path = getfixture("tmp_path") / "a.png"
     >>> write_image(path, np.zeros((8, 8, 3), dtype=np.uint8))
@@ -214,7 +218,7 @@ def _size(item: CaptionItem, media: MediaOptions) -> float:
 
 
 class CaptionBatch:
-    """Some units of a :class:`CaptionDataset` together.
+    """Some units of a :class:`CaptionDataset`, collated.
 
     Arguments
     ---------
@@ -234,7 +238,7 @@ class CaptionBatch:
         self.id = tuple(unit["id"] for unit in units)
         #: Of each item, within the dataset.
         self.numbers = [unit["number"] for unit in units]
-        self.media, self.lengths = together([unit["media"] for unit in units])
+        self.media, self.lengths = collate_media([unit["media"] for unit in units])
         captions = [caption for unit in units for caption in unit["captions"]]
         #: To which of the items each caption belongs.
         self.rows = torch.tensor([i for i, u in enumerate(units) for _ in u["captions"]])

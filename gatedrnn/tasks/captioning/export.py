@@ -15,7 +15,7 @@ from gatedrnn.tasks.captioning.bundle import (
     read_captioner,
     write_captioner,
 )
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
+from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
 from gatedrnn.tasks.captioning.train import CaptionBrain, load_vocabulary
 from gatedrnn.training.model_description import CAPTIONS

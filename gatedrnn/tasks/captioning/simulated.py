@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.scenes import SceneOptions, read_scenes, write_scenes
-from gatedrnn.simulation.sound_scenes import SoundOptions, read_sounds, write_sounds
-from gatedrnn.tasks.captioning.corpora.manifest import read_manifest
+from gatedrnn.simulation.captioned import CaptionedItems
+from gatedrnn.simulation.scenes import Scenes
+from gatedrnn.simulation.sounds import Sounds
+from gatedrnn.tasks.captioning.corpora.items import read_manifest
 from gatedrnn.tasks.captioning.data import CaptionSets
 
-
-@dataclass(frozen=True)
-class Simulated:
-    """What there is to simulate.
-
-    Arguments
-    ---------
-    options : type
-        A dataclass, what it is made of.
-    write, read : callable
-        Make the items, and tell what is in them.
-    """
-
-    options: type
-    write: Callable[..., Path]
-    read: Callable[..., dict[str, Any]]
-
-
-#: Name -> how it is made.
-SIMULATED = {
-    "scenes": Simulated(SceneOptions, write_scenes, read_scenes),
-    "sounds": Simulated(SoundOptions, write_sounds, read_sounds),
-}
+#: Name -> generator.
+SIMULATED: dict[str, type[CaptionedItems]] = {"scenes": Scenes, "sounds": Sounds}
 
 
 def simulate(
@@ -66,8 +45,8 @@ def simulate(
     seen : int
         Items of a further test set, new ones of the combinations that come in ``train``.
     **options : Any
-        Of :class:`~gatedrnn.simulation.scenes.SceneOptions` or
-        :class:`~gatedrnn.simulation.sound_scenes.SoundOptions`.
+        Of :class:`~gatedrnn.simulation.scenes.Scenes` or
+        :class:`~gatedrnn.simulation.sounds.Sounds`.
 
     Returns
     -------
@@ -89,10 +68,10 @@ def simulate(
     """
     if name not in SIMULATED:
         raise ValueError(f"there is no simulated {name!r}; there are: {', '.join(SIMULATED)}")
-    made = SIMULATED[name]
-    unknown = sorted(set(options) - {field.name for field in fields(made.options)})
+    generator = SIMULATED[name]
+    unknown = sorted(set(options) - {field.name for field in fields(generator)})
     if unknown:
-        known = ", ".join(field.name for field in fields(made.options))
+        known = ", ".join(field.name for field in fields(generator))
         raise ValueError(
             f"simulated {name} have no option {unknown[0]!r}; there are: train, dev, test, seen, "
             f"{known}"
@@ -100,8 +79,8 @@ def simulate(
     if "held_out" in options:
         options["held_out"] = tuple(options["held_out"])
     counts = {"train": train + seen, "dev": dev, "test": test}
-    path = made.write(folder, counts, made.options(**options))
-    contents = made.read(folder)
+    path = generator(**options).write(folder, counts)
+    contents = generator.read_contents(folder)
     items = read_manifest(path, Report(name))
     parts = {split: [item for item in items if item.split == split] for split in counts}
     tests = {"test": parts["test"], "seen": parts["train"][train:]}

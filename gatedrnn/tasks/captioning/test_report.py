@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.result_table import render
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.metrics.files import Captions
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D, CaptionScore, Options, score
 from gatedrnn.tasks.captioning.metrics.report import of_scores

@@ -19,8 +19,8 @@ from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, search
 from gatedrnn.tasks.asr.pretrained import load_parts
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
+from gatedrnn.tasks.captioning.corpora.media import MediaOptions, load_media
 from gatedrnn.tasks.captioning.data import CaptionBatch, CaptionDataset, CaptionSets, MediaCache
 from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D

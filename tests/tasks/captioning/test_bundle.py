@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from gatedrnn.cli.main import main
+from gatedrnn.simulation.scenes import write_image
 from gatedrnn.tasks.captioning.bundle import (
     CaptionerBundle,
     CaptionerConfig,
     read_captioner,
     write_captioner,
 )
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions, load_media
-from gatedrnn.tasks.captioning.corpora.media import MediaError, write_image
+from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
 from gatedrnn.tokens.vocabulary import Vocabulary
 from tests.data.corpora import tone

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.captioning.corpora.features import as_regions, load_features
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.corpora.manifest import read_manifest, write_manifest
-from gatedrnn.tasks.captioning.corpora.media import MediaError, read_image, write_image
+from gatedrnn.simulation.scenes import write_image
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem, read_manifest, write_manifest
+from gatedrnn.tasks.captioning.corpora.media import (
+    MediaError,
+    as_regions,
+    load_features,
+    read_image,
+)
 from gatedrnn.tasks.captioning.corpora.prepare import check_items, prepare_captions, read_items
 from gatedrnn.tokens.vocabulary import Vocabulary, plain_words
 from tests.data.corpora import real_data, tone

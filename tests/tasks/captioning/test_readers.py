@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.corpora.media import write_image
+from gatedrnn.simulation.scenes import write_image
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.prepare import check_items, read_items
 from tests.data.corpora import real_data, tone
 

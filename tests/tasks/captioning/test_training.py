@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gatedrnn.cli.main import main
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
-from gatedrnn.tasks.captioning.corpora.loading import MediaOptions
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
+from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
 from gatedrnn.tasks.captioning.train import CaptionTraining, make_captioner
 from gatedrnn.tokens.vocabulary import Vocabulary

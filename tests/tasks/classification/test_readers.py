@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.labelled import write_digits, write_sentences
+from gatedrnn.simulation.small_sets import write_digits, write_idx, write_sentences
 from gatedrnn.tasks.classification.corpora import image_layouts as layouts
-from gatedrnn.tasks.classification.corpora.idx import read_idx, write_idx
+from gatedrnn.tasks.classification.corpora.idx import read_idx
 from gatedrnn.tasks.classification.corpora.image_layouts import read_images
 from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets, hold_out
 from gatedrnn.tasks.classification.corpora.labelled_lines import read_labelled
-from gatedrnn.tasks.classification.corpora.sentence_layouts import read_sentences
+from gatedrnn.tasks.classification.corpora.sentence_layouts import layout_of, read_sentences
 from gatedrnn.tasks.classification.corpora.sequences import as_sequences, sets_as_sequences
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
 from tests.data.corpora import cut, real_data
@@ -77,6 +78,11 @@ def test_what_is_not_utf8_is_read_as_it_was_written():
     whole = read_labelled(real_data("sentence_cls") / "rt-polarity.all.gz", "all", 2, report)
     assert report.figures["encodings"] == {"rt-polarity.all.gz": "cp1252"}
     assert whole.inputs[31] == "the action clichés just pile up ."
+
+
+def simulate(dataset, folder, *counts):
+    layout = layout_of(dataset)
+    write_sentences(folder, layout.files, len(layout.classes), *counts)
 
 
 # ---- images ---------------------------------------------------------------------------------
@@ -239,7 +245,7 @@ def test_a_wrong_file_of_sentences_is_one_clear_error(tmp_path, content, message
 
 
 def test_wrong_sets_of_sentences_are_refused(tmp_path):
-    write_sentences(tmp_path / "mr", 30, dataset="mr")
+    simulate("mr", tmp_path / "mr", 30)
     report = Report("mr")
     assert len(read_sentences("mr", tmp_path / "mr", report, folds=3)) == 3
     assert [check.holds for check in report.checks] == [False]
@@ -255,7 +261,7 @@ def test_wrong_sets_of_sentences_are_refused(tmp_path):
 
 
 def test_phrases_take_the_place_of_sentences_for_training_only(tmp_path):
-    write_sentences(tmp_path / "sst", 30, 10, dataset="sst2")
+    simulate("sst2", tmp_path / "sst", 30, 10)
     phrases = tmp_path / "sst" / "stsa.binary.phrases.train"
     phrases.write_text("1 good\n0 bad\n1 so good\n")
     (sets,) = read_sentences("sst2", tmp_path / "sst", Report("sst"), phrases=True)
@@ -263,11 +269,10 @@ def test_phrases_take_the_place_of_sentences_for_training_only(tmp_path):
 
 
 def test_simulated_data_never_lands_among_other_files(tmp_path):
-    for write in (write_digits, write_sentences):
-        (tmp_path / write.__name__).mkdir()
-        (tmp_path / write.__name__ / "mine.txt").write_text("important")
+    for write in (write_digits, partial(simulate, "sst2")):
+        (tmp_path / "mine.txt").write_text("important")
         with pytest.raises(ValueError, match="files that were not simulated"):
-            write(tmp_path / write.__name__)
+            write(tmp_path)
     write_digits(tmp_path / "a", 20, 10, seed=4)
     write_digits(tmp_path / "b", 20, 10, seed=4)
     for path in (tmp_path / "a").glob("*.gz"):

@@ -12,7 +12,7 @@ import torch
 from scipy.io import savemat
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.chords import make_pieces
+from gatedrnn.simulation.small_sets import make_pieces
 from gatedrnn.tasks.music.corpora.layouts import CORPORA, read_music
 from gatedrnn.tasks.music.corpora.rolls import KEYS
 

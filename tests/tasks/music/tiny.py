@@ -11,7 +11,7 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.chords import make_pieces
+from gatedrnn.simulation.small_sets import make_pieces
 from gatedrnn.tasks.music.corpora.layouts import read_music
 from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
 from gatedrnn.tasks.music.model import SequenceModel

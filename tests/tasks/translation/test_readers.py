@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.parallel import write_parallel
+from gatedrnn.simulation.small_sets import write_parallel
 from gatedrnn.tasks.translation.corpora.layouts import read_parallel
 from gatedrnn.tasks.translation.corpora.pairs import Pairs
 from gatedrnn.tasks.translation.corpora.tatoeba import plain

@@ -10,7 +10,7 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
-from gatedrnn.simulation.parallel import write_parallel
+from gatedrnn.simulation.small_sets import write_parallel
 from gatedrnn.tasks.translation.corpora.layouts import read_parallel
 from gatedrnn.tasks.translation.train import TranslationBrain, TranslationTraining
 from gatedrnn.training import fit

@@ -8,7 +8,7 @@ from pathlib import Path
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import find_text, read_rows
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 #: The corpus's names of the splits -> ours.
 PARTS = {"train": "train", "val": "dev", "test": "test"}

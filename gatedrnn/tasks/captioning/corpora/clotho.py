@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import find_text, read_rows
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 #: The corpus's names of the splits -> ours.
 PARTS = {"development": "train", "validation": "dev", "evaluation": "test"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import find_text, read_text
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 _LISTS = {
     "train": "Flickr_8k.trainImages.txt",

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_text
-from gatedrnn.tasks.captioning.corpora.item import SPLIT_NAMES, CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import SPLIT_NAMES, CaptionItem
 
 #: The part of COCO's validation images that is neither for validation nor for test.
 REST = "restval"

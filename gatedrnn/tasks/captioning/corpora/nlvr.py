@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import find_text, read_rows
-from gatedrnn.tasks.captioning.corpora.item import CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 PARTS = ("train", "dev", "test")
 

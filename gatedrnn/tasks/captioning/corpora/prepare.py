@@ -18,12 +18,15 @@ from gatedrnn.data.preparation import REPORT, STAMP
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.captioning.corpora.audiocaps import read_audiocaps
 from gatedrnn.tasks.captioning.corpora.clotho import read_clotho
-from gatedrnn.tasks.captioning.corpora.features import with_features
 from gatedrnn.tasks.captioning.corpora.flickr8k import read_flickr8k
-from gatedrnn.tasks.captioning.corpora.item import SPLITS, CaptionItem
+from gatedrnn.tasks.captioning.corpora.items import (
+    SPLITS,
+    CaptionItem,
+    read_manifest,
+    write_manifest,
+)
 from gatedrnn.tasks.captioning.corpora.karpathy import read_karpathy
-from gatedrnn.tasks.captioning.corpora.manifest import read_manifest, write_manifest
-from gatedrnn.tasks.captioning.corpora.media import MediaError, check
+from gatedrnn.tasks.captioning.corpora.media import MediaError, check, with_features
 from gatedrnn.tasks.captioning.corpora.nlvr import read_nlvr
 
 logger = logging.getLogger(__name__)
@@ -46,7 +49,7 @@ class PreparedCaptions:
     Arguments
     ---------
     manifests : Mapping
-        Split -> JSON lines, for :func:`~gatedrnn.tasks.captioning.corpora.manifest.read_manifest`.
+        Split -> JSON lines, for :func:`~gatedrnn.tasks.captioning.corpora.items.read_manifest`.
     report : Path
         The report, JSON.
     reused : bool
@@ -187,7 +190,7 @@ def prepare_captions(
         Decode every file; False to look only whether it is there.
     features : str or Path or None
         Features in place of images or recordings: see
-        :func:`~gatedrnn.tasks.captioning.corpora.features.with_features`.
+        :func:`~gatedrnn.tasks.captioning.corpora.media.with_features`.
     **options : Any
         Of the layout's reader, such as ``images``.
 
@@ -205,7 +208,7 @@ def prepare_captions(
     Example
     -------
     >>> import numpy as np
-    >>> from gatedrnn.tasks.captioning.corpora.media import write_image
+    >>> from gatedrnn.simulation.scenes import write_image
     >>> folder = getfixture("tmp_path")
     >>> write_image(folder / "a.png", np.zeros((4, 4, 3), dtype=np.uint8))
     >>> _ = (folder / "mine.csv").write_text(

@@ -80,6 +80,7 @@ def read_idx(path: str | Path, dimensions: int) -> tuple[np.ndarray, str]:
 
     Example
     -------
+    >>> from gatedrnn.simulation.small_sets import write_idx
     >>> path = getfixture("tmp_path") / "labels"
     >>> write_idx(path, np.array([3, 1, 4], dtype=np.uint8))
     >>> read_idx(path, 1)[0]
@@ -115,20 +116,3 @@ def read_idx(path: str | Path, dimensions: int) -> tuple[np.ndarray, str]:
         )
     values = np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
     return values, hashlib.md5(raw, usedforsecurity=False).hexdigest()
-
-
-def write_idx(path: str | Path, values: np.ndarray) -> None:
-    """Writes bytes as an idx file.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file; compressed by gzip if its name ends on ``.gz``.
-    values : np.ndarray
-        uint8, of any shape.
-    """
-    path = Path(path)
-    head = bytes((0, 0, UNSIGNED_BYTE, values.ndim))
-    raw = head + np.array(values.shape, dtype=">u4").tobytes() + values.tobytes()
-    # Without a time in it, the same elements make the same file.
-    path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)

@@ -68,6 +68,13 @@ DATASETS = {
 }  # fmt: skip
 
 
+def layout_of(dataset: str) -> Layout:
+    """The layout of a set; a ValueError if there is no such set."""
+    if dataset not in DATASETS:
+        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, not {dataset!r}")
+    return DATASETS[dataset]
+
+
 def read_sentences(
     dataset: str,
     folder: str | Path,
@@ -107,9 +114,7 @@ def read_sentences(
     ValueError
         If there is no such set, a file is not what it should be, or it has no phrases.
     """
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset must be one of {', '.join(DATASETS)}, not {dataset!r}")
-    layout, folder = DATASETS[dataset], Path(folder)
+    layout, folder = layout_of(dataset), Path(folder)
     if phrases and layout.phrases is None:
         raise ValueError(f"{dataset} has no phrases; sst2 and sst5 have")
     parts = {}

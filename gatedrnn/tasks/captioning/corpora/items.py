@@ -1,23 +1,64 @@
-"""Manifests of captions: users' own data, and what every prepared corpus becomes."""
+"""Items with captions, and their manifests: users' own data, and every prepared corpus."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_rows
-from gatedrnn.tasks.captioning.corpora.item import KINDS, SPLIT_NAMES, CaptionItem
+
+#: In the order in which they are written.
+SPLITS = ("train", "dev", "test")
+#: Kinds of files; columns of manifests have the same names.
+KINDS = ("image", "audio", "features")
+#: Names of splits in corpora and manifests -> names here.
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "development": "train",
+    "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
+    "test": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionItem:
+    """An image, a recording or features, with captions.
+
+    Arguments
+    ---------
+    id : str
+        Unique within the corpus.
+    split : str
+        One of ``SPLITS``.
+    path : str
+        The file; of features optionally with ``#`` and the name of an array in it.
+    kind : str
+        One of ``KINDS``.
+    references : tuple of str
+        The captions.
+    """
+
+    id: str
+    split: str
+    path: str
+    kind: str
+    references: tuple[str, ...]
+
+    @property
+    def file(self) -> Path:
+        """The file, without the name of an array."""
+        return Path(self.path.split("#")[0] if self.kind == "features" else self.path)
 
 
 def read_manifest(path: str | Path, report: Report, split: str | None = None) -> list[CaptionItem]:
     """Reads a manifest: a row per caption, or in JSON lines one per item.
 
     Each row has a path (relative to the manifest) in a column ``image``, ``audio`` or ``features``,
-    and ``caption``; if it likes ``id`` (else the file's name), and ``split``. Rows of one id are
+    and ``caption``; optionally ``id`` (default: the file's name), and ``split``. Rows of one id are
     one item with several references. JSON lines may have a list ``references`` instead of
     ``caption``. Features of a file with many items are ``all.h5#name``.
 
@@ -26,9 +67,9 @@ def read_manifest(path: str | Path, report: Report, split: str | None = None) ->
     path : str or Path
         A ``.csv``, ``.tsv`` or ``.jsonl`` file, perhaps with ``.gz`` after it.
     report : Report
-        Told about rows that are skipped.
+        Collects the rows that are skipped.
     split : str or None
-        Of rows that name none; None where all do.
+        Split of rows without one.
 
     Returns
     -------
@@ -40,7 +81,7 @@ def read_manifest(path: str | Path, report: Report, split: str | None = None) ->
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no manifest.
+        If it is not a table.
 
     Example
     -------
@@ -50,20 +91,20 @@ def read_manifest(path: str | Path, report: Report, split: str | None = None) ->
     [('a dog', 'the dog')]
     """
     path = Path(path)
-    found: dict[str, CaptionItem] = {}
+    items: dict[str, CaptionItem] = {}
     for place, row in read_rows(path, report):
         item = _item(path, place, row, report, split)
         if item is None:
             continue
-        before = found.get(item.id)
+        before = items.get(item.id)
         if before is None:
-            found[item.id] = item
+            items[item.id] = item
         elif (before.path, before.split) == (item.path, item.split) and "caption" in row:
             references = (*before.references, *item.references)
-            found[item.id] = CaptionItem(item.id, item.split, item.path, item.kind, references)
+            items[item.id] = CaptionItem(item.id, item.split, item.path, item.kind, references)
         else:
             report.add("id-repeated", item.id, f"again in {place}")
-    return list(found.values())
+    return list(items.values())
 
 
 def _item(
@@ -75,10 +116,10 @@ def _item(
         what = f"{' and '.join(kinds)}: must be one of them" if kinds else f"no {', '.join(KINDS)}"
         report.add("value-unreadable" if kinds else "column-missing", place, what)
         return None
-    given = str(row.get("split") or split or "")
-    if given not in SPLIT_NAMES:
-        kind = "split-unknown" if given else "split-missing"
-        report.add(kind, place, f"{given!r} is none of {', '.join(SPLIT_NAMES)}")
+    name = str(row.get("split") or split or "")
+    if name not in SPLIT_NAMES:
+        kind = "split-unknown" if name else "split-missing"
+        report.add(kind, place, f"{name!r} is none of {', '.join(SPLIT_NAMES)}")
         return None
     captions = row.get("references", row.get("caption"))
     captions = [captions] if isinstance(captions, str) else captions
@@ -89,8 +130,8 @@ def _item(
         return None
     # Joining keeps a path that is absolute.
     file = str((path.parent / str(row[kinds[0]])).absolute())
-    name = str(row.get("id") or "") or Path(file).name
-    return CaptionItem(name, SPLIT_NAMES[given], file, kinds[0], tuple(captions))
+    item_id = str(row.get("id") or "") or Path(file).name
+    return CaptionItem(item_id, SPLIT_NAMES[name], file, kinds[0], tuple(captions))
 
 
 def write_manifest(path: str | Path, items: Iterable[CaptionItem]) -> None:
@@ -113,18 +154,12 @@ def write_manifest(path: str | Path, items: Iterable[CaptionItem]) -> None:
     {"id": "1", "split": "train", "image": "/d/a.png", "references": ["a dog"]}
     """
     path = Path(path)
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(path, items))
-    write_atomically(path, "".join(lines))
-
-
-def _rows(path: Path, items: Iterable[CaptionItem]) -> Iterator[dict[str, Any]]:
     folder = path.parent.absolute()
+    lines = []
     for item in items:
         file = Path(item.path)
         inside = file.relative_to(folder) if file.is_relative_to(folder) else file
-        yield {
-            "id": item.id,
-            "split": item.split,
-            item.kind: inside.as_posix(),
-            "references": list(item.references),
-        }
+        row = {"id": item.id, "split": item.split, item.kind: inside.as_posix()}
+        row["references"] = list(item.references)
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    write_atomically(path, "".join(lines))
