@@ -15,8 +15,7 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_music
-from gatedrnn.tasks.music.corpora.layouts import read_music
-from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
+from gatedrnn.tasks.music.corpora import MusicCorpus, read_music
 from gatedrnn.tasks.music.train import train_music
 
 

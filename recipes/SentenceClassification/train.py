@@ -15,12 +15,12 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_sentences
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
-from gatedrnn.tasks.classification.corpora.sentence_layouts import layout_of, read_sentences
+from gatedrnn.tasks.classification.corpora.labelled import Splits
+from gatedrnn.tasks.classification.corpora.sentences import read_sentences, sentence_set
 from gatedrnn.tasks.classification.train import train_classifier
 
 
-def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
+def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
     """Reads the sentences.
 
     Arguments
@@ -32,12 +32,12 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
 
     Returns
     -------
-    list of LabelledSets
+    list of Splits
         One division, or one for each fold.
     """
     folder, simulated = hparams["data_folder"], hparams.get("simulate")
     if simulated:
-        layout = layout_of(hparams["dataset"])
+        layout = sentence_set(hparams["dataset"])
         write_sentences(folder, layout.files, len(layout.classes), **simulated)
     return read_sentences(
         hparams["dataset"],

@@ -14,13 +14,12 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_digits
-from gatedrnn.tasks.classification.corpora.image_layouts import read_images
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
-from gatedrnn.tasks.classification.corpora.sequences import sets_as_sequences
+from gatedrnn.tasks.classification.corpora.images import read_images, sets_as_sequences
+from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.train import train_classifier
 
 
-def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
+def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
     """Reads the images as sequences.
 
     Arguments
@@ -32,7 +31,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[LabelledSets]:
 
     Returns
     -------
-    list of LabelledSets
+    list of Splits
         One division.
     """
     folder, simulated = hparams["data_folder"], hparams.get("simulate")

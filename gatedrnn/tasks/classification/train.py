@@ -18,7 +18,7 @@ from torch import nn
 from gatedrnn.cells.registry import find
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets
+from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, together
 from gatedrnn.tasks.classification.model import Classified
 from gatedrnn.tasks.classification.words import embedding_of, make_tokens
@@ -247,7 +247,7 @@ def confusion(results: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> s
 
 
 class ClassifierTraining(Training):
-    """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.LabelledSets`.
+    """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`.
 
     Of the YAML it takes what :func:`make_model` takes, and for sentences what
     :mod:`~gatedrnn.tasks.classification.words` takes.
@@ -294,7 +294,7 @@ class ClassifierTraining(Training):
         """Loader of the training sequences."""
         return self._loader(self.data.train, brain.training_loader)
 
-    def _loader(self, part: Labelled, make: Callable[..., Any]) -> Any:
+    def _loader(self, part: LabelledSet, make: Callable[..., Any]) -> Any:
         inputs = part.inputs
         if self.tokens is not None:
             encode = self.tokens.encode
@@ -363,7 +363,7 @@ def _counts(model: nn.Module) -> dict[str, int]:
 
 
 def train_classifier(
-    arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Sequence[LabelledSets]]
+    arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Sequence[Splits]]
 ) -> dict[str, Any]:
     """Trains and tests a classifier; of a corpus in folds one for each.
 
@@ -396,7 +396,7 @@ def train_classifier(
 
 
 def fit_folds(
-    hparams: Mapping[str, Any], run_opts: Any, divisions: Sequence[LabelledSets]
+    hparams: Mapping[str, Any], run_opts: Any, divisions: Sequence[Splits]
 ) -> dict[str, Any]:
     """Trains a classifier for each fold, as a training of its own in ``fold-NUMBER``.
 
@@ -406,7 +406,7 @@ def fit_folds(
         See :class:`ClassifierTraining`; a fold's seed is made of ``seed`` and its number.
     run_opts : Mapping or RunOptions
         SpeechBrain's options of the command line.
-    divisions : sequence of LabelledSets
+    divisions : sequence of Splits
         One for each fold.
 
     Returns
@@ -472,7 +472,7 @@ def _over_folds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**whole, "model": results[0]["model"], "classes": results[0]["classes"], "sets": sets}
 
 
-def _count(hparams: Mapping[str, Any], sets: LabelledSets) -> dict[str, Any]:
+def _count(hparams: Mapping[str, Any], sets: Splits) -> dict[str, Any]:
     """Prints what every variant of the recurrence would have at this size; trains nothing."""
     frames = sets.train.inputs
     width = frames.shape[2] if isinstance(frames, torch.Tensor) else hparams["embedding_size"]

@@ -10,7 +10,7 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.data.text import Text
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSets
+from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
 from gatedrnn.tasks.classification.model import WordEmbedding
 from gatedrnn.tokens import text_tokens
@@ -20,7 +20,7 @@ from gatedrnn.tokens.tokens import save
 logger = get_logger(__name__)
 
 
-def make_tokens(hparams: Mapping[str, Any], sets: LabelledSets, path: Path) -> None:
+def make_tokens(hparams: Mapping[str, Any], sets: Splits, path: Path) -> None:
     """Learns the tokens of the sentences for training, if it has not been done.
 
     With word vectors of others, words of the other sentences that have one are known, too.
@@ -30,7 +30,7 @@ def make_tokens(hparams: Mapping[str, Any], sets: LabelledSets, path: Path) -> N
     hparams : Mapping
         ``tokens``, ``min_count``, ``pieces``: see :func:`gatedrnn.tokens.text_tokens.learn`;
         ``vectors``: a file, or null.
-    sets : LabelledSets
+    sets : Splits
         Sentences.
     path : Path
         The file to write.
@@ -68,7 +68,7 @@ def make_tokens(hparams: Mapping[str, Any], sets: LabelledSets, path: Path) -> N
 
 
 def embedding_of(
-    hparams: Mapping[str, Any], sets: LabelledSets, path: Path
+    hparams: Mapping[str, Any], sets: Splits, path: Path
 ) -> tuple[WordEmbedding, TextTokens]:
     """Makes the embedding of tokens.
 
@@ -77,7 +77,7 @@ def embedding_of(
     hparams : Mapping
         ``embedding`` makes it given the number of tokens; ``vectors``: a file of word vectors to
         begin with, or null.
-    sets : LabelledSets
+    sets : Splits
         Sentences.
     path : Path
         What :func:`make_tokens` wrote.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.data import Dataset
 
-from gatedrnn.tasks.music.corpora.rolls import Music
+from gatedrnn.tasks.music.corpora import Music
 
 
 @dataclass(frozen=True)

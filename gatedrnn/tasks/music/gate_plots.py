@@ -1,22 +1,27 @@
-"""What gates do over training, as files: numbers as JSON and CSV, and pictures."""
+"""Statistics of gates over training as JSON, CSV and plots, and the command that writes them."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import importlib.util
 import io
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tasks.music.gate_statistics import MEANS, SAMPLES
+from gatedrnn.data.report import Report
+from gatedrnn.tasks.music.gates import MEANS, SAMPLES, GateSettings, measure_training
+from gatedrnn.tasks.music.train import MusicTraining, Read
 
-#: Of one training: what :func:`~gatedrnn.tasks.music.gate_statistics.measure_training` returns.
+#: Statistics of a training: see :func:`~gatedrnn.tasks.music.gates.measure_training`.
 Training = Sequence[Mapping[str, Any]]
 
 COLUMNS = (
@@ -24,33 +29,23 @@ COLUMNS = (
     "bimodality", "slope mean", "slope 99 %", "slope max", "gradient mean", "gradient median",
     "gradient 99 %", "correlation",
 )  # fmt: skip
+#: SpeechBrain's name of a training's YAML file, with all overrides.
+_HPARAMS = "hyperparams.yaml"
 #: Colours of the first gates, and line styles of the modes.
 _COLOURS = ("tab:blue", "tab:red", "tab:green", "tab:purple")
 _STYLES = {MEANS: "-", SAMPLES: "--"}
-#: Epochs that the histograms show at most.
+#: Maximum number of epochs in the histograms.
 _SHOWN = 6
 
 
 def write_gates(runs: Mapping[str, Training], output: Path) -> list[str]:
-    """Writes ``gates.json``, ``gates.csv`` and the pictures.
-
-    Arguments
-    ---------
-    runs : Mapping
-        Name -> its figures.
-    output : Path
-        The folder.
-
-    Returns
-    -------
-    list of str
-        The files.
+    """Writes ``gates.json``, ``gates.csv`` and plots (with matplotlib); returns the names.
 
     Example
     -------
     >>> import torch
     >>> from gatedrnn.nnet import RAN
-    >>> from gatedrnn.tasks.music.gate_statistics import measure_gates
+    >>> from gatedrnn.tasks.music.gates import measure_gates
     >>> net, x = RAN(4, input_size=3), torch.rand(2, 9, 3)
     >>> layers = measure_gates(net, lambda x: net(x)[0].sum(), [x])
     >>> folder = getfixture("tmp_path")
@@ -80,27 +75,16 @@ def write_gates(runs: Mapping[str, Training], output: Path) -> list[str]:
 
 
 def rows(runs: Mapping[str, Training]) -> Iterator[dict[str, Any]]:
-    """The main figures: one row for each gate of each layer, in each mode, at each epoch.
-
-    Arguments
-    ---------
-    runs : Mapping
-        Name -> its figures.
-
-    Yields
-    ------
-    dict
-        Column -> value.
-    """
+    """One row for each gate of each layer, in each mode, at each epoch."""
     for run, training in runs.items():
         for point in training:
             for layer in point["layers"]:
-                for gate, found in layer["gates"].items():
+                for gate, statistics in layer["gates"].items():
                     row = {"run": run, "epoch": point["epoch"], "gate": gate}
                     row |= {k: layer.get(k) for k in ("layer", "mode", "values", "correlation")}
-                    row |= {k: found[k] for k in COLUMNS if k in found}
+                    row |= {k: statistics[k] for k in COLUMNS if k in statistics}
                     for kind in ("slope", "gradient"):
-                        row |= {f"{kind} {k}": v for k, v in found.get(kind, {}).items()}
+                        row |= {f"{kind} {k}": v for k, v in statistics.get(kind, {}).items()}
                     yield {k: v for k, v in row.items() if k in COLUMNS}
 
 
@@ -120,8 +104,8 @@ def _draw(path: Path, draw: Any, runs: Mapping[str, Training]) -> None:
 
 
 def _modes(training: Training) -> list[str]:
-    found = {layer["mode"] for layer in training[0]["layers"]}
-    return [mode for mode in (MEANS, SAMPLES) if mode in found]
+    modes = {layer["mode"] for layer in training[0]["layers"]}
+    return [mode for mode in (MEANS, SAMPLES) if mode in modes]
 
 
 def _pooled(layers: Sequence[Mapping[str, Any]], mode: str, gate: str) -> list[Mapping[str, Any]]:
@@ -153,8 +137,8 @@ def _histograms(figure: Any, runs: Mapping[str, Training]) -> None:
                 axes.stairs(density, edges, color=colour)
             axes.set_title(f"epoch {point['epoch']}", fontsize=9)
             axes.tick_params(labelsize=7)
-        drawn = "drawn in training" if mode == SAMPLES else "in evaluation"
-        line[0].set_ylabel(f"{run}\n{drawn}", fontsize=8)
+        label = "sampled in training" if mode == SAMPLES else "in evaluation"
+        line[0].set_ylabel(f"{run}\n{label}", fontsize=8)
     panels[0][0].legend(fontsize=8, title="gate", title_fontsize=8)
     figure.supxlabel("value of the gate", fontsize=9)
     figure.supylabel("density", fontsize=9)
@@ -172,13 +156,13 @@ def _correlations(figure: Any, runs: Mapping[str, Training]) -> None:
     over, units = figure.subplots(1, 2)
     for colour, (run, training) in zip(_cycle(), runs.items(), strict=False):
         for mode in _modes(training):
-            label = run if mode == MEANS else f"{run}, drawn"
+            label = run if mode == MEANS else f"{run}, sampled"
             style = {"color": colour, "linestyle": _STYLES[mode]}
             points = []
             for point in training:
-                found = [e.get("correlation") for e in point["layers"] if e["mode"] == mode]
-                found = [value for value in found if value is not None]
-                points.append((point["epoch"], np.mean(found) if found else np.nan))
+                values = [e.get("correlation") for e in point["layers"] if e["mode"] == mode]
+                values = [value for value in values if value is not None]
+                points.append((point["epoch"], np.mean(values) if values else np.nan))
             over.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label, **style)
             last = [
                 value
@@ -191,7 +175,7 @@ def _correlations(figure: Any, runs: Mapping[str, Training]) -> None:
             units.stairs(counts / max(1, len(last)), edges, label=label, **style)
     over.set(xlabel="epoch", ylabel="correlation of input and forget gate", ylim=(-1.05, 1.05))
     _over_epochs(over)
-    units.set(xlabel="correlation in a unit, last epoch", ylabel="share of units")
+    units.set(xlabel="correlation in a unit, last epoch", ylabel="fraction of units")
     for axes in (over, units):
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8)
@@ -207,16 +191,16 @@ def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
         "gradient of the loss at the gate's pre-activations: mean",
         "gradient of the loss there: 99 % of values lie below",
     )  # fmt: skip
-    for axes, (kind, figure_of), title in zip(panels.flat, kinds, titles, strict=True):
+    for axes, (kind, statistic), title in zip(panels.flat, kinds, titles, strict=True):
         for colour, (run, training) in zip(_cycle(), runs.items(), strict=False):
             for mode in _modes(training):
                 for marker, gate in zip("o^sd", _gates(training), strict=False):
                     points = []
                     for point in training:
-                        found = _pooled(point["layers"], mode, gate)
-                        found = [e[kind][figure_of] for e in found if kind in e]
-                        points.append((point["epoch"], np.mean(found) if found else np.nan))
-                    label = f"{run} {gate}" + (", drawn" if mode == SAMPLES else "")
+                        gates = _pooled(point["layers"], mode, gate)
+                        values = [e[kind][statistic] for e in gates if kind in e]
+                        points.append((point["epoch"], np.mean(values) if values else np.nan))
+                    label = f"{run} {gate}" + (", sampled" if mode == SAMPLES else "")
                     axes.plot(
                         *zip(*points, strict=True), marker=marker, markersize=3, label=label,
                         color=colour, linestyle=_STYLES[mode],
@@ -240,3 +224,73 @@ def _over_epochs(axes: Any) -> None:
 
 def _cycle() -> tuple[str, ...]:
     return tuple(f"C{number}" for number in range(10))
+
+
+# ---- command --------------------------------------------------------------------------------
+
+
+def plot_gates(arguments: Sequence[str], read: Read) -> int:
+    """Measures the gates of trainings, and writes statistics and plots.
+
+    Arguments
+    ---------
+    arguments : sequence of str
+        Command line.
+    read : callable
+        Reads a training's corpus, given its YAML's values and a report for issues.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 after bad input.
+    """
+    parser = argparse.ArgumentParser(prog="plot_gates.py", description=plot_gates.__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a training")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="where all is written")
+    parser.add_argument(
+        "--names", nargs="+", metavar="NAME", help="of the runs; default: their folders' names"
+    )
+    parser.add_argument("--data_folder", help="of the corpus; default: that of the training")
+    parser.add_argument(
+        "--batches", type=int, default=1, metavar="N", help="of validation pieces; default 1"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        names = options.names or [Path(run).resolve().name for run in options.runs]
+        if len(set(names)) != len(options.runs):
+            raise ValueError(
+                f"{len(options.runs)} runs need as many different --names, not {', '.join(names)}"
+            )
+        if options.batches < 1:
+            raise ValueError(f"--batches must be at least 1, not {options.batches}")
+        settings = GateSettings(batches=options.batches)
+        runs = {
+            name: measure_run(Path(run), read, settings, options.data_folder)
+            for name, run in zip(names, options.runs, strict=True)
+        }
+        output = Path(options.output)
+        print("\n".join(str(output / file) for file in write_gates(runs, output)))
+    except (ValueError, OSError) as error:
+        print(f"plot_gates.py: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def measure_run(
+    folder: Path, read: Read, settings: GateSettings, data_folder: str | None = None
+) -> list[dict[str, Any]]:
+    """Statistics of the gates of the training in a folder, which is not changed."""
+    path = folder / _HPARAMS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; {folder} must be the output folder of a training"
+        )
+    changes = {"output_folder": str(folder)}
+    if data_folder is not None:
+        changes["data_folder"] = data_folder
+    with open(path, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, changes)
+    corpus = read(hparams, Report(str(hparams["corpus"])))
+    options = {"device": "cpu", "noprogressbar": True}
+    brain = MusicTraining(hparams, options, corpus).make_brain()
+    return measure_training(brain, brain.evaluation_music(corpus.valid), settings)

@@ -14,7 +14,7 @@ from torch import nn
 
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.music.corpora.rolls import KEYS, Music, MusicCorpus
+from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import FrameBatch, PieceDataset, collate
 from gatedrnn.tasks.music.model import FrameLoss
 from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
@@ -263,7 +263,7 @@ def figures_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
 
 
 class MusicTraining(Training):
-    """A training on a :class:`~gatedrnn.tasks.music.corpora.rolls.MusicCorpus`.
+    """A training on a :class:`~gatedrnn.tasks.music.corpora.MusicCorpus`.
 
     Of the YAML it takes ``model``, and optionally ``parameters``: the maximum number of
     parameters, in place of ``hidden_size``.

@@ -11,13 +11,19 @@ import torch
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_digits, write_idx, write_sentences
-from gatedrnn.tasks.classification.corpora import image_layouts as layouts
-from gatedrnn.tasks.classification.corpora.idx import read_idx
-from gatedrnn.tasks.classification.corpora.image_layouts import read_images
-from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets, hold_out
-from gatedrnn.tasks.classification.corpora.labelled_lines import read_labelled
-from gatedrnn.tasks.classification.corpora.sentence_layouts import layout_of, read_sentences
-from gatedrnn.tasks.classification.corpora.sequences import as_sequences, sets_as_sequences
+from gatedrnn.tasks.classification.corpora import images
+from gatedrnn.tasks.classification.corpora.images import (
+    as_sequences,
+    read_idx,
+    read_images,
+    sets_as_sequences,
+)
+from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits, hold_out
+from gatedrnn.tasks.classification.corpora.sentences import (
+    read_labelled,
+    read_sentences,
+    sentence_set,
+)
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
 from tests.data.corpora import cut, real_data
 
@@ -81,7 +87,7 @@ def test_what_is_not_utf8_is_read_as_it_was_written():
 
 
 def simulate(dataset, folder, *counts):
-    layout = layout_of(dataset)
+    layout = sentence_set(dataset)
     write_sentences(folder, layout.files, len(layout.classes), *counts)
 
 
@@ -161,10 +167,10 @@ def spoil(path, change):
     [
         (lambda raw: raw[:-9], "is cut off: 31367 bytes, where 40 x 28 x 28 elements need 31376"),
         (lambda raw: raw + b"x", "is too long"),
-        (lambda raw: raw[:7], "is cut off: its sizes are not there"),
+        (lambda raw: raw[:7], "is cut off: its sizes are missing"),
         (lambda raw: b"\x89PNG" + raw, "is no idx file: it begins with 89504e47"),
         (lambda raw: b"\0\0\x0d" + raw[3:], "its elements are float32; .* unsigned bytes"),
-        (lambda raw: b"\0\0\x08\x01" + raw[4:], r"has 1 dimension\(s\), where 3 are right"),
+        (lambda raw: b"\0\0\x08\x01" + raw[4:], r"has 1 dimension\(s\), must have 3"),
         (lambda raw: b"", "is no idx file: it begins with nothing"),
     ],
 )  # fmt: skip
@@ -197,19 +203,19 @@ def test_wrong_sets_of_images_are_refused(digits, tmp_path):
 
 def test_fashion_mnist_is_not_mnist(digits, monkeypatch):
     _, digest = read_idx(digits / "train-images-idx3-ubyte.gz", 3)
-    monkeypatch.setitem(layouts._MNIST, "train-images-idx3-ubyte", digest)
+    monkeypatch.setitem(images._MNIST, "train-images-idx3-ubyte", digest)
     with pytest.raises(ValueError, match="holds MNIST, not Fashion-MNIST"):
         read_images("fashion_mnist", digits, Report("fashion"))
 
 
 def test_parts_are_checked():
-    whole = Labelled("train", ["a", "b"], torch.tensor([0, 2]))
+    whole = LabelledSet("train", ["a", "b"], torch.tensor([0, 2]))
     with pytest.raises(ValueError, match="labels go from 0 to 2, but the 2 classes"):
-        LabelledSets(("x", "y"), whole, whole)
+        Splits(("x", "y"), whole, whole)
     with pytest.raises(ValueError, match="2 of 2 cannot be held out"):
         hold_out(whole, 2)
     with pytest.raises(ValueError, match="1 sequences with 2 labels"):
-        Labelled("train", ["a"], torch.tensor([0, 1]))
+        LabelledSet("train", ["a"], torch.tensor([0, 1]))
 
 
 # ---- sentences ------------------------------------------------------------------------------
@@ -231,7 +237,7 @@ def test_encodings_and_empty_lines(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"0 fine\nno label here\n", "line 2 begins with 'no', where a label from 0 to 1 is right"),
+        (b"0 fine\nno label here\n", "line 2 begins with 'no', must be a label from 0 to 1"),
         (b"2 a class too many\n", "line 1 begins with '2'"),
         (b"-1 a class too few\n", "line 1 begins with '-1'"),
         (b"\n\n", "holds no sentence"),

@@ -10,7 +10,7 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
-from gatedrnn.tasks.classification.corpora.labelled import Labelled, LabelledSets
+from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
 from gatedrnn.tasks.classification.train import ClassifierBrain, ClassifierTraining
 from gatedrnn.training import fit
@@ -24,17 +24,17 @@ class WatchedClassifierBrain(Watched, ClassifierBrain):
     """Notes losses, and does on demand what must not happen."""
 
 
-def frames(name: str, count: int, seed: int) -> Labelled:
+def frames(name: str, count: int, seed: int) -> LabelledSet:
     """Sequences whose class is where they are brighter: at the beginning, or at the end."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(2, (count,), generator=draw)
     inputs = torch.randint(0, 120, (count, 6, 3), generator=draw)
     inputs[:, :3] += 100 * (1 - labels)[:, None, None]
     inputs[:, 3:] += 100 * labels[:, None, None]
-    return Labelled(name, inputs.to(torch.uint8), labels)
+    return LabelledSet(name, inputs.to(torch.uint8), labels)
 
 
-def sentences(name: str, count: int, seed: int) -> Labelled:
+def sentences(name: str, count: int, seed: int) -> LabelledSet:
     """Sentences of different length, one of whose words tells the class."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(2, (count,), generator=draw)
@@ -44,13 +44,13 @@ def sentences(name: str, count: int, seed: int) -> Labelled:
         words = [f"w{int(i)}" for i in torch.randint(9, (size,), generator=draw)]
         place = int(torch.randint(size + 1, (), generator=draw))
         lines.append(" ".join([*words[:place], ("bad", "good")[label], *words[place:]]))
-    return Labelled(name, lines, labels)
+    return LabelledSet(name, lines, labels)
 
 
-def sets(kind: str) -> LabelledSets:
+def sets(kind: str) -> Splits:
     """What a training needs."""
     make = {"frames": frames, "sentences": sentences}[kind]
-    return LabelledSets(CLASSES, make("train", 40, 1), make("valid", 13, 2), (make("test", 9, 3),))
+    return Splits(CLASSES, make("train", 40, 1), make("valid", 13, 2), (make("test", 9, 3),))
 
 
 def hparams(folder: Path, **changes: Any) -> dict[str, Any]:

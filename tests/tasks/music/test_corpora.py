@@ -13,8 +13,7 @@ from scipy.io import savemat
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import make_pieces
-from gatedrnn.tasks.music.corpora.layouts import CORPORA, read_music
-from gatedrnn.tasks.music.corpora.rolls import KEYS
+from gatedrnn.tasks.music.corpora import CORPORA, KEYS, read_music
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "poly_music"
 

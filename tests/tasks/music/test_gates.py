@@ -13,10 +13,10 @@ from gatedrnn.cells.registry import CELLS
 from gatedrnn.nnet.recording import recording
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.music.gate_plots import write_gates
-from gatedrnn.tasks.music.gate_statistics import (
+from gatedrnn.tasks.music.gates import (
     GateSettings,
     correlation,
-    figures_of,
+    layer_statistics,
     measure_gates,
 )
 
@@ -117,7 +117,7 @@ def test_figures():
     settings = GateSettings(bins=4)
     i = torch.tensor([[0.0, 0.5], [1.0, 0.5], [0.0, 0.5], [1.0, 0.5]])
     f = 1.0 - i
-    found = figures_of({"i": [i], "f": [f[:1], f[1:]], "slope i": [i]}, settings)
+    found = layer_statistics({"i": [i], "f": [f[:1], f[1:]], "slope i": [i]}, settings)
     gate = found["gates"]["i"]
     assert (found["units"], found["values"]) == (2, 8)
     assert gate["histogram"] == [2, 0, 4, 2]
@@ -125,9 +125,11 @@ def test_figures():
     assert gate["slope"]["max"] == 1.0
     assert found["unit correlations"] == [-1.0, None]
     assert found["correlation"] == -1.0
-    points = figures_of({"i": [i[:, :1]]}, settings)["gates"]["i"]
+    points = layer_statistics({"i": [i[:, :1]]}, settings)["gates"]["i"]
     assert points["bimodality"] == pytest.approx(1.0)
-    flat = figures_of({"i": [torch.linspace(0, 1, 4001).unsqueeze(1)]}, settings)["gates"]["i"]
+    flat = layer_statistics({"i": [torch.linspace(0, 1, 4001).unsqueeze(1)]}, settings)["gates"][
+        "i"
+    ]
     assert flat["bimodality"] == pytest.approx(5 / 9, abs=1e-3)
     torch.manual_seed(3)
     one, other = torch.rand(2, 50, 3).double()
@@ -138,7 +140,7 @@ def test_figures():
 
 
 @pytest.mark.parametrize(("variant", "signs"), [("beta", 0), ("3g", 1)])
-def test_drawn_gates_are_correlated_as_the_equations_say(variant, signs):
+def test_sampled_gates_are_correlated_as_the_equations_say(variant, signs):
     """With weights of nothing all shapes are alike, and what correlation there is is the gates'."""
     net = nnet.build("beta", input_size=1, hidden_size=30, variant=variant)
     with torch.no_grad():

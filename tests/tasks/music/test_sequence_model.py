@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.music.corpora.rolls import Music
+from gatedrnn.tasks.music.corpora import Music
 from gatedrnn.tasks.music.data import PieceDataset, collate
 from gatedrnn.tasks.music.model import SequenceModel
 from gatedrnn.tasks.music.train import figures_of

@@ -12,8 +12,7 @@ from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import make_pieces
-from gatedrnn.tasks.music.corpora.layouts import read_music
-from gatedrnn.tasks.music.corpora.rolls import MusicCorpus
+from gatedrnn.tasks.music.corpora import MusicCorpus, read_music
 from gatedrnn.tasks.music.model import SequenceModel
 from gatedrnn.tasks.music.train import MusicTraining, SequenceModelBrain
 from gatedrnn.training import fit

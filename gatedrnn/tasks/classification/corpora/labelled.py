@@ -1,4 +1,4 @@
-"""Sequences of which each belongs to one class: what classifiers learn from."""
+"""Sequences that belong to one class each: training, validation and test sets."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ import torch
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSet:
     """Sequences with their classes.
 
     Arguments
     ---------
     name : str
-        What results call them.
+        Name in results.
     inputs : torch.Tensor or sequence of str
-        Frames of bytes, (number, time, width), or sentences.
+        Frames of bytes, (number, time, width); images, (number, height, width, channels); or
+        sentences.
     labels : torch.Tensor
-        Numbers of the classes, (number,), int64.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many labels as sequences, or none.
-
-    Example
-    -------
-    >>> len(Labelled("dev", ["so good", "so bad"], torch.tensor([1, 0])))
-    2
+        Indices of the classes, (number,), int64.
     """
 
     name: str
@@ -48,49 +39,32 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, places: torch.Tensor, name: str) -> Labelled:
-        """Some of them.
-
-        Arguments
-        ---------
-        places : torch.Tensor
-            Which, in the order wanted.
-        name : str
-            What results call them.
-
-        Returns
-        -------
-        Labelled
-        """
+    def take(self, places: torch.Tensor, name: str) -> LabelledSet:
+        """The sequences at some places, (number,), in this order."""
         if isinstance(self.inputs, torch.Tensor):
-            return Labelled(name, self.inputs[places], self.labels[places])
+            return LabelledSet(name, self.inputs[places], self.labels[places])
         inputs = [self.inputs[place] for place in places.tolist()]
-        return Labelled(name, inputs, self.labels[places])
+        return LabelledSet(name, inputs, self.labels[places])
 
 
 @dataclass(frozen=True)
-class LabelledSets:
-    """What a classifier is trained and tested on.
+class Splits:
+    """Training, validation and test sets of a classifier.
 
     Arguments
     ---------
     classes : sequence of str
-        Their names; a label is the place of one.
-    train, valid : Labelled
-        For training, and for the choice of everything that is chosen.
-    tests : tuple of Labelled
-        What figures are reported on, once.
-
-    Raises
-    ------
-    ValueError
-        If a label is no class's.
+        Names of the classes; a label is an index into them.
+    train, valid : LabelledSet
+        For training, and for the choice of the checkpoint.
+    tests : tuple of LabelledSet
+        For reported results.
     """
 
     classes: Sequence[str]
-    train: Labelled
-    valid: Labelled
-    tests: tuple[Labelled, ...] = ()
+    train: LabelledSet
+    valid: LabelledSet
+    tests: tuple[LabelledSet, ...] = ()
 
     def __post_init__(self) -> None:
         for part in (self.train, self.valid, *self.tests):
@@ -102,31 +76,15 @@ class LabelledSets:
                 )
 
 
-def hold_out(whole: Labelled, count: int, seed: int | None = None) -> tuple[Labelled, Labelled]:
-    """Divides what is for training, where a corpus has no part for validation.
-
-    Arguments
-    ---------
-    whole : Labelled
-        What is for training.
-    count : int
-        How many to hold out.
-    seed : int or None
-        Draws them; ``None``: the last ones.
-
-    Returns
-    -------
-    train, valid : Labelled
-        The rest in its order, and what is held out.
-
-    Raises
-    ------
-    ValueError
-        If nothing would be left of one of them.
+def hold_out(
+    whole: LabelledSet, count: int, seed: int | None = None
+) -> tuple[LabelledSet, LabelledSet]:
+    """Divides a training set into the rest, in its order, and ``count`` sequences for validation:
+    random ones of a seed, or the last ones.
 
     Example
     -------
-    >>> whole = Labelled("all", list("abcde"), torch.tensor([0, 1, 0, 1, 0]))
+    >>> whole = LabelledSet("all", list("abcde"), torch.tensor([0, 1, 0, 1, 0]))
     >>> [part.inputs for part in hold_out(whole, 2)]
     [['a', 'b', 'c'], ['d', 'e']]
     """

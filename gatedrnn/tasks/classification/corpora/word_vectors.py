@@ -1,7 +1,6 @@
-"""Word vectors of others, read for the words that are wanted and no more.
+"""Pretrained word vectors (word2vec, GloVe, fastText), read for some words only.
 
-The files hold millions of words and gigabytes; they are read from beginning to end in pieces, and
-what is not wanted is passed over.
+The files hold millions of words and gigabytes; they are read in pieces.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> dict[str, np.ndarray
         as GloVe's, or with the line of counts before them that word2vec and fastText write. Both
         may be compressed (``.gz``).
     words : iterable of str
-        What is wanted.
+        The words.
 
     Returns
     -------
     dict
-        Word -> vector, float32, of the words that there are; of one that is there twice the first.
+        Word -> vector, float32, of the words that the file has; of a repeated word the first.
 
     Raises
     ------
@@ -52,23 +51,23 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> dict[str, np.ndarray
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of word vectors")
-    wanted = {word.encode() for word in words}
+    names = {word.encode() for word in words}
     binary = ".bin" in path.suffixes
     opened = gzip.open if path.suffix == ".gz" else open
-    found: dict[str, np.ndarray] = {}
+    vectors: dict[str, np.ndarray] = {}
     with opened(path, "rb") as stream:
         try:
-            pairs = _binary(stream, path, wanted) if binary else _text(stream, path, wanted)
+            pairs = _binary(stream, path, names) if binary else _text(stream, path, names)
             for word, vector in pairs:
-                found.setdefault(word.decode(), vector)
+                vectors.setdefault(word.decode(), vector)
         except (gzip.BadGzipFile, EOFError) as error:
             raise ValueError(f"{path} cannot be decompressed: {error}") from error
-    if not found:
-        raise ValueError(f"{path} has a vector of none of the {len(wanted)} words")
-    return found
+    if not vectors:
+        raise ValueError(f"{path} has a vector of none of the {len(names)} words")
+    return vectors
 
 
-def _binary(stream: BinaryIO, path: Path, wanted: set[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
+def _binary(stream: BinaryIO, path: Path, names: set[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
     head = stream.readline(100).split()
     if len(head) != 2 or not all(part.isdigit() for part in head):
         raise ValueError(
@@ -91,11 +90,11 @@ def _binary(stream: BinaryIO, path: Path, wanted: set[bytes]) -> Iterator[tuple[
         # Some writers end a vector with the end of a line.
         word = data[place:space].lstrip(b"\n")
         place = space + 1 + size
-        if word in wanted:
+        if word in names:
             yield word, np.frombuffer(data[space + 1 : place], dtype="<f4")
 
 
-def _text(stream: BinaryIO, path: Path, wanted: set[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
+def _text(stream: BinaryIO, path: Path, names: set[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
     width = 0
     for number, line in enumerate(stream, start=1):
         parts = line.rstrip().split(b" ")
@@ -109,7 +108,7 @@ def _text(stream: BinaryIO, path: Path, wanted: set[bytes]) -> Iterator[tuple[by
             raise ValueError(
                 f"{path}: line {number} has {len(parts) - 1} numbers, the lines before it {width}"
             )
-        if word not in wanted:
+        if word not in names:
             continue
         try:
             vector = np.array(parts[len(parts) - width :], dtype=np.float32)

@@ -1,1 +1,0 @@
-"""Corpora of polyphonic music."""
