@@ -20,6 +20,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, together
+from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
 from gatedrnn.tasks.classification.model import Classified
 from gatedrnn.tasks.classification.words import embedding_of, make_tokens
 from gatedrnn.tokens.text_tokens import TextTokens
@@ -127,7 +128,7 @@ class ClassifierBrain(GuardedBrain):
             best = scores.softmax(dim=1).max(dim=1)
             rows = (batch.id, batch.labels.tolist(), best.indices.tolist(), best.values.tolist())
             self.results += [
-                dict(zip(("id", "label", "found", "probability"), row, strict=True))
+                dict(zip(("id", "label", "prediction", "probability"), row, strict=True))
                 for row in zip(*rows, strict=True)
             ]
         return Objective(total, float(len(batch)))
@@ -170,7 +171,7 @@ class ClassifierBrain(GuardedBrain):
         self.find_best()
         self.evaluate(loader, **self.best_key)
         loss, results = self.gathered()
-        errors = sum(result["label"] != result["found"] for result in results)
+        errors = sum(result["label"] != result["prediction"] for result in results)
         figures = {
             "accuracy": accuracy(results),
             "loss": loss,
@@ -179,10 +180,10 @@ class ClassifierBrain(GuardedBrain):
         }
         if if_main_process():
             path = folder / f"confusion_{name}.tsv"
-            replace_text(path, confusion(results, self.classes))
+            replace_text(path, confusion_matrix(results, self.classes))
             head = "id\tclass\tfound\tprobability\n"
             lines = [
-                f"{r['id']}\t{self.classes[r['label']]}\t{self.classes[r['found']]}\t"
+                f"{r['id']}\t{self.classes[r['label']]}\t{self.classes[r['prediction']]}\t"
                 f"{r['probability']:.4f}\n"
                 for r in results
             ]
@@ -192,58 +193,6 @@ class ClassifierBrain(GuardedBrain):
                 f"({path})"
             )
         return figures
-
-
-def accuracy(results: Sequence[Mapping[str, Any]]) -> float:
-    """Per cent of the sequences whose class was found.
-
-    Arguments
-    ---------
-    results : sequence of Mapping
-        With ``label`` and ``found``.
-
-    Returns
-    -------
-    float
-
-    Example
-    -------
-    >>> accuracy([{"label": 1, "found": 1}, {"label": 0, "found": 1}])
-    50.0
-    """
-    right = sum(result["label"] == result["found"] for result in results)
-    return 100.0 * right / max(1, len(results))
-
-
-def confusion(results: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
-    """How often which class was taken for which, as a table.
-
-    Arguments
-    ---------
-    results : sequence of Mapping
-        With ``label`` and ``found``.
-    classes : sequence of str
-        Their names.
-
-    Returns
-    -------
-    str
-        Lines of values with tabs between them: a row for each true class, a column for each found.
-
-    Example
-    -------
-    >>> print(confusion([{"label": 1, "found": 0}], ["no", "yes"]).expandtabs(6))
-    class no    yes
-    no    0     0
-    yes   1     0
-    <BLANKLINE>
-    """
-    counts = [[0] * len(classes) for _ in classes]
-    for result in results:
-        counts[result["label"]][result["found"]] += 1
-    rows = [["class", *classes]]
-    rows += [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
-    return "".join("\t".join(row) + "\n" for row in rows)
 
 
 class ClassifierTraining(Training):
