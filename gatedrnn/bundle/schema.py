@@ -26,7 +26,7 @@ from gatedrnn.bundle.files import (
     replacing,
     write_config,
 )
-from gatedrnn.tokens.tokens import save
+from gatedrnn.tokens import save
 
 #: In every config, in this order; a kind of model has keys of its own between the first three and
 #: the last two.

@@ -1,29 +1,29 @@
-"""What an audio file holds, and whether it holds what its header says."""
+"""Audio files: what they contain, and resampling block by block."""
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
+import torch
+from torch import nn
+from torchaudio.transforms import Resample
 
 #: Endings of the files that preparation looks for in folders.
 SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".mp3")
 #: Bytes per sample of headerless files.
 _RAW_WIDTH = 2
+#: torchaudio's: zero crossings of the filter on each side, and where it cuts, of the lower rate.
+_WIDTH, _ROLLOFF = 6, 0.99
+#: Rates of which hardly any multiple is common to both make torchaudio's matrix huge.
+_MAX_ENTRIES = 2**24
 
 
 class AudioError(ValueError):
-    """An audio file that cannot be used.
-
-    Arguments
-    ---------
-    kind : str
-        The kind of fault: a key of ``gatedrnn.data.faults.FAULTS``.
-    detail : str
-        What is wrong.
-    """
+    """An audio file that cannot be used; ``kind`` is a key of ``gatedrnn.data.report.ISSUES``."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(f"{kind}: {detail}")
@@ -33,20 +33,10 @@ class AudioError(ValueError):
 
 @dataclass(frozen=True)
 class AudioFile:
-    """An audio file that can be read.
+    """The header of an audio file that can be read.
 
-    Arguments
-    ---------
-    path : Path
-        The file.
-    rate : int
-        Samples per second.
-    frames : int
-        Samples per channel that are there.
-    channels : int
-        Number of channels.
-    declared : int
-        Samples per channel of which the header speaks: more than ``frames`` if it was cut off.
+    ``rate`` is in samples per second, ``frames`` the samples per channel that are there, and
+    ``declared`` those of the header: more if the file was cut off.
 
     Example
     -------
@@ -67,37 +57,12 @@ class AudioFile:
 
     @property
     def seconds(self) -> float:
-        """Duration of what is there."""
+        """Duration of the samples that are there."""
         return self.frames / self.rate
 
 
 def inspect(path: str | Path) -> AudioFile:
-    """Reads the header of an audio file, and looks whether the file holds what it says.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file: anything libsndfile reads.
-
-    Returns
-    -------
-    AudioFile
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, has no samples, or cannot be decoded.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.wav"
-    >>> soundfile.write(path, [0.0] * 1000, 16000)
-    >>> inspect(path).frames
-    1000
-    >>> _ = path.write_bytes(path.read_bytes()[:1044])
-    >>> inspect(path).frames, inspect(path).declared
-    (500, 1000)
-    """
+    """Reads the header of an audio file, and looks whether the file holds what it says."""
     path = Path(path)
     if not path.is_file():
         raise AudioError("audio-missing", f"{path}: no such file")
@@ -129,24 +94,7 @@ def inspect(path: str | Path) -> AudioFile:
 
 
 def inspect_raw(path: str | Path, rate: int) -> AudioFile:
-    """Looks at a headerless file of 16-bit mono samples.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    rate : int
-        Its sample rate, which the file does not tell.
-
-    Returns
-    -------
-    AudioFile
-
-    Raises
-    ------
-    AudioError
-        If it is missing or empty, or holds half a sample.
-    """
+    """Looks at a headerless file of 16-bit mono samples."""
     path = Path(path)
     if not path.is_file():
         raise AudioError("audio-missing", f"{path}: no such file")
@@ -196,3 +144,146 @@ def _declared_by_sphere(path: Path) -> int:
         if len(fields) == 3 and fields[0] == "sample_count" and fields[2].isdigit():
             return int(fields[2])
     return 0
+
+
+class BlockResampler:
+    """Resamples a signal that comes in blocks.
+
+    It gives what ``torchaudio.functional.resample`` gives for the whole signal, which is how
+    training resamples: blocks overlap by the width of the filter.
+
+    Arguments
+    ---------
+    source : int
+        Samples per second of the signal.
+    target : int
+        Samples per second of the result.
+
+    Raises
+    ------
+    ValueError
+        If a rate is not positive.
+
+    Example
+    -------
+    >>> from torchaudio.functional import resample
+    >>> signal = torch.randn(10_000)
+    >>> resampler = BlockResampler(44_100, 16_000)
+    >>> parts = [resampler.push(block) for block in signal.split(3_000)]
+    >>> whole = torch.cat([*parts, resampler.flush()])
+    >>> torch.allclose(whole, resample(signal, 44_100, 16_000), atol=1e-6)
+    True
+    """
+
+    def __init__(self, source: int, target: int) -> None:
+        if source <= 0 or target <= 0:
+            raise ValueError(f"cannot resample from {source} to {target} samples per second")
+        common = math.gcd(source, target)
+        #: So many samples of the source give so many of the target, exactly.
+        self.unit, self.factor = source // common, target // common
+        width = math.ceil(_WIDTH * self.unit / (min(self.unit, self.factor) * _ROLLOFF))
+        # A whole number of units, so that what follows them falls on the same grid.
+        self._context = math.ceil(width / self.unit) * self.unit
+        self._apply = _filter(self.unit, self.factor, width)
+        self._held = torch.zeros(0)
+        # Of what is held, so much was resampled and is only kept as context.
+        self._done = 0
+
+    def push(self, samples: torch.Tensor) -> torch.Tensor:
+        """Takes a block.
+
+        Arguments
+        ---------
+        samples : torch.Tensor
+            (samples,), any number.
+
+        Returns
+        -------
+        torch.Tensor
+            The samples that are final by now, (samples,): a little less than the signal so far.
+        """
+        if self.unit == self.factor:
+            return samples
+        self._held = torch.cat([self._held, samples])
+        ready = (len(self._held) - self._context - self._done) // self.unit * self.unit
+        if ready <= 0:
+            return samples[:0]
+        end = self._done + ready
+        samples = self._apply(self._held[: end + self._context])
+        samples = samples[self._output(self._done) : self._output(end)]
+        kept = max(0, end - self._context)
+        self._held, self._done = self._held[kept:].clone(), end - kept
+        return samples
+
+    def flush(self, samples: torch.Tensor | None = None) -> torch.Tensor:
+        """Ends the signal; another one may follow.
+
+        Arguments
+        ---------
+        samples : torch.Tensor or None
+            The last block, (samples,), if it has not been pushed. A signal that is a single block
+            is resampled by a single call of torchaudio's, as in training.
+
+        Returns
+        -------
+        torch.Tensor
+            The last samples, (samples,).
+        """
+        held, done = self._held, self._done
+        if samples is not None:
+            held = torch.cat([held, samples])
+        self._held, self._done = torch.zeros(0), 0
+        if self.unit == self.factor or len(held) == done:
+            return held[done:]
+        total = -(-len(held) * self.factor // self.unit)
+        return self._apply(held)[self._output(done) : total]
+
+    def _output(self, samples: int) -> int:
+        return samples // self.unit * self.factor
+
+
+def _filter(unit: int, factor: int, width: int) -> nn.Module:
+    """The module that resamples a whole signal."""
+    if unit == factor:
+        return nn.Identity()
+    if factor * (unit + 2 * width) > _MAX_ENTRIES:
+        return _Sparse(unit, factor, width)
+    # Single precision also for the filter, as in torchaudio.functional.
+    return Resample(unit, factor, dtype=torch.float32)
+
+
+class _Sparse(nn.Module):
+    """torchaudio's resampling without the zeros of its matrix.
+
+    Where two rates have hardly a common divisor (11127 and 16000 Hz), nearly all of that matrix is
+    zeros, and it takes gigabytes.
+    """
+
+    def __init__(self, unit: int, factor: int, width: int) -> None:
+        super().__init__()
+        self.unit, self.factor, self.width = unit, factor, width
+        phase = torch.arange(factor)
+        first = phase * unit // factor - width
+        taps = first[:, None] + torch.arange(2 * width + 2)
+        # In the order of torchaudio's own steps: in single precision, order matters.
+        base = min(unit, factor) * _ROLLOFF
+        time = torch.arange(0, -factor, -1, dtype=torch.float32)[:, None] / factor + taps / unit
+        time = (time * base).clamp_(-_WIDTH, _WIDTH)
+        window = torch.cos(time * math.pi / _WIDTH / 2) ** 2
+        time *= math.pi
+        kernel = torch.where(time == 0, 1.0, time.sin() / time)
+        self.kernel = kernel * (window * (base / unit))
+        self.first = first
+
+    def forward(self, signal: torch.Tensor) -> torch.Tensor:
+        """Resamples (samples,)."""
+        total = -(-len(signal) * self.factor // self.unit)
+        padded = nn.functional.pad(signal, (self.width, self.width + self.unit + 2))
+        windows = padded.unfold(0, self.kernel.shape[1], 1)
+        parts = []
+        # So many at a time that the windows fit into a few megabytes.
+        for places in torch.arange(total).split(2**22 // self.kernel.shape[1] + 1):
+            phase = places % self.factor
+            start = places // self.factor * self.unit + self.first[phase] + self.width
+            parts.append((windows[start] * self.kernel[phase]).sum(1))
+        return torch.cat([signal[:0], *parts])

@@ -1,11 +1,10 @@
-"""Datasets of SpeechBrain out of prepared CSV files."""
+"""SpeechBrain datasets of prepared CSV files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from speechbrain.dataio import audio_io
@@ -17,13 +16,6 @@ from gatedrnn.data.utterance import Utterance, read_csv
 logger = logging.getLogger(__name__)
 
 
-class Spelling(Protocol):
-    """What turns words into tokens: characters, or pieces of words."""
-
-    def encode(self, text: str) -> list[int]:
-        """Tokens of a transcript."""
-
-
 #: (signal, name of the utterance, epoch) -> signal, such as
 #: :class:`~gatedrnn.data.distant_speech.DistantSpeech`.
 Effect = Callable[[torch.Tensor, str, int], torch.Tensor]
@@ -32,8 +24,7 @@ Effect = Callable[[torch.Tensor, str, int], torch.Tensor]
 class SpeechDataset(DynamicItemDataset):
     """Utterances with their signals and transcripts.
 
-    An item has ``id``, ``sig`` (samples,), ``wrd``, ``words`` (a list), ``duration``, ``spk_id``
-    and, if there is a spelling, ``tokens``.
+    An item has ``id``, ``sig`` (samples,), ``wrd``, ``words`` (a list), ``duration``, ``spk_id``.
 
     Arguments
     ---------
@@ -41,8 +32,6 @@ class SpeechDataset(DynamicItemDataset):
         The utterances, in the order of the dataset.
     rate : int
         Samples per second of ``sig``: recordings with another rate are resampled.
-    spelling : Spelling or None
-        Makes ``tokens`` of transcripts.
     effect : Callable or None
         Changes each signal, given its name and the epoch.
 
@@ -66,7 +55,6 @@ class SpeechDataset(DynamicItemDataset):
         self,
         utterances: list[Utterance],
         rate: int,
-        spelling: Spelling | None = None,
         effect: Effect | None = None,
     ) -> None:
         if not utterances:
@@ -97,15 +85,10 @@ class SpeechDataset(DynamicItemDataset):
         super().__init__(data)
         self.add_dynamic_item(self.load, takes=("utterance",), provides="sig")
         self.add_dynamic_item(str.split, takes=("wrd",), provides="words")
-        keys = ["id", "sig", "wrd", "words", "duration", "spk_id"]
-        if spelling is not None:
-            self.spelling = spelling
-            self.add_dynamic_item(self.spell, takes=("wrd",), provides="tokens")
-            keys.append("tokens")
-        self.set_output_keys(keys)
+        self.set_output_keys(["id", "sig", "wrd", "words", "duration", "spk_id"])
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells which epoch begins: effects differ from one to the next.
+        """Sets the epoch, on which effects depend.
 
         Arguments
         ---------
@@ -132,57 +115,39 @@ class SpeechDataset(DynamicItemDataset):
         ValueError
             If the recording is shorter than when it was prepared, or has too few channels.
         """
-        wanted = utterance.stop - utterance.start
-        audio, found = audio_io.load(
-            utterance.wav, frame_offset=utterance.start, num_frames=wanted, dtype=torch.float32
+        frames = utterance.stop - utterance.start
+        audio, rate = audio_io.load(
+            utterance.wav, frame_offset=utterance.start, num_frames=frames, dtype=torch.float32
         )
-        if audio.shape[0] <= utterance.channel or audio.shape[1] != wanted:
+        if audio.shape[0] <= utterance.channel or audio.shape[1] != frames:
             raise ValueError(
                 f"{utterance.wav}: samples {utterance.start} to {utterance.stop} of channel "
-                f"{utterance.channel} wanted for {utterance.id}, but it gives {audio.shape[1]} "
+                f"{utterance.channel} of {utterance.id} cannot be read: it has {audio.shape[1]} "
                 f"samples of {audio.shape[0]} channels; prepare again, the file has changed"
             )
         signal = audio[utterance.channel].contiguous()
-        if found != self.rate:
-            signal = resample(signal, found, self.rate)
+        if rate != self.rate:
+            signal = resample(signal, rate, self.rate)
         if self.effect is not None:
             signal = self.effect(signal, utterance.id, int(self._epoch))
         return signal
-
-    def spell(self, words: str) -> torch.Tensor:
-        """Spells a transcript.
-
-        Arguments
-        ---------
-        words : str
-            The transcript.
-
-        Returns
-        -------
-        torch.Tensor
-            (tokens,).
-        """
-        return torch.tensor(self.spelling.encode(words), dtype=torch.long)
 
 
 def speech_dataset(
     path: str | Path,
     rate: int,
-    spelling: Spelling | None = None,
     effect: Effect | None = None,
     min_seconds: float = 0.0,
     max_seconds: float = float("inf"),
 ) -> SpeechDataset:
-    """Makes the dataset of a prepared CSV file.
+    """The dataset of a prepared CSV file.
 
     Arguments
     ---------
     path : str or Path
         The CSV file.
     rate : int
-        Samples per second wanted.
-    spelling : Spelling or None
-        Makes tokens of transcripts.
+        Samples per second of the signals.
     effect : Callable or None
         Changes each signal, such as :class:`~gatedrnn.data.distant_speech.DistantSpeech`.
     min_seconds : float
@@ -222,4 +187,4 @@ def speech_dataset(
             min_seconds,
             max_seconds,
         )
-    return SpeechDataset(kept, rate, spelling, effect)
+    return SpeechDataset(kept, rate, effect)

@@ -1,4 +1,4 @@
-"""Files that are never half written, and fingerprints that tell whether work is already done."""
+"""Atomic writes, and fingerprints that tell whether work is already done."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from typing import Any
 import gatedrnn
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Writes a text file whole or not at all.
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Writes a file so that a reader finds the old content or the new one, never part of it.
 
     Arguments
     ---------
     path : str or Path
-        The file; its folder is made where missing.
-    text : str
-        Written as UTF-8.
+        The file; its folder is created where missing.
+    content : str or bytes
+        Text is written as UTF-8, its line ends as they are.
 
     Example
     -------
     >>> folder = getfixture("tmp_path")
-    >>> write_atomically(folder / "a.txt", "whole")
+    >>> write_atomically(folder / "a.txt", "all of it")
     >>> (folder / "a.txt").read_text(), len(list(folder.iterdir()))
-    ('whole', 1)
+    ('all of it', 1)
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename across file systems would not be atomic.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode("utf-8") if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes files that only their owner may read; an ordinary file follows the umask.
@@ -50,16 +50,7 @@ def write_atomically(path: str | Path, text: str) -> None:
 
 
 def list_files(folder: str | Path) -> list[Path]:
-    """All files under a folder, in order; links are followed, circles are not walked twice.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The folder.
-
-    Returns
-    -------
-    list of Path
+    """All files under a folder, sorted; links are followed, circles of links only once.
 
     Example
     -------
@@ -81,31 +72,24 @@ def list_files(folder: str | Path) -> list[Path]:
     return sorted(files)
 
 
+def find_file(folder: Path, name: str) -> Path:
+    """Finds a file by its name, in a folder or below, also compressed (``.gz``); one only."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    paths = [path for path in list_files(folder) if path.name in (name, f"{name}.gz")]
+    paths = [path for path in paths if path.parent == folder] or paths
+    if not paths:
+        raise FileNotFoundError(f"{folder}: there is no {name} (or {name}.gz) in it")
+    if len(paths) > 1:
+        raise ValueError(
+            f"{folder}: several files are called {name}: {', '.join(map(str, paths))}; give the "
+            "folder of one of them"
+        )
+    return paths[0]
+
+
 def fingerprint(options: Mapping[str, Any], inputs: Iterable[str | Path]) -> str:
-    """Hashes options, and name, size and time of change of input files.
-
-    Arguments
-    ---------
-    options : Mapping
-        Plain data.
-    inputs : iterable of str or Path
-        Files; one that does not exist counts as such.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.wav"
-    >>> before = fingerprint({"mic": "sdm"}, [path])
-    >>> path.write_text("now it exists")
-    13
-    >>> before == fingerprint({"mic": "sdm"}, [path])
-    False
-    >>> fingerprint({"mic": "sdm"}, []) == fingerprint({"mic": "ihm"}, [])
-    False
-    """
+    """Hash of options, and of name, size and modification time of input files."""
     digest = hashlib.sha256()
     # Another version may prepare otherwise.
     settings = {"version": gatedrnn.__version__, **options}
@@ -121,34 +105,13 @@ def fingerprint(options: Mapping[str, Any], inputs: Iterable[str | Path]) -> str
 
 
 def write_stamp(path: str | Path, key: str, outputs: Iterable[Path]) -> None:
-    """Writes down that outputs were made from what a fingerprint stands for.
-
-    Arguments
-    ---------
-    path : str or Path
-        The stamp.
-    key : str
-        The fingerprint.
-    outputs : iterable of Path
-        Files in the stamp's folder.
-    """
+    """Writes the fingerprint from which outputs, files in the stamp's folder, were made."""
     stamp = {"fingerprint": key, "outputs": {out.name: _digest(out) for out in outputs}}
     write_atomically(path, json.dumps(stamp, indent=1) + "\n")
 
 
 def is_current(path: str | Path, key: str) -> bool:
-    """Whether outputs were made from what a fingerprint stands for, and are unchanged since.
-
-    Arguments
-    ---------
-    path : str or Path
-        The stamp.
-    key : str
-        The fingerprint.
-
-    Returns
-    -------
-    bool
+    """Whether outputs were made from a fingerprint, and are unchanged since.
 
     Example
     -------
@@ -177,5 +140,4 @@ def is_current(path: str | Path, key: str) -> bool:
 
 
 def _digest(path: Path) -> str:
-    """Hashes the content of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

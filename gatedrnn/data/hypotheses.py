@@ -1,43 +1,29 @@
-"""What searches find: readings of an utterance, words with times, and how they are written down."""
+"""Hypotheses of an utterance, words with times, and n-best records."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
-
-class Tokens(Protocol):
-    """What turns tokens into text, such as :class:`gatedrnn.tokens.tokens.Characters`."""
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens."""
-
-    def spelled(self, token: int) -> str:
-        """What a token adds to a text."""
-
-    def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """Words with the first of their tokens and the one after the last."""
-
-    def __len__(self) -> int:
-        """How many there are, the blank among them."""
+from gatedrnn.tokens import Tokens
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One way to read an utterance.
+    """A hypothesis of an utterance.
 
     Arguments
     ---------
     tokens : tuple of int
-        What was read, without blanks.
+        Its tokens, without blanks.
     score : float
         Log-probability, summed over the alignments that the search has kept.
     parts : Mapping
-        What it is made of, where a language model has its say: ``am`` is the recogniser's score,
-        ``lm`` that of the language model; ``ilm`` is the log-probability by the recogniser's
-        internal language model, where that was asked for.
+        Parts of the score in a search with a language model: ``am`` is the recognizer's score,
+        ``lm`` the language model's; ``ilm`` is the log-probability by the recognizer's internal
+        language model, where it was estimated.
     """
 
     tokens: tuple[int, ...]
@@ -47,19 +33,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Word:
-    """A word with its time.
-
-    Arguments
-    ---------
-    word : str
-        The word.
-    start : float
-        Begin, in seconds.
-    end : float
-        End, in seconds.
-    confidence : float
-        Mean probability of its tokens in the frames in which they stand.
-    """
+    """A word; times are in seconds, ``confidence`` is the mean probability of its tokens."""
 
     word: str
     start: float
@@ -68,52 +42,13 @@ class Word:
 
 
 def log_add(a: float, b: float) -> float:
-    """log(exp(a) + exp(b)).
-
-    Arguments
-    ---------
-    a : float
-        A logarithm; minus infinity for nothing.
-    b : float
-        Another one.
-
-    Returns
-    -------
-    float
-
-    Example
-    -------
-    >>> round(log_add(math.log(2), math.log(3)), 6) == round(math.log(5), 6)
-    True
-    """
+    """log(exp(a) + exp(b))."""
     high, low = (a, b) if a >= b else (b, a)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesis]:
-    """Readings of different text: those that differ in spaces only are added up.
-
-    Arguments
-    ---------
-    hypotheses : sequence of Hypothesis
-        Readings, the best first.
-    tokens : Tokens
-        What spells words.
-
-    Returns
-    -------
-    list of Hypothesis
-        The best first, each with the tokens of its likeliest spelling.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens.tokens import Characters
-    >>> found = [Hypothesis((2,), -1.0), Hypothesis((), -1.2), Hypothesis((1, 2), -1.5)]
-    >>> for h in distinct(found, Characters(["<blank>", " ", "A"])):
-    ...     print(h.tokens, round(h.score, 3))
-    (2,) -0.526
-    () -1.2
-    """
+    """Merges hypotheses that differ in spaces only, adding their probabilities; the best first."""
     merged: dict[str, Hypothesis] = {}
     for hypothesis in hypotheses:
         text = tokens.decode(hypothesis.tokens)
@@ -134,27 +69,11 @@ def n_best_record(
     words: Sequence[Word],
     tokens: Tokens,
 ) -> dict[str, Any]:
-    """One line of an n-best file, as plain data.
+    """One line of an n-best file, JSON-serialisable.
 
-    Arguments
-    ---------
-    utterance : str
-        Its name.
-    reference : str
-        What was said.
-    hypotheses : sequence of Hypothesis
-        Readings, the best first.
-    words : sequence of Word
-        Word times of the best one.
-    tokens : Tokens
-        What spells words.
-
-    Returns
-    -------
-    dict
-        ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
-        "confidence"}]}``: times in seconds from the beginning of the utterance; each of ``hyps``
-        with its parts.
+    ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
+    "confidence"}]}``: words are those of the best hypothesis, with times in seconds from the start
+    of the utterance; each of ``hyps`` also has its parts.
     """
     return {
         "id": utterance,

@@ -1,8 +1,8 @@
-"""A picture of a stretch of a recording: its channels, its spectrum, and who said what when."""
+"""Plots of recordings: channels, spectrogram, and words over time."""
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.files import write_atomically
 
 #: Length of the detail that shows how a wave passes the microphones, in seconds.
 _DETAIL = 0.012
@@ -22,31 +23,17 @@ def draw_recording(
     words: Mapping[str, Sequence[tuple[str, float, float]]],
     title: str = "",
 ) -> None:
-    """Draws channels above each other, the log-mel spectrogram of the first, and rows of words.
+    """Plots channels above each other, the log-mel spectrogram of the first, and rows of words.
 
-    Arguments
-    ---------
-    path : str or Path
-        The PNG file.
-    channels : Mapping
-        Name -> signal, (samples,), all of one length.
-    rate : int
-        Samples per second.
-    words : Mapping
-        Name of a row, such as ``"said"`` -> (word, start, end) in seconds from the signals' start.
-    title : str
-        Above the picture.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
+    words: Name of a row, such as ``"reference"`` -> (word, start, end) in seconds from the signals'
+        start.
 
     Example
     -------
     >>> path = getfixture("tmp_path") / "a.png"
     >>> noise = np.random.default_rng(0).normal(size=8000)
-    >>> draw_recording(path, {"left": noise, "right": noise}, 8000, {"said": [("YES", 0.2, 0.7)]})
+    >>> words = {"reference": [("YES", 0.2, 0.7)]}
+    >>> draw_recording(path, {"left": noise, "right": noise}, 8000, words)
     >>> path.read_bytes()[1:4]
     b'PNG'
     """
@@ -73,64 +60,26 @@ def draw_recording(
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty picture.
-
-    Arguments
-    ---------
-    width : float
-        In inches, of 100 dots each.
-    height : float
-        In inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
+    """An empty figure; width and height in inches, of 100 dots each."""
     try:
-        # The object interface needs no display and leaves a caller's figures alone.
+        # The object interface needs no display and leaves a caller's plots alone.
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            'pictures need matplotlib: pip install "gatedrnn[plots]"'
-        ) from error
+        raise MissingExtraError('plots need matplotlib: pip install "gatedrnn[plots]"') from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def write_figure(path: str | Path, figure: Any) -> None:
-    """Writes a picture whole or not at all.
-
-    Arguments
-    ---------
-    path : str or Path
-        The PNG file.
-    figure : matplotlib.figure.Figure
-        The picture.
-    """
+    """Writes a figure as PNG, atomically."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    path = Path(path)
-    draft = path.with_name(f".{path.name}")
-    FigureCanvasAgg(figure).print_png(draft)
-    os.replace(draft, path)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_atomically(path, picture.getvalue())
 
 
 def draw_mels(axes: Any, signal: np.ndarray, rate: int) -> None:
-    """Draws a log-mel spectrogram over seconds.
-
-    Arguments
-    ---------
-    axes : matplotlib.axes.Axes
-        Where.
-    signal : np.ndarray
-        (samples,).
-    rate : int
-        Samples per second.
-    """
+    """Plots the log-mel spectrogram of a signal (samples,) over seconds."""
     # Imported here: plots without speech need not wait for SpeechBrain.
     import torch
     from speechbrain.lobes.features import Fbank

@@ -1,9 +1,8 @@
-"""Lines of text files, whatever wrote them.
+"""Lines of text files, and running texts.
 
 What comes out is UTF-8 with single spaces between words. A byte order mark is removed; lines may
-end as on any system; what is not UTF-8 becomes U+FFFD, and the report names the lines; lines
-without a word are skipped, unless they are wanted. A file of another encoding of many bytes a
-character, a damaged one, or one without a word is an error.
+end as on any system; what is not UTF-8 becomes U+FFFD, and the report names the lines. UTF-16, a
+damaged file and a file without a word are errors.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from gatedrnn.data.report import Report
 
 #: Characters of a line that the report calls long.
 LONG = 100_000
-#: Lines of a kind of fault that the report names.
+#: Lines with an issue that the report names.
 _NAMED = 8
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -27,23 +26,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Text:
-    """A running text.
-
-    Arguments
-    ---------
-    name : str
-        What results call it.
-    lines : sequence of str
-        Its lines, words separated by single spaces.
-    ends : bool
-        Whether the end of a line is something to be predicted, as in all corpora of sentences.
-
-    Example
-    -------
-    >>> text = Text("dev", ["YEAH", "SO DO I"])
-    >>> text.words, text.characters
-    (6, 13)
-    """
+    """A running text."""
 
     name: str
     lines: Sequence[str]
@@ -61,23 +44,7 @@ class Text:
 
 
 def read_text(path: str | Path, name: str, report: Report, *, keep_empty: bool = False) -> Text:
-    """Reads a file as running text.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    name : str
-        What results are to call it.
-    report : Report
-        Takes the faults.
-    keep_empty : bool
-        Whether lines without a word stay: some corpora count their ends.
-
-    Returns
-    -------
-    Text
-    """
+    """Reads a file as running text; for the arguments see :func:`read_lines`."""
     return Text(name, read_lines(path, report, keep_empty=keep_empty))
 
 
@@ -89,9 +56,9 @@ def read_lines(path: str | Path, report: Report, *, keep_empty: bool = False) ->
     path : str or Path
         The file.
     report : Report
-        Takes the faults.
+        Told about issues.
     keep_empty : bool
-        Whether lines without a word stay.
+        Whether lines without a word stay: some corpora count their ends.
 
     Returns
     -------
@@ -119,28 +86,7 @@ def read_lines(path: str | Path, report: Report, *, keep_empty: bool = False) ->
 
 
 def split_lines(raw: bytes, path: Path, report: Report, *, keep_empty: bool = False) -> list[str]:
-    """The lines of a text that has been read.
-
-    Arguments
-    ---------
-    raw : bytes
-        The text.
-    path : Path
-        Where it is from, for messages.
-    report : Report
-        Takes the faults.
-    keep_empty : bool
-        Whether lines without a word stay.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        If it is not text of single bytes, or holds no word.
-    """
+    """The lines of the bytes of a text; see :func:`read_lines`."""
     _single_bytes(raw, path)
     if raw.startswith(_BOM):
         report.add("byte-order-mark", path.name)
@@ -160,32 +106,46 @@ def split_lines(raw: bytes, path: Path, report: Report, *, keep_empty: bool = Fa
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a text file whole, decompressed.
-
-    Arguments
-    ---------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged, or not text of single bytes.
-    """
+    """Reads a text file, decompressed; an error if it is missing, damaged or UTF-16."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be decompressed: {error}") from error
+        raise ValueError(f"{path}: cannot be decompressed: {error}") from error
     _single_bytes(raw, path)
     return raw
+
+
+def read_utf8(path: str | Path) -> str:
+    """Reads a text file that must be UTF-8, with or without a byte order mark, or compressed.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.txt.gz"
+    >>> _ = path.write_bytes(gzip.compress("Café".encode()))
+    >>> read_utf8(path)
+    'Café'
+    """
+    try:
+        return read_bytes(Path(path)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}; it must be UTF-8") from error
+
+
+def find_text(folder: Path, *names: str) -> Path | None:
+    """The first of some files that is in a folder, compressed (``.gz``) or not.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "val.csv").write_text("")
+    >>> find_text(folder, "dev.csv", "val.csv").name
+    'val.csv'
+    """
+    both = (folder / f"{name}{end}" for name in names for end in ("", ".gz"))
+    return next((path for path in both if path.is_file()), None)
 
 
 def _single_bytes(raw: bytes, path: Path) -> None:

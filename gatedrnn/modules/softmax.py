@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-#: Target that is passed over.
+#: Target that no loss counts, as in ``torch.nn.CrossEntropyLoss``.
 IGNORE = -100
 
 

@@ -16,7 +16,7 @@ from gatedrnn.nnet.stack import Hidden
 from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder_cells import CellOutput, DecoderContext, make_decoder_cell
 from gatedrnn.seq2seq.encoder import EncoderOutput
-from gatedrnn.tokens.vocabulary import EOS
+from gatedrnn.tokens import EOS
 
 #: Embedding and output layer are initialized uniformly between minus and plus this.
 INIT_RANGE = 0.1

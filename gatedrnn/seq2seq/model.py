@@ -7,11 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, sample
-from gatedrnn.tokens.vocabulary import EOS
+from gatedrnn.tokens import EOS, IGNORE
 
 
 class TeacherForcingOutput(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from gatedrnn.data.config import Config, Range
 from gatedrnn.seq2seq.decoder import Decoder, select_state
 from gatedrnn.seq2seq.encoder import EncoderOutput
-from gatedrnn.tokens.vocabulary import EOS, UNKNOWN
+from gatedrnn.tokens import EOS, UNKNOWN
 
 __all__ = [
     "SampledSequences",

@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.grammar import Token
 from gatedrnn.simulation.meeting import (
     Acoustics,
@@ -307,7 +308,7 @@ def _claim(out: Path, options: CorpusOptions) -> None:
     if (out / "audio").exists() or (out / "annotations").exists():
         raise ValueError(f"{out} holds a corpus that was not simulated: take another folder")
     out.mkdir(parents=True, exist_ok=True)
-    _write(file, text, "utf-8")
+    write_atomically(file, text)
 
 
 def _make(plans: list[MeetingPlan], out: Path, jobs: int) -> Iterator[None]:
@@ -342,17 +343,12 @@ def _write_resources(out: Path, plans: tuple[MeetingPlan, ...]) -> None:
         duration = soundfile.info(files[0]).duration
         meetings.append((plan.name, plan.split, duration, plan.participants))
     partition = {split: [plan.name for plan in plans if plan.split == split] for split in SPLITS}
-    _write(out / "partition.json", json.dumps(partition, indent=2) + "\n", "utf-8")
+    write_atomically(out / "partition.json", json.dumps(partition, indent=2) + "\n")
     people = {p.name: (p, plan.name[:6]) for plan in plans for p in plan.participants}
-    _write(folder / "meetings.xml", meetings_file(meetings), ENCODING)
-    _write(folder / "participants.xml", participants_file(list(people.values())), ENCODING)
-
-
-def _write(file: Path, text: str, encoding: str) -> None:
-    """Writes a file atomically."""
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(text, encoding=encoding)
-    os.replace(partial, file)
+    write_atomically(folder / "meetings.xml", meetings_file(meetings).encode(ENCODING))
+    write_atomically(
+        folder / "participants.xml", participants_file(list(people.values())).encode(ENCODING)
+    )
 
 
 # ---- files of a meeting: audio, and NXT annotations as the official AMI release has them ----

@@ -1,14 +1,14 @@
 """Words of a caption, as Stanford's PTBTokenizer makes them and pycocoevalcap keeps them.
 
-Published figures are of words made by that program, which needs Java. The rules here were found by
-asking it (CoreNLP 3.4.1, ``-lowerCase``), not taken from its source: of several patterns that fit
-at a place, the longest match is the next word, as in the program. On the 150,000 captions of
-Flickr8k, AudioCaps, Clotho and Multi30k there is no difference. Where a caption ends in a letter
-and a period, the program looks at the NEXT caption in its file to tell whether the period is the
-letter's; here a caption stands for itself. Captions are taken to be English.
+Published results use words of that program, which needs Java. These rules were derived from its
+output (CoreNLP 3.4.1, ``-lowerCase``), not from its source: of several patterns that match at a
+place, the longest match is the next word, as in the program. On the 150,000 captions of Flickr8k,
+AudioCaps, Clotho and Multi30k there is no difference. Where a caption ends in a letter and a
+period, the program reads the NEXT caption in its file to tell whether the period belongs to the
+letter; here a caption stands for itself. Captions are assumed to be English.
 
-Punctuation goes, brackets stay as ``-lrb-`` and ``-rrb-``, and so do ``!!`` and ``??``: the list of
-what goes has neither. That is no good idea, but it is what all figures are made with.
+Punctuation is removed, but for brackets, which become ``-lrb-`` and ``-rrb-``, and ``!!`` and
+``??``: pycocoevalcap's list of punctuation has neither, and all published results use that list.
 """
 
 from __future__ import annotations
@@ -18,9 +18,58 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
-from gatedrnn.tokens.ptb_tables import ABBREVIATIONS, BEFORE_NUMBERS, CLOSED_UP, REPLACED, STARTERS
+#: Words whose period is their own; single letters and acronyms are not listed.
+ABBREVIATIONS = tuple(
+    """
+    mr mrs ms dr prof rev sen rep gen col capt lt sgt maj cmdr gov pres hon messrs mme mlle bros
+    assn univ bldg blvd ave rd sq ft ct st mt dept est inc jr sr vs etc corp co cos ltd mfg natl
+    supt tel treas jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri
+    calif fla va ga mich minn mo conn ariz ala colo ky md mont neb nev okla penn tenn vt wis wyo ind
+    kan kans adj adv al cf comp cong ext invt seq alex wm jos ph ph\\.d
+    """.split()
+)
 
-#: What is no word. pycocoevalcap also has -LRB- and the like, which never come in lower case.
+#: Words whose period is their own before a number.
+BEFORE_NUMBERS = ("no", "nos", "fig", "figs", "op", "pp", "art")
+
+#: Words that are written as one and count as two.
+CLOSED_UP = (
+    ("can", "not"),
+    ("gon", "na"),
+    ("got", "ta"),
+    ("wan", "na"),
+    ("gim", "me"),
+    ("lem", "me"),
+)
+
+#: Words that show, after a letter with a period, that the period ends a sentence.
+STARTERS = frozenset(
+    """
+    A An The It He She They We You This That These There Here Her Their Our One Some Many Other What
+    When If As At In After While Since But So Then Now However Yet According About Mr. Once Such
+    Last More
+    """.split()
+)
+
+#: Character -> what stands for it; the spaces separate it from its neighbours.
+REPLACED = {
+    **dict.fromkeys("‘‹", "`"),
+    "›": "'",
+    **dict.fromkeys("“”«»", '"'),
+    **dict.fromkeys("–—―", " -- "),
+    "…": "...",
+    **dict.fromkeys("€¤", "$"),
+    "£": "#",
+    "¢": " cents ",
+    "½": " 1/2 ",
+    "¼": " 1/4 ",
+    "¾": " 3/4 ",
+    "⅓": " 1/3 ",
+    "⅔": " 2/3 ",
+    "\xad": "",
+}
+
+#: Removed. pycocoevalcap also has -LRB- and the like, which never come in lower case.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 _BRACKETS = str.maketrans(
     {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
@@ -84,37 +133,22 @@ _RULES = tuple(
 
 
 def tokenize(text: str) -> tuple[str, ...]:
-    """Takes a caption apart into words in lower case, without punctuation.
-
-    Arguments
-    ---------
-    text : str
-        The caption.
-
-    Returns
-    -------
-    tuple of str
-
-    Example
-    -------
-    >>> tokenize("Two dogs can't see the man's T-shirt, at 5 p.m.")
-    ('two', 'dogs', 'ca', "n't", 'see', 'the', 'man', "'s", 't-shirt', 'at', '5', 'p.m.')
-    """
-    found: list[str] = []
+    """Splits a caption into words in lower case, without punctuation."""
+    words: list[str] = []
     chunks = _cleaned(text).split()
     for chunk, after in pairwise([*chunks, ""]):
         # The period of "no. 5" is the word's, that of "no." is not; "group B. The" ends a sentence.
         if chunk[-1] == "." and chunk[:-1].lower() in BEFORE_NUMBERS and after[:1].isdigit():
-            found.append(chunk.lower())
+            words.append(chunk.lower())
         elif len(chunk) == 2 and chunk[1] == "." and chunk[0].isupper() and after in STARTERS:
-            found.append(chunk[0].lower())
+            words.append(chunk[0].lower())
         else:
-            found += _words(chunk)
-    return tuple(found)
+            words += _words(chunk)
+    return tuple(words)
 
 
 def _cleaned(text: str) -> str:
-    """The text with few kinds of quotes and dashes, and without what is no text."""
+    """The text with few kinds of quotes and dashes, without entities and control characters."""
     for entity, character in _ENTITIES.items():
         text = text.replace(entity, character)
     if text.isascii() and text.isprintable():
@@ -124,7 +158,7 @@ def _cleaned(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _mapped(character: str) -> str:
-    """What becomes of a character: signs stand by themselves, unreadable ones part words."""
+    """The text for a character: signs stand by themselves, unreadable ones separate words."""
     if character in REPLACED:
         return REPLACED[character]
     kind = unicodedata.category(character)
@@ -137,8 +171,8 @@ def _mapped(character: str) -> str:
 
 @lru_cache(maxsize=65536)
 def _words(chunk: str) -> tuple[str, ...]:
-    """Words of what stands between spaces."""
-    found, start = [], 0
+    """The words of a text without spaces."""
+    words, start = [], 0
     while start < len(chunk):
         longest, stop = 0, start
         for pattern, ahead in _RULES:
@@ -150,5 +184,5 @@ def _words(chunk: str) -> tuple[str, ...]:
         if re.fullmatch(rf"n?{_A}(?:t|s|m|d|re|ve|ll)", word):
             word = word.replace("’", "'")
         if word not in PUNCTUATION and not re.fullmatch(r"[\"’‐‑]|--+|\.{3,}", word):
-            found.append(word)
-    return tuple(found)
+            words.append(word)
+    return tuple(words)

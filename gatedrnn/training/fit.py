@@ -16,13 +16,13 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters, size_for
-from gatedrnn.tokens.tokens import save
 from gatedrnn.training.brain import GuardedBrain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.log import Curve, TrainingLog, replace_text
+from gatedrnn.training.log import Curve, TrainingLog
 
 logger = get_logger(__name__)
 
@@ -163,7 +163,7 @@ class Training:
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes ``results.json``; on the main process only."""
-        replace_text(self.folder / "results.json", json.dumps(results, indent=2) + "\n")
+        write_atomically(self.folder / "results.json", json.dumps(results, indent=2) + "\n")
 
     def write_description(self) -> None:
         """Writes ``model.json``, or there why it cannot be; on the main process only."""
@@ -179,7 +179,7 @@ class Training:
                 "valid_metric": self.brain_class.criterion,
                 "higher_is_better": self.brain_class.higher_is_better,
             }
-            replace_text(self.folder / MODEL_JSON, json.dumps(whole, indent=2) + "\n")
+            write_atomically(self.folder / MODEL_JSON, json.dumps(whole, indent=2) + "\n")
 
 
 def train(
@@ -235,31 +235,6 @@ def write_report(report: Report, folder: Path) -> None:
     """Logs a report, and writes it to the output folder."""
     report.log()
     report.write(folder / "report.json")
-
-
-def learn_tokens_once(
-    path: Path,
-    kind: str,
-    learn: Callable[[], Any],
-    load: Callable[[Path], Any],
-    key: str = "tokens",
-) -> None:
-    """Learns and writes tokens, unless an earlier session of the training did.
-
-    Raises
-    ------
-    ValueError
-        If the file has tokens of another kind than the YAML's ``key`` says.
-    """
-    if not path.is_file():
-        save(learn(), path)
-        return
-    earlier = load(path).kind
-    if earlier != {"unigram": "pieces", "bpe": "pieces"}.get(kind, kind):
-        raise ValueError(
-            f"{path} holds {earlier} of an earlier training, but {key} is {kind}: use another "
-            "output_folder"
-        )
 
 
 def size_within_budget(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,9 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
+
+from gatedrnn.data.files import write_atomically
+from gatedrnn.data.plots import write_figure
 
 logger = get_logger(__name__)
 
@@ -100,7 +102,7 @@ class TrainingLog:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = [_line(row) + "\n" for row in self.rows]
-        replace_text(self.folder / "train_log.txt", "".join(lines))
+        write_atomically(self.folder / "train_log.txt", "".join(lines))
         missing = [n for n in ("matplotlib", "tensorboard") if not importlib.util.find_spec(n)]
         if missing and not self._told:
             self._told = True
@@ -129,11 +131,10 @@ class TrainingLog:
 
     def _draw(self) -> None:
         # The object interface needs no display and leaves a caller's figures alone.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4))
-        canvas, losses = FigureCanvasAgg(figure), figure.add_subplot()
+        losses = figure.add_subplot()
         epochs = [row["meta"]["epoch"] for row in self.rows]
         for part, style in (("train", "--"), ("valid", "-")):
             values = [row[part].get("loss") for row in self.rows]
@@ -146,9 +147,7 @@ class TrainingLog:
         errors.set(ylabel=self.curve.label)
         errors.set(ylim=limits) if limits else errors.set(yscale="log")
         figure.legend(loc="upper center", ncols=3)
-        draft = self.folder / ".learning_curve.png"
-        canvas.print_png(draft)
-        os.replace(draft, self.folder / "learning_curve.png")
+        write_figure(self.folder / "learning_curve.png", figure)
 
     @mark_as_saver
     def _save(self, path: Path) -> None:
@@ -176,28 +175,6 @@ def new_epoch() -> dict[str, Any]:
     {'norms': [], 'skipped': 0}
     """
     return {"norms": [], "skipped": 0}
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a text file so that a reader finds the old text or the new one, never half of it.
-
-    Arguments
-    ---------
-    path : Path
-        The file.
-    text : str
-        What it is to hold.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.txt"
-    >>> replace_text(path, "all of it")
-    >>> path.read_text()
-    'all of it'
-    """
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
 
 
 def _line(row: Mapping[str, Mapping[str, Any]]) -> str:

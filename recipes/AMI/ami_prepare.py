@@ -9,7 +9,7 @@ Recordings ``<meeting>.Array1-01.wav`` and the like may lie anywhere under ``--a
 
 Written are OUT/{train,dev,eval}.csv with the columns ID,duration,wav,start,stop,channel,spk_id,wrd
 (``duration`` in seconds, ``start`` and ``stop`` in samples of the recording) and OUT/report.json,
-which names each fault and compares the counts with published ones; with ``--text-only`` also
+which names each issue and compares the counts with published ones; with ``--text-only`` also
 OUT/{train,dev,eval}.txt, a transcript per line, for language models. The same command again does
 nothing; another option prepares again.
 """
@@ -21,8 +21,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from gatedrnn.tasks.asr.corpora.ami.partitions import PARTITIONS
-from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
+from gatedrnn.tasks.asr.corpora.ami import PARTITIONS, AmiOptions, prepare_ami
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ami_prepare: {error}", file=sys.stderr)
         return 2
     findings = prepared.findings()
-    for split, figures in findings["figures"]["splits"].items():
+    for split, figures in findings["statistics"]["splits"].items():
         print(f"{split:6} " + "  ".join(f"{name} {value}" for name, value in figures.items()))
     outside = [check for check in findings["checks"] if not check["holds"]]
     for check in outside:

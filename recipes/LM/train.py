@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus, read_corpus
+from gatedrnn.tasks.language_modeling.corpora import Corpus, read_corpus
 from gatedrnn.tasks.language_modeling.train import train_lm
 
 
@@ -26,7 +26,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> Corpus:
     hparams : Mapping
         ``corpus``, ``data_folder`` and ``corpus_options``.
     report : Report
-        Takes the faults.
+        Told about issues.
 
     Returns
     -------

@@ -15,8 +15,7 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_parallel
-from gatedrnn.tasks.translation.corpora.layouts import read_parallel
-from gatedrnn.tasks.translation.corpora.pairs import ParallelCorpus
+from gatedrnn.tasks.translation.corpora import ParallelCorpus, read_parallel
 from gatedrnn.tasks.translation.train import train_translator
 
 
@@ -28,7 +27,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:
     hparams : Mapping
         ``corpus``, ``data_folder``, ``source``, ``target``, ``corpus_options`` and ``simulated``.
     report : Report
-        Takes the faults.
+        Told about issues.
 
     Returns
     -------

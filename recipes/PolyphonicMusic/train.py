@@ -27,7 +27,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
     hparams : Mapping
         ``corpus``, ``data_folder``, ``corpus_options`` and ``simulated``.
     report : Report
-        Takes the faults.
+        Told about issues.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Preparation of AMI, on a tiny corpus with every known fault."""
+"""Preparation of AMI, on a tiny corpus with every known issue."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def rows(prepared: Prepared) -> dict[str, Utterance]:
     return {row.id: row for path in prepared.csv.values() for row in read_csv(path)}
 
 
-def faults(prepared: Prepared) -> dict[str, dict[str, str]]:
-    return {kind: fault["items"] for kind, fault in prepared.findings()["faults"].items()}
+def issues(prepared: Prepared) -> dict[str, dict[str, str]]:
+    return {kind: issue["items"] for kind, issue in prepared.findings()["issues"].items()}
 
 
 def test_rows(corpus, tmp_path):
@@ -124,7 +124,7 @@ def test_missing_recordings_are_listed(corpus, tmp_path):
     nxt = _again(corpus)
     nxt.speaker("IS1003b", "A", None, ["Hi 1.0 1.5"], [(0.9, 2.0, 0, 0)])
     nxt.speaker("ES2003a", "A", None, ["Hi 1.0 1.5"], [(0.9, 2.0, 0, 0)])
-    missing = faults(prepared(corpus, tmp_path / "out"))["audio-missing"]
+    missing = issues(prepared(corpus, tmp_path / "out"))["audio-missing"]
     assert missing == {
         "IS1003b.Array1-01.wav": "never published: known to AMI's makers",
         "ES2003a.Array1-01.wav": "not in the folder",
@@ -137,7 +137,7 @@ def test_two_channels_give_channel_0(corpus, tmp_path):
     path = tone(corpus[1] / "ES2010d.Array1-01.wav", 10, channels=2)
     found = prepared(corpus, tmp_path / "out")
     assert rows(found)["ES2010d_A_0000900_0002000"].channel == 0
-    assert faults(found)["audio-channels"] == {str(path): "2 channels, channel 0 is used"}
+    assert issues(found)["audio-channels"] == {str(path): "2 channels, channel 0 is used"}
 
 
 def test_other_rates_count_in_samples_of_the_recording(corpus, tmp_path):
@@ -145,7 +145,7 @@ def test_other_rates_count_in_samples_of_the_recording(corpus, tmp_path):
     found = prepared(corpus, tmp_path / "out")
     row = rows(found)["ES2011a_A_0000900_0002000"]
     assert (row.start, row.stop, row.duration) == (7200, 16000, 1.1)
-    assert faults(found)["audio-rate"] == {str(path): "8000 Hz"}
+    assert issues(found)["audio-rate"] == {str(path): "8000 Hz"}
 
 
 def test_the_end_of_the_audio(corpus, tmp_path):
@@ -156,16 +156,16 @@ def test_the_end_of_the_audio(corpus, tmp_path):
     found = prepared(corpus, tmp_path / "out")
     clipped = rows(found)["ES2002a_A_0008900_0010900"]
     assert (clipped.stop, clipped.words) == (160_000, "HALF")
-    assert list(faults(found)["clipped"]) == ["ES2002a_A_0008900_0010900"]
-    assert list(faults(found)["past-the-end"]) == ["ES2002a_A_0010950_0012000"]
+    assert list(issues(found)["clipped"]) == ["ES2002a_A_0008900_0010900"]
+    assert list(issues(found)["past-the-end"]) == ["ES2002a_A_0010950_0012000"]
 
 
 def test_a_recording_that_was_cut_off_is_used_as_far_as_it_goes(corpus, tmp_path):
     path = cut(next(corpus[1].rglob("ES2002a.Array1-01.wav")), 0.35)
     found = prepared(corpus, tmp_path / "out")
-    assert list(faults(found)["recording-truncated"]) == [str(path)]
+    assert list(issues(found)["recording-truncated"]) == [str(path)]
     assert "ES2002a_A_0000900_0003200" in rows(found)
-    assert list(faults(found)["past-the-end"]) == ["ES2002a_B_0003900_0004600"]
+    assert list(issues(found)["past-the-end"]) == ["ES2002a_B_0003900_0004600"]
 
 
 def test_words_with_odd_times_are_mended(corpus, tmp_path):
@@ -175,7 +175,7 @@ def test_words_with_odd_times_are_mended(corpus, tmp_path):
     found = prepared(corpus, tmp_path / "out", segmentation="words30")
     row = rows(found)["ES2002a_A_0001000_0003000"]
     assert row.words == "ONE TWO THREE NAN"
-    named = faults(found)
+    named = issues(found)
     assert list(named["word-untimed"]) == ["ES2002a.A.words1", "ES2002a.A.words3"]
     assert named["word-negative"] == {"ES2002a.A.words2": "'three' from 3.0 to 2.0 s"}
     assert list(named["word-unlinked"]) == ["ES2002a.A.words4"]
@@ -194,7 +194,7 @@ def test_odd_segments(corpus, tmp_path):
     ]
     nxt.speaker("ES2002a", "A", None, words, segments)
     found = prepared(corpus, tmp_path / "out")
-    named = {kind: list(items) for kind, items in faults(found).items()}
+    named = {kind: list(items) for kind, items in issues(found).items()}
     sync = "ES2002a.A.segments.xml#ES2002a.sync."
     assert named["segment-negative"] == [f"{sync}0", f"{sync}5"]
     assert named["link-missing"] == [f"{sync}3", "ES2002a.B.segments.xml#ES2002a.sync.1"]
@@ -218,7 +218,7 @@ def test_broken_files_are_named_once_and_skipped(corpus, tmp_path):
     nxt.file("segments", "ES2011a", "C").unlink()
     nxt.speaker("ES2011a", "D", None, SENTENCES, [(0.9, 3.2, 0, 5)])
     found = prepared(corpus, tmp_path / "out")
-    named = {kind: list(items) for kind, items in faults(found).items()}
+    named = {kind: list(items) for kind, items in issues(found).items()}
     assert named["xml-broken"] == ["ES2002a.C.words.xml", "ES2002a.D.segments.xml"]
     assert named["words-file-missing"] == ["ES2011a.B.words.xml"]
     assert named["segments-file-missing"] == ["ES2011a.C.segments.xml"]
@@ -275,7 +275,7 @@ def test_no_recordings_at_all_is_an_error_with_a_report(corpus, tmp_path):
     with pytest.raises(ValueError, match="no utterance left.*3 recordings are missing"):
         prepared(corpus, tmp_path / "out", mic="Array1-08")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["faults"]["audio-missing"]["count"] == 3
+    assert report["issues"]["audio-missing"]["count"] == 3
 
 
 def test_partition_of_ones_own(corpus, tmp_path):
@@ -284,7 +284,7 @@ def test_partition_of_ones_own(corpus, tmp_path):
     found = prepared(corpus, tmp_path / "out", partition=str(path))
     counts = [len(read_csv(file)) for file in found.csv.values()]
     assert counts == [1, 2, 0]
-    assert list(faults(found)["meeting-unknown"]) == ["TS3003a"]
+    assert list(issues(found)["meeting-unknown"]) == ["TS3003a"]
     path.write_text(json.dumps({"train": ["ES2011a"], "dev": ["ES2011a"], "eval": []}))
     with pytest.raises(ValueError, match="ES2011a stands in two splits"):
         prepared(corpus, tmp_path / "out", partition=str(path))

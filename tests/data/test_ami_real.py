@@ -14,7 +14,7 @@ import soundfile
 from gatedrnn.data.dataset import speech_dataset
 from gatedrnn.data.preparation import Prepared
 from gatedrnn.data.utterance import read_csv
-from gatedrnn.tasks.asr.corpora.ami.partitions import find_partition
+from gatedrnn.tasks.asr.corpora.ami.meetings import find_partition
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 from tests.data.corpora import real_data
 
@@ -30,7 +30,7 @@ def annotations(tmp_path_factory) -> Path:
 
 
 def counts(prepared: Prepared, what: str) -> dict[str, int]:
-    splits = prepared.findings()["figures"]["splits"]
+    splits = prepared.findings()["statistics"]["splits"]
     return {split: figures[what] for split, figures in splits.items()}
 
 
@@ -42,11 +42,11 @@ def test_unsplit(annotations, tmp_path):
     findings = found.findings()
     assert all(check["holds"] for check in findings["checks"])
     # The counts of an independent converter: 4 words without times, 11 that end before they start.
-    faults = {kind: fault["count"] for kind, fault in findings["faults"].items()}
-    assert faults["word-untimed"] == 4
-    assert faults["word-negative"] == 11
-    assert faults["word-transform-error"] == 30
-    assert "xml-broken" not in faults
+    issues = {kind: issue["count"] for kind, issue in findings["issues"].items()}
+    assert issues["word-untimed"] == 4
+    assert issues["word-negative"] == 11
+    assert issues["word-transform-error"] == 30
+    assert "xml-broken" not in issues
     assert (tmp_path / "eval.txt").read_text().count("\n") == 7_490
     compare_with_language_model_text(found)
 
@@ -96,7 +96,7 @@ def test_real_recordings(annotations, tmp_path):
     partition.write_text(json.dumps({"train": meetings[:8], "dev": meetings[8:], "eval": []}))
     assert set(meetings) <= set(find_partition("full-corpus-asr").meetings)
     found = prepare_ami(annotations, tmp_path / "out", audio, AmiOptions(partition=str(partition)))
-    assert found.findings()["faults"]["past-the-end"]["count"] > 1000
+    assert found.findings()["issues"]["past-the-end"]["count"] > 1000
     rows = [row for split in ("train", "dev") for row in read_csv(found.csv[split])]
     known = 0
     for row in rows:

@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 import soundfile
 
-from gatedrnn.data.entries import Policy
-from gatedrnn.data.preparation import Prepared
+from gatedrnn.data.preparation import Policy, Prepared
 from gatedrnn.data.utterance import read_csv
-from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
-from gatedrnn.tasks.asr.corpora.librispeech import prepare_librispeech
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import real_data, tone
 
 
 def figures(prepared: Prepared) -> dict[str, tuple[int, int]]:
-    splits = prepared.findings()["figures"]["splits"]
+    splits = prepared.findings()["statistics"]["splits"]
     return {split: (row["utterances"], row["speakers"]) for split, row in splits.items()}
 
 
 def test_real_an4(tmp_path):
     data = real_data("an4")
-    found = prepare_an4(data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'"))
+    found = prepare_corpus("an4", data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'"))
     assert figures(found) == {"train": (848, 66), "dev": (100, 8)}
-    assert not found.findings()["faults"]
-    hours = [split["hours"] for split in found.findings()["figures"]["splits"].values()]
+    assert not found.findings()["issues"]
+    hours = [split["hours"] for split in found.findings()["statistics"]["splits"].values()]
     assert hours == pytest.approx([37.9 / 60, 4.5 / 60], abs=0.001)
-    assert prepare_an4(data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'")).reused
+    assert prepare_corpus(
+        "an4", data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
+    ).reused
 
 
 def test_real_an4_in_the_official_layout(tmp_path):
@@ -38,10 +38,14 @@ def test_real_an4_in_the_official_layout(tmp_path):
     for name in ("fileids", "transcription"):
         (root / "etc" / f"an4_train.{name}").symlink_to(data / "etc" / f"an4_train.{name}")
     (root / "wav").symlink_to(data / "flac")
-    found = prepare_an4(root, tmp_path / "out")
+    found = prepare_corpus("an4", root, tmp_path / "out")
     train, dev = figures(found).values()
     assert train[0] + dev[0] == 948 and train[1] + dev[1] == 74
-    theirs = {row.id: row for split in read_all(prepare_an4(data, tmp_path / "b")) for row in split}
+    theirs = {
+        row.id: row
+        for split in read_all(prepare_corpus("an4", data, tmp_path / "b"))
+        for row in split
+    }
     for split in read_all(found):
         for row in split:
             assert (row.words, row.speaker) == (theirs[row.id].words, theirs[row.id].speaker)
@@ -70,26 +74,26 @@ def test_official_an4(tmp_path, kind):
                 path = root / "raw" / f"{name}.raw"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(wave.astype("<i2" if kind == "little" else ">i2").tobytes())
-    found = prepare_an4(root, tmp_path / "out")
+    found = prepare_corpus("an4", root, tmp_path / "out")
     assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (4, 2)}
     row = read_csv(found.csv["test"])[0]
     assert (row.words, row.speaker, row.stop) == ("YES 0", "fash", 8000)
     if kind in ("little", "big"):
         samples, _ = soundfile.read(row.wav, dtype="int16")
         assert (samples == wave).all()
-        assert found.findings()["faults"]["audio-converted"]["count"] == 8
-        assert prepare_an4(root, tmp_path / "out").reused
+        assert found.findings()["issues"]["audio-converted"]["count"] == 8
+        assert prepare_corpus("an4", root, tmp_path / "out").reused
 
 
 def test_an4_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds neither manifest.tsv nor etc"):
-        prepare_an4(tmp_path, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match=r"has neither manifest.tsv nor etc"):
+        prepare_corpus("an4", tmp_path, tmp_path / "out")
 
 
 def test_real_librispeech(tmp_path):
-    found = prepare_librispeech(real_data("librispeech_mini"), tmp_path)
+    found = prepare_corpus("librispeech", real_data("librispeech_mini"), tmp_path)
     assert figures(found) == {"train": (1110, 17), "dev": (140, 4)}
-    assert not found.findings()["faults"]
+    assert not found.findings()["issues"]
 
 
 def librispeech(root: Path, subset: str, speakers: tuple[str, ...]) -> None:
@@ -111,15 +115,17 @@ def test_official_librispeech(tmp_path):
     librispeech(root, "test-clean", ("5",))
     tone(root / "test-clean" / "5" / "77" / "5-77-0009.flac", 0.5)
     (root / "train-other-500" / "3" / "77" / "3-77-0001.flac").unlink()
-    found = prepare_librispeech(root, tmp_path / "out")
+    found = prepare_corpus("librispeech", root, tmp_path / "out")
     assert figures(found) == {"train": (5, 3), "dev": (2, 1), "test": (2, 1)}
-    faults = found.findings()["faults"]
-    assert [Path(item).name for item in faults["transcript-missing"]["items"]] == ["5-77-0009.flac"]
-    assert [Path(item).name for item in faults["audio-missing"]["items"]] == ["3-77-0001.flac"]
+    issues = found.findings()["issues"]
+    assert [Path(item).name for item in issues["transcript-missing"]["items"]] == ["5-77-0009.flac"]
+    assert [Path(item).name for item in issues["audio-missing"]["items"]] == ["3-77-0001.flac"]
     subsets = {"train": ["train-clean-100"], "test": ["dev-clean"]}
-    found = prepare_librispeech(root, tmp_path / "out", subsets)
+    found = prepare_corpus("librispeech", root, tmp_path / "out", subsets=subsets)
     assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (2, 1)}
     with pytest.raises(FileNotFoundError, match="no such subset"):
-        prepare_librispeech(root, tmp_path / "out", {"train": ["train-clean-360"]})
+        prepare_corpus(
+            "librispeech", root, tmp_path / "out", subsets={"train": ["train-clean-360"]}
+        )
     with pytest.raises(FileNotFoundError, match="LibriSpeech's subsets"):
-        prepare_librispeech(tmp_path, tmp_path / "out")
+        prepare_corpus("librispeech", tmp_path, tmp_path / "out")

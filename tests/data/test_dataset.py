@@ -15,12 +15,10 @@ from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from gatedrnn.data.acoustics import ImpulseResponses, Noises
 from gatedrnn.data.dataset import SpeechDataset, speech_dataset
-from gatedrnn.data.distant_speech import DistantSpeech
-from gatedrnn.data.simulated_rirs import simulate_rooms
+from gatedrnn.data.distant_speech import DistantSpeech, ImpulseResponses, Noises, simulate_rooms
 from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv, write_csv
-from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import real_data, tone
 
 
@@ -247,7 +245,7 @@ def test_rooms():
 
 
 def test_real_distant_an4(tmp_path):
-    prepared = prepare_an4(real_data("an4"), tmp_path)
+    prepared = prepare_corpus("an4", real_data("an4"), tmp_path)
     responses = ImpulseResponses.load(
         real_data("rir_noise", "sim_rirs_16k_int16.npz"), 16000, "dev"
     )

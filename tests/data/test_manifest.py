@@ -1,4 +1,4 @@
-"""Users' manifests: every fault is named once, counted, and skipped or mended."""
+"""Users' manifests: every issue is named once, counted, and skipped or repaired."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from gatedrnn.data.entries import Policy, hold_out_speakers
-from gatedrnn.data.manifest import prepare_manifest
-from gatedrnn.data.preparation import Prepared
+from gatedrnn.data.preparation import Policy, Prepared, hold_out_speakers
 from gatedrnn.data.utterance import Utterance, read_csv
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import cut, tone
 
 
@@ -37,11 +36,13 @@ def folder(tmp_path: Path) -> Path:
 
 def prepare(folder: Path, *rows: dict[str, object] | str, policy: Policy | None = None) -> Prepared:
     train = jsonl(folder / "train.jsonl", *rows)
-    return prepare_manifest(train, folder / "out", folder / "dev.jsonl", policy=policy)
+    return prepare_corpus(
+        "manifest", None, folder / "out", train=train, dev=folder / "dev.jsonl", policy=policy
+    )
 
 
-def faults(prepared: Prepared) -> dict[str, dict[str, str]]:
-    return {kind: fault["items"] for kind, fault in prepared.findings()["faults"].items()}
+def issues(prepared: Prepared) -> dict[str, dict[str, str]]:
+    return {kind: issue["items"] for kind, issue in prepared.findings()["issues"].items()}
 
 
 def test_bad_corpus(folder):
@@ -93,7 +94,7 @@ def test_bad_corpus(folder):
     def here(*names: str) -> list[str]:
         return [str(folder / name) for name in names]
 
-    named = {kind: list(items) for kind, items in faults(found).items()}
+    named = {kind: list(items) for kind, items in issues(found).items()}
     lines = [f"{folder / 'train.jsonl'}, line {number}" for number in (19, 20, 21, 22)]
     assert named == {
         "audio-channels": here("stereo.wav"),
@@ -113,8 +114,8 @@ def test_bad_corpus(folder):
         "speaker-missing": [lines[2]],
     }
     report = found.findings()
-    assert report["faults"]["audio-truncated"]["count"] == 3
-    assert report["figures"]["unknown_characters"] == {"0": 1, "!": 1}
+    assert report["issues"]["audio-truncated"]["count"] == 3
+    assert report["statistics"]["unknown_characters"] == {"0": 1, "!": 1}
 
 
 def test_unknown_characters_can_be_removed(folder):
@@ -123,19 +124,17 @@ def test_unknown_characters_can_be_removed(folder):
     jsonl(folder / "dev.jsonl", row("other", "yes", "bob"))
     found = prepare(folder, *rows, policy=policy)
     assert [row.words for row in read_csv(found.csv["train"])] == ["YES"]
-    assert list(faults(found)["characters-removed"]) == [f"{folder.name}-good", "none"]
-    assert list(faults(found)["text-empty"]) == ["none"]
+    assert list(issues(found)["characters-removed"]) == [f"{folder.name}-good", "none"]
+    assert list(issues(found)["text-empty"]) == ["none"]
 
 
-def test_a_missing_column_is_named_once_and_stops_what_cannot_be_done(folder):
+def test_a_missing_column_is_an_error_that_names_it(folder):
     path = folder / "train.csv"
     path.write_text("audio,speaker\n" + "good.wav,ann\n" * 5)
-    with pytest.raises(ValueError, match="no utterance of train can be used"):
-        prepare_manifest(path, folder / "out", folder / "dev.jsonl")
-    report = json.loads((folder / "out" / "report.json").read_text())
-    assert report["faults"]["column-missing"]["items"] == {
-        str(path): "no column text; the first line has audio, speaker"
-    }
+    with pytest.raises(
+        ValueError, match=r"train.csv: no column text; the first line has audio, sp"
+    ):
+        prepare_corpus("manifest", None, folder / "out", train=path, dev=folder / "dev.jsonl")
 
 
 @pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("tsv", "\t")])
@@ -143,10 +142,10 @@ def test_tables(folder, ending, mark):
     path = folder / f"train.{ending}"
     header, line = "audio,text,speaker,start,duration", "good.wav,OH YES,ann,0.25,0.5"
     path.write_text(f"{header}\n{line}\n".replace(",", mark))
-    found = prepare_manifest(path, folder / "out", folder / "dev.jsonl")
+    found = prepare_corpus("manifest", None, folder / "out", train=path, dev=folder / "dev.jsonl")
     row = read_csv(found.csv["train"])[0]
     assert (row.start, row.stop, row.words) == (4000, 12000, "OH YES")
-    assert not faults(found)
+    assert not issues(found)
 
 
 def test_a_second_run_does_nothing_until_audio_text_or_options_change(folder):
@@ -155,7 +154,9 @@ def test_a_second_run_does_nothing_until_audio_text_or_options_change(folder):
     train = folder / "train.jsonl"
 
     def again(policy: Policy | None = None) -> bool:
-        return prepare_manifest(train, folder / "out", folder / "dev.jsonl", policy=policy).reused
+        return prepare_corpus(
+            "manifest", None, folder / "out", train=train, dev=folder / "dev.jsonl", policy=policy
+        ).reused
 
     assert again()
     tone(folder / "good.wav", 0.5)
@@ -171,24 +172,26 @@ def test_a_second_run_does_nothing_until_audio_text_or_options_change(folder):
 @pytest.mark.parametrize("name", ["start", "stop", "duration"])
 def test_times_that_are_none(folder, name, bad):
     found = prepare(folder, row("good", id="fine"), row("good", **{name: bad}))
-    assert list(faults(found)["value-unreadable"]) == [f"{folder / 'train.jsonl'}, line 2"]
+    assert list(issues(found)["value-unreadable"]) == [f"{folder / 'train.jsonl'}, line 2"]
 
 
 def test_no_manifest(folder):
     with pytest.raises(FileNotFoundError, match="no such manifest"):
-        prepare_manifest(folder / "nowhere.csv", folder / "out")
+        prepare_corpus("manifest", None, folder / "out", train=folder / "nowhere.csv")
     (folder / "latin.csv").write_bytes("audio,text\na.wav,café\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin.csv: .*must be UTF-8"):
-        prepare_manifest(folder / "latin.csv", folder / "out")
+        prepare_corpus("manifest", None, folder / "out", train=folder / "latin.csv")
     (folder / "train.txt").touch()
     with pytest.raises(ValueError, match="must be a .csv or .tsv"):
-        prepare_manifest(folder / "train.txt", folder / "out")
+        prepare_corpus("manifest", None, folder / "out", train=folder / "train.txt")
 
 
 def test_dev_speakers_are_no_training_speakers(folder):
     rows = [row("good", speaker=f"s{i % 7}", id=f"u{i}") for i in range(70)]
     train = jsonl(folder / "train.jsonl", *rows)
-    found = prepare_manifest(train, folder / "out", policy=Policy(dev_share=0.2, seed=3))
+    found = prepare_corpus(
+        "manifest", None, folder / "out", train=train, policy=Policy(dev_share=0.2, seed=3)
+    )
     speakers = [{row.speaker for row in read_csv(path)} for path in found.csv.values()]
     assert len(speakers[1]) == 2 and not speakers[0] & speakers[1]
     assert len(speakers[0] | speakers[1]) == 7
@@ -208,7 +211,7 @@ def test_held_out_speakers_do_not_depend_on_the_order():
 def test_one_speaker_makes_no_dev_split(folder):
     train = jsonl(folder / "train.jsonl", row("good"), row("good", id="2"))
     with pytest.raises(ValueError, match="only 1 speaker"):
-        prepare_manifest(train, folder / "out")
+        prepare_corpus("manifest", None, folder / "out", train=train)
 
 
 @pytest.mark.parametrize("bad", [{"unknown": "keep"}, {"dev_share": 1.0}, {"rate": 0}])

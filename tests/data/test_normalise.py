@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatedrnn.tasks.asr.corpora.ami.normalise import kaldi, plain
+from gatedrnn.tasks.asr.corpora.ami.segments import kaldi, plain
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gatedrnn.simulation.scenes import COLOURS, SHAPES, Scene, Scenes, Thing, dr
 from gatedrnn.simulation.sounds import SAMPLE_RATE, Event, Sound, Sounds
 from gatedrnn.tasks.captioning.corpora.media import read_image
 from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
-from gatedrnn.tokens.vocabulary import Vocabulary
+from gatedrnn.tokens import Vocabulary
 
 SPLITS = ("train", "dev", "test")
 #: Contents of five items of a seed, as the first version wrote them.
@@ -255,7 +255,7 @@ def test_scenes_as_a_recipe_prepares_them(tmp_path):
     assert {s: len(prepared.items(s)) for s in prepared.manifests} == {
         "train": 40, "dev": 4, "test": 4
     }  # fmt: skip
-    assert not prepared.findings()["faults"]
+    assert not prepared.findings()["issues"]
     item = prepared.items("test")[2]
     sample = Scenes().sample("test", 2)
     assert item.references == sample.references and (read_image(item.path) == sample.signal).all()

@@ -23,7 +23,7 @@ from gatedrnn.simulation.corpus import SERIES, CorpusOptions, main, plan_corpus,
 from gatedrnn.simulation.grammar import vocabulary
 from gatedrnn.simulation.meeting import Acoustics
 from gatedrnn.simulation.voices import SPLITS
-from gatedrnn.tasks.asr.corpora.ami.partitions import find_partition
+from gatedrnn.tasks.asr.corpora.ami.meetings import find_partition
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 
 SCRIPT = Path(__file__).parents[2] / "recipes" / "AMI" / "simulate_meetings.py"
@@ -193,7 +193,7 @@ def test_ami_preparation_reads_it_without_a_fault(made, tmp_path):
             prepare_ami(made / "annotations", out, made / "audio", options)
             report = json.loads((out / "report.json").read_text())
             report = report.get("report", report)
-            assert set(report["faults"]) <= {"meeting-unannotated"}, report["faults"]
+            assert set(report["issues"]) <= {"meeting-unannotated"}, report["issues"]
             for split in SPLITS:
                 with open(out / f"{split}.csv", newline="") as file:
                     rows = list(csv.DictReader(file))

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from gatedrnn.data.dataset import speech_dataset
-from gatedrnn.data.manifest import prepare_manifest
-from gatedrnn.data.simulated_rirs import simulate_rooms
+from gatedrnn.data.distant_speech import simulate_rooms
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.data import distant_speech
 from gatedrnn.training.log import TrainingLog
 
@@ -42,7 +42,9 @@ def test_rooms_are_simulated_on_the_fly(tmp_path, monkeypatch):
         soundfile.write(tmp_path / f"{i}.wav", made.samples.numpy(), SAMPLE_RATE)
         rows.append({"audio": f"{i}.wav", "text": " ".join(made.words), "speaker": f"s{i % 2}"})
     (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lists = prepare_manifest(tmp_path / "all.jsonl", tmp_path / "prepared").csv
+    lists = prepare_corpus(
+        "manifest", None, tmp_path / "prepared", train=tmp_path / "all.jsonl"
+    ).csv
     close = speech_dataset(lists["train"], SAMPLE_RATE)
     train, dev = (
         speech_dataset(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import io
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gatedrnn.data.plots import write_figure
 from gatedrnn.experiments.compare.report import (
     CPU_SECONDS,
     PARAMETERS,
@@ -107,14 +106,12 @@ def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
 def _plot(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part], bool]) -> bool:
     """Writes a plot with a panel for each data set; whether there was anything to plot."""
     # The object interface needs no display and leaves a caller's figures alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     data = gathered.plan.table.data
     across = min(3, len(data))
     down = math.ceil(len(data) / across)
     figure = Figure(figsize=(_WIDTH * across, _HEIGHT * down), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, squeeze=False).flat
     plotted = False
     for axes, part in zip(panels, data, strict=False):
@@ -128,11 +125,7 @@ def _plot(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part],
     if not plotted:
         path.unlink(missing_ok=True)
         return False
-    image = io.BytesIO()
-    canvas.print_png(image)
-    draft = path.with_name(f".{path.name}")
-    draft.write_bytes(image.getvalue())
-    os.replace(draft, path)
+    write_figure(path, figure)
     return True
 
 

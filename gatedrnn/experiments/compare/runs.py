@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
 import math
 import os
@@ -19,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.experiments.compare.plain import as_argument
@@ -465,16 +466,16 @@ def _locked(folder: Path) -> Iterator[int | None]:
     The training inherits it: should this process be killed, the lock stays with the training.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    lock = FileLock(folder / LOCK)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield descriptor
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield None
+        return
+    try:
+        yield lock._context.lock_file_fd
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 @contextlib.contextmanager

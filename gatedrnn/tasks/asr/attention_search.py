@@ -12,7 +12,7 @@ from torch import nn
 
 from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
-from gatedrnn.tasks.asr.model import BLANK
+from gatedrnn.tokens import BLANK
 
 #: What SpeechBrain's searches take for log(0).
 NOTHING = -1e20

@@ -10,9 +10,8 @@ from pathlib import Path
 import soundfile
 import torch
 
-from gatedrnn.data.audio import AudioError, AudioFile, inspect
-from gatedrnn.data.entries import TOLERANCE
-from gatedrnn.data.resampling import BlockResampler
+from gatedrnn.data.audio import AudioError, AudioFile, BlockResampler, inspect
+from gatedrnn.data.preparation import TOLERANCE
 from gatedrnn.tasks.asr.inputs import Item
 
 logger = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from abc import abstractmethod
@@ -14,6 +15,7 @@ import torch
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.data.hypotheses import distinct, n_best_record
 from gatedrnn.modules.features import feature_lengths
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
@@ -21,7 +23,6 @@ from gatedrnn.tasks.asr.decode import Scores, search, word_times
 from gatedrnn.tasks.asr.test_decoding import TestSearch
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
-from gatedrnn.training.log import replace_text
 from gatedrnn.training.ranks import sum_over_ranks
 
 logger = get_logger(__name__)
@@ -293,10 +294,11 @@ class RecogniserBrain(GuardedBrain):
             "search seconds": sum_over_ranks([self._search_seconds], self.device)[0],
         }
         if if_main_process():
-            with open(folder / f"wer_{name}.txt", "w", encoding="utf-8") as file:
-                errors["beam"].write_stats(file)
+            alignments = io.StringIO()
+            errors["beam"].write_stats(alignments)
+            write_atomically(folder / f"wer_{name}.txt", alignments.getvalue())
             lines = [json.dumps(r["n_best"], ensure_ascii=False) + "\n" for r in results]
-            replace_text(folder / f"nbest_{name}.jsonl", "".join(lines))
+            write_atomically(folder / f"nbest_{name}.jsonl", "".join(lines))
             print(f"{name}: WER {figures['WER']:.2f} % ({folder / f'wer_{name}.txt'})")
         return figures
 

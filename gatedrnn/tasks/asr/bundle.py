@@ -38,7 +38,7 @@ from gatedrnn.tasks.language_modeling.bundle import (
     read_language_model,
     write_language_model,
 )
-from gatedrnn.tokens import tokens as tokenization
+from gatedrnn.tokens import BLANK_NAME, load, save
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     check_present(folder)
     shapes = safe.read_shapes(folder / WEIGHTS)
     check_files(folder, config.files)
-    tokens = _read_tokens(folder / TOKENS, config.model.vocabulary)
+    tokens = load(folder / TOKENS, BLANK_NAME, config.model.vocabulary)
     path = folder / WEIGHTS
     try:
         model = config.model.build_empty()
@@ -206,7 +206,7 @@ def write_bundle(
     Example
     -------
     >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
-    >>> from gatedrnn.tokens.tokens import Characters
+    >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
     >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
     >>> folder = getfixture("tmp_path") / "bundle"
@@ -224,7 +224,7 @@ def write_bundle(
             weights |= dict(zip((safe.MEAN, safe.STD), statistics, strict=True))
         weights = {n: v.to(torch.float32).contiguous().clone() for n, v in weights.items()}
         save_file(weights, draft / WEIGHTS, metadata={"format": "pt"})
-        tokenization.save(tokens, draft / TOKENS)
+        save(tokens, draft / TOKENS)
         config = replace(
             config,
             made_by=f"gatedrnn {__version__}",
@@ -235,15 +235,3 @@ def write_bundle(
             write_language_model(draft / FOLDER, found.config, found.tokens, found.model)
         write_config(draft, config.to_dict(), more)
     return config
-
-
-def _read_tokens(path: Path, vocabulary: int) -> Any:
-    try:
-        tokens = tokenization.load(path)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the tokens of a bundle: {error}") from error
-    if len(tokens) != vocabulary:
-        raise ValueError(
-            f"{path} has {len(tokens)} tokens, and the model of {CONFIG} scores {vocabulary}"
-        )
-    return tokens

@@ -396,7 +396,7 @@ def stream_standard_input(
     """Streams raw samples: 16 bits, little-endian, one channel; ``source`` None: standard input."""
     import torch
 
-    from gatedrnn.data.resampling import BlockResampler
+    from gatedrnn.data.audio import BlockResampler
     from gatedrnn.tasks.asr.audio_blocks import RATES
     from gatedrnn.tasks.asr.streaming import Streamer
 

@@ -8,7 +8,7 @@ import torch
 from torchaudio.functional import forced_align
 
 from gatedrnn.data.hypotheses import Hypothesis, Tokens, Word
-from gatedrnn.tasks.asr.model import BLANK
+from gatedrnn.tokens import BLANK
 
 
 def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
@@ -67,7 +67,7 @@ def word_times(
 
     Example
     -------
-    >>> from gatedrnn.tokens.tokens import Characters
+    >>> from gatedrnn.tokens import Characters
     >>> spelling = Characters(["<blank>", " ", "A", "B"])
     >>> path = torch.tensor([0, 2, 2, 1, 0, 3, 3, 0])
     >>> log_probs = torch.nn.functional.one_hot(path, 4).mul(9.0).log_softmax(-1)
@@ -93,7 +93,7 @@ def word_times(
     spans = _spans(path[0].tolist())
     probs = scores[0].exp().tolist()
     words = []
-    for word, first, after in tokens.words(found):
+    for word, first, after in tokens.word_spans(found):
         frames = [f for a, b in spans[first:after] for f in range(a, b)]
         words.append(
             Word(

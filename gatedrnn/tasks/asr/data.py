@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.acoustics import ImpulseResponses, Noises
 from gatedrnn.data.dataset import SpeechDataset, speech_dataset
-from gatedrnn.data.distant_speech import DistantSpeech
-from gatedrnn.data.simulated_rirs import simulate_rooms
+from gatedrnn.data.distant_speech import DistantSpeech, ImpulseResponses, Noises, simulate_rooms
 
 #: Sets whose name ends like this are made distant.
 DISTANT = "-distant"

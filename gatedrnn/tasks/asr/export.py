@@ -26,7 +26,7 @@ from gatedrnn.tasks.language_modeling.export import export_language_model, load_
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.translation.bundle import TranslatorConfig
 from gatedrnn.tasks.translation.export import export_translator
-from gatedrnn.tokens import tokens as tokenization
+from gatedrnn.tokens import BLANK_NAME, load
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.model_description import CAPTIONS, TEXT, TRANSLATIONS
 from gatedrnn.training.model_description import FILE as DESCRIPTION
@@ -127,7 +127,7 @@ def export(
     beam_size = description.pop("beam_size", 1)
     known = {key: value for key, value in description.items() if key not in TRAINING_KEYS}
     spec = RecogniserSpec.from_dict(known)
-    tokens = tokenization.load(results / "tokens.json")
+    tokens = load(results / "tokens.json", BLANK_NAME)
     model = spec.build()
     normalize = InputNormalization(norm_type=spec.normalisation)
     checkpointer = SafeCheckpointer(results / "save", {"model": model, "normalize": normalize})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gatedrnn.data.audio import SUFFIXES
 from gatedrnn.data.files import list_files
-from gatedrnn.data.manifest import read_manifest
 from gatedrnn.data.report import Report
 from gatedrnn.data.utterance import COLUMNS, read_csv
+from gatedrnn.tasks.asr.corpora.manifest import read_manifest
 from gatedrnn.tasks.asr.transcript import check_name
 
 #: Endings of the files that are taken from folders. Those of the second line cannot be decoded
@@ -87,8 +87,8 @@ def find_items(paths: Iterable[str | Path]) -> list[Item]:
     ---------
     paths : iterable of str or Path
         Each an audio file; a folder, of which all audio files are taken, also those in its folders;
-        a manifest (see :mod:`gatedrnn.data.manifest`; texts may be missing); or a prepared CSV
-        file of a recipe.
+        a manifest (see :mod:`gatedrnn.tasks.asr.corpora.manifest`; texts may be missing); or a
+        prepared CSV file of a recipe.
 
     Returns
     -------
@@ -215,14 +215,14 @@ def _of_rows(path: Path) -> list[Item]:
         )
         for entry in read_manifest(path, report, required=("audio",))
     ]
-    faults = {
+    issues = {
         place: detail
         for kind in ("column-missing", "value-unreadable")
         for place, detail in report.items(kind).items()
     }
-    if faults:
-        place, detail = next(iter(faults.items()))
-        more = f" (and {len(faults) - 1} more such rows)" if len(faults) > 1 else ""
+    if issues:
+        place, detail = next(iter(issues.items()))
+        more = f" (and {len(issues) - 1} more such rows)" if len(issues) > 1 else ""
         raise ValueError(f"{place}: {detail}{more}")
     return items
 

@@ -28,7 +28,8 @@ from gatedrnn.data.files import write_atomically
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.base import shifted
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
-from gatedrnn.tasks.asr.model import BLANK, CTCModel
+from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tokens import BLANK
 
 #: File of a label prior in a training's output folder.
 LABEL_PRIOR = "label_prior.json"

@@ -62,7 +62,7 @@ class Fusion:
     model : torch.nn.Module
         Called as ``model(tokens, hx)`` with a token for each row, like
         :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; in evaluation mode.
-    model_tokens : TextTokens
+    model_tokens : Tokens
         Its tokens.
     tokens : Tokens
         The recogniser's.
@@ -83,9 +83,8 @@ class Fusion:
     -------
     >>> from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
     >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> from gatedrnn.tokens.tokens import Characters
-    >>> words, letters = TextWords.learn(["GO ON"]), Characters.learn(["GO ON"])
+    >>> from gatedrnn.tokens import Characters, Words
+    >>> words, letters = Words.learn(["GO ON"], "<eos>"), Characters.learn(["GO ON"])
     >>> model = TextModel(len(words), hidden_size=8).eval()
     >>> fusion = Fusion(model, words, letters, Setting(0.5, 1.0))
     >>> log_probs = torch.rand(2, 7, len(letters)).log_softmax(-1)
@@ -104,7 +103,7 @@ class Fusion:
     ) -> None:
         _check(setting, label_prior, len(tokens))
         self.model, self.model_tokens, self.setting = model.eval(), model_tokens, setting
-        self._spelled = [""] + [tokens.spelled(token) for token in range(1, len(tokens))]
+        self._spelled = [""] + [tokens.token_text(token) for token in range(1, len(tokens))]
         letters = set("".join(self._spelled)) - {" "}
         if letters and letters.isdisjoint(model_tokens.alphabet):
             raise ValueError(
@@ -272,7 +271,7 @@ class Fusion:
         """Tokens of a part of a text, and what spelling the unknown among it costs."""
         found = self.model_tokens.encode(part)
         unknown = self.model_tokens.unknown(part) if self.model_tokens.unk in found else []
-        return tuple(found), math.fsum(map(self.model_tokens.spelling, unknown))
+        return tuple(found), math.fsum(map(self.model_tokens.unknown_nats, unknown))
 
 
 def _check(setting: Setting, label_prior: torch.Tensor | None, vocabulary: int) -> None:

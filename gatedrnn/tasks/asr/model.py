@@ -14,9 +14,6 @@ from gatedrnn.modules.initialisation import start_from
 from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
 
-#: The token that stands for nothing, or in a transducer for: no more tokens in this frame.
-BLANK = 0
-
 
 class StockLSTM(LSTM):
     """SpeechBrain's LSTM where a stack of ours would stand, to be compared with.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gatedrnn.data.hypotheses import Hypothesis, log_add
-from gatedrnn.tasks.asr.model import BLANK
+from gatedrnn.tokens import BLANK
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.asr.lm_fusion import Fusion, Prefix

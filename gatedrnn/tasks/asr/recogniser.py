@@ -63,7 +63,7 @@ class Recogniser:
     >>> from gatedrnn.tasks.asr.bundle import write_bundle
     >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
     >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
-    >>> from gatedrnn.tokens.tokens import Characters
+    >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
     >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
     >>> folder = getfixture("tmp_path") / "bundle"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from speechbrain.utils.distributed import run_on_main
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
 from gatedrnn.tasks.language_modeling.nbest import read_nbest
@@ -95,8 +97,9 @@ def rescore_tests(
             for r in scored.records(found.setting)
         )
         path = folder / FOLDER / f"wer_{test}.txt"
-        with open(path, "w", encoding="utf-8") as file:
-            errors.write_stats(file)
+        alignments = io.StringIO()
+        errors.write_stats(alignments)
+        write_atomically(path, alignments.getvalue())
         sets[test] = {
             **error_metrics(errors),
             "oracle WER": scored.oracle().rate,

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from gatedrnn.tasks.asr.bundle import Bundle, read_bundle
-from gatedrnn.tasks.asr.model import BLANK, CTCModel
+from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tokens import BLANK
 
 #: The text of the YAML; it reads the bundle it lies in, and nothing else.
 HYPERPARAMS = """\

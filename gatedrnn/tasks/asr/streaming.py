@@ -73,7 +73,7 @@ class Streamer:
     >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
     >>> from gatedrnn.tasks.asr.frontend import Frontend
     >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
-    >>> from gatedrnn.tokens.tokens import Characters
+    >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
     >>> spec = RecogniserSpec(
     ...     len(tokens), {"num_layers": 2, "hidden_size": 4, "proj_size": 2},

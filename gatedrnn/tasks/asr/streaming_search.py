@@ -11,8 +11,9 @@ from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.tasks.asr import transducer_search as transducer
 from gatedrnn.tasks.asr.decode import check_fusion
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
-from gatedrnn.tasks.asr.model import BLANK, CTCModel
+from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.asr.prefix_beam import PrefixBeam
+from gatedrnn.tokens import BLANK
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.asr.lm_fusion import Fusion

@@ -48,7 +48,7 @@ class TestSearch:
     Example
     -------
     >>> from types import SimpleNamespace
-    >>> from gatedrnn.tokens.tokens import Characters
+    >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
     >>> model = CTCModel(len(tokens), input_size=6, num_layers=1, hidden_size=8, proj_size=4)
     >>> test = TestSearch(SimpleNamespace(beam_size=4, internal_lm=True), model, tokens)

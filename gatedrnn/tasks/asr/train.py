@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +16,8 @@ from gatedrnn.tasks.asr.brain import RecogniserBrain
 from gatedrnn.tasks.asr.heads.brain import HEADS, head_name, make_model
 from gatedrnn.tasks.asr.pretrained import load_encoder
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
-from gatedrnn.tokens import tokens as tokenization
-from gatedrnn.training.fit import Training, learn_tokens_once
+from gatedrnn.tokens import BLANK_NAME, learn_once, load
+from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.model_description import describe
 
@@ -91,12 +91,12 @@ class RecogniserTraining(Training):
     def make_tokens(self) -> None:
         """Learns the tokens of the training transcripts."""
         kind, pieces = self.hparams.get("tokens", "characters"), self.hparams.get("pieces", 500)
-        learn = functools.partial(tokenization.learn, self.data["train"].texts, kind, int(pieces))
-        learn_tokens_once(self.folder / "tokens.json", kind, learn, tokenization.load)
+        path, texts = self.folder / "tokens.json", self.data["train"].texts
+        learn_once(path, texts, kind, BLANK_NAME, pieces=int(pieces))
 
     def prepare(self) -> None:
         """Loads the tokens."""
-        self.tokens = tokenization.load(self.folder / "tokens.json")
+        self.tokens = load(self.folder / "tokens.json", BLANK_NAME)
         if if_main_process():
             _report_unknown(self.tokens, self.data)
 
@@ -202,7 +202,7 @@ def train_asr(
 
 def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
     for name, speech in sets.items():
-        unknown = tokens.unknown(speech.texts)
+        unknown = Counter(part for text in speech.texts for part in tokens.unknown(text))
         if unknown:
             most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
             logger.warning(f"{name}: not among the tokens, and left out: {most}")

@@ -14,7 +14,7 @@ from torch import nn
 from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel, transducer_losses
-from gatedrnn.tasks.asr.model import BLANK
+from gatedrnn.tokens import BLANK
 
 #: So many times the width of the beam may readings be continued within a frame.
 CONTINUATIONS = 6

@@ -12,8 +12,7 @@ from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
-from gatedrnn.tasks.captioning.train import load_vocabulary
-from gatedrnn.tokens.vocabulary import Vocabulary
+from gatedrnn.tokens import Vocabulary, load_vocabulary
 
 #: Of a decoder the matrix of the output layer, and that of the embedding, which it may be.
 TIED = ("decoder.softmax.weight", "decoder.embedding.weight")
@@ -120,12 +119,7 @@ def read_captioner(folder: str | Path) -> CaptionerBundle:
     """
     folder = Path(folder)
     config, shapes = open_bundle(folder, CaptionerConfig)
-    vocabulary = load_vocabulary(folder / TOKENS)
-    if len(vocabulary) != config.model.vocabulary:
-        raise ValueError(
-            f"{folder / TOKENS} has {len(vocabulary)} words, and the model of {CONFIG} scores "
-            f"{config.model.vocabulary}"
-        )
+    vocabulary = load_vocabulary(folder / TOKENS, config.model.vocabulary)
     try:
         empty = config.model.build_empty()
         # Not the empty one with weights put in: encoders also hold tables that no file has.

@@ -10,7 +10,6 @@ import torch
 from torch.utils.data import Dataset
 
 from gatedrnn.data import audio
-from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import (
     MediaError,
@@ -18,7 +17,7 @@ from gatedrnn.tasks.captioning.corpora.media import (
     collate_media,
     load_media,
 )
-from gatedrnn.tokens.vocabulary import EOS, Vocabulary
+from gatedrnn.tokens import EOS, IGNORE, Vocabulary
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from gatedrnn.tasks.captioning.bundle import (
 )
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
-from gatedrnn.tasks.captioning.train import CaptionBrain, load_vocabulary
+from gatedrnn.tasks.captioning.train import CaptionBrain
+from gatedrnn.tokens import load_vocabulary
 from gatedrnn.training.model_description import CAPTIONS
 
 #: Of the training's test, in the card.

@@ -12,8 +12,8 @@ from gatedrnn.tasks.captioning.metrics.files import Captions
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D, CaptionScore, Options, score
 from gatedrnn.tasks.captioning.metrics.report import of_scores
 from gatedrnn.tasks.captioning.self_critical import CaptionReward
+from gatedrnn.tokens import Vocabulary
 from gatedrnn.tokens.ptb_tokenizer import tokenize
-from gatedrnn.tokens.vocabulary import WORDS, Vocabulary
 
 
 def scored(
@@ -89,7 +89,7 @@ def _share(
     results: Sequence[Mapping[str, Any]], right: Mapping[str, Any], vocabulary: Vocabulary
 ) -> float:
     """Share of captions that are right, whatever their punctuation."""
-    words = WORDS[vocabulary.words]
+    words = vocabulary.split
     hits = sum(words(r["caption"]) in {words(text) for text in right[r["id"]]} for r in results)
     return hits / max(1, len(results))
 

@@ -13,8 +13,8 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, search
@@ -33,14 +33,13 @@ from gatedrnn.tasks.captioning.self_critical import (
 )
 from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
+from gatedrnn.tokens import EOS, IGNORE, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
-from gatedrnn.tokens.tokens import save
-from gatedrnn.tokens.vocabulary import EOS, WORDS, Vocabulary
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.log import Curve, replace_text
+from gatedrnn.training.log import Curve
 from gatedrnn.training.model_description import CAPTIONS
 from gatedrnn.training.ranks import sum_over_ranks
 
@@ -195,7 +194,7 @@ class CaptionBrain(GuardedBrain):
 
     def _critical_objective(self, drawn: SampledSequences, batch: CaptionBatch) -> Objective:
         if self._reward is None:
-            words = WORDS[self.vocabulary.words]
+            words = self.vocabulary.split
             self._reward = CaptionReward(
                 [[words(text) for text in item.references] for item in self._train]
             )
@@ -364,9 +363,9 @@ class CaptionBrain(GuardedBrain):
         figures = figures_of(score, items, results, self.vocabulary, true) | {"loss": loss}
         if if_main_process():
             made = [{"image_id": r["id"], "caption": r["caption"]} for r in results]
-            replace_text(path, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+            write_atomically(path, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
             report = folder / f"caption_{name}.txt"
-            replace_text(report, report_of(score, figures, results))
+            write_atomically(report, report_of(score, figures, results))
             print(
                 f"{name}: CIDEr-D {figures[CIDER_D]:.3f}, BLEU-4 {figures['BLEU-4']:.3f}, exact "
                 f"{100 * figures['exact match']:.1f} % ({report})"
@@ -523,29 +522,6 @@ def make_captioner(
     return make(), spec
 
 
-def load_vocabulary(path: str | Path) -> Vocabulary:
-    """Reads the vocabulary of a training or a bundle.
-
-    Arguments
-    ---------
-    path : str or Path
-        ``tokens.json``.
-
-    Returns
-    -------
-    Vocabulary
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
-    try:
-        return Vocabulary.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} does not hold the words of captions: {error}") from error
-
-
 def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that do not only matter in training."""
     return {name: value for name, value in options.items() if name not in TRAINING_ONLY}
@@ -569,7 +545,7 @@ def _make_vocabulary(hparams: Mapping[str, Any], sets: CaptionSets, path: Path) 
 def _report_words(vocabulary: Vocabulary, sets: CaptionSets) -> None:
     """Says how much of the captions is unknown or cut."""
     for name, items in {"train": sets.train, "dev": sets.dev, **sets.tests}.items():
-        found = vocabulary.figures(text for item in items for text in item.references)
+        found = vocabulary.statistics(text for item in items for text in item.references)
         logger.info(
             f"{name}: {len(items)} items, {found['captions']} captions, {found['words']} words, "
             f"{found['unknown']} unknown, {found['cut']} captions longer than "

@@ -16,6 +16,7 @@ from speechbrain.utils.seed import seed_everything
 from torch import nn
 
 from gatedrnn.cells.registry import find
+from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
@@ -23,11 +24,11 @@ from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, t
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
 from gatedrnn.tasks.classification.model import Classified
 from gatedrnn.tasks.classification.words import embedding_of, make_tokens
-from gatedrnn.tokens.text_tokens import TextTokens
+from gatedrnn.tokens import Tokens
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget, write_report
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.log import Curve, replace_text
+from gatedrnn.training.log import Curve
 
 Stage = sb.Stage
 
@@ -180,14 +181,14 @@ class ClassifierBrain(GuardedBrain):
         }
         if if_main_process():
             path = folder / f"confusion_{name}.tsv"
-            replace_text(path, confusion_matrix(results, self.classes))
+            write_atomically(path, confusion_matrix(results, self.classes))
             head = "id\tclass\tfound\tprobability\n"
             lines = [
                 f"{r['id']}\t{self.classes[r['label']]}\t{self.classes[r['prediction']]}\t"
                 f"{r['probability']:.4f}\n"
                 for r in results
             ]
-            replace_text(folder / f"predictions_{name}.tsv", head + "".join(lines))
+            write_atomically(folder / f"predictions_{name}.tsv", head + "".join(lines))
             print(
                 f"{name}: accuracy {figures['accuracy']:.2f} %, {errors} errors in {len(results)} "
                 f"({path})"
@@ -213,7 +214,7 @@ class ClassifierTraining(Training):
 
     def prepare(self) -> None:
         """Makes the datasets, and for sentences the embedding."""
-        self.tokens: TextTokens | None = None
+        self.tokens: Tokens | None = None
         if isinstance(self.data.train.inputs, torch.Tensor):
             self.inputs: int | nn.Module = self.data.train.inputs.shape[2]
         else:
@@ -382,7 +383,7 @@ def fit_folds(
     if not if_main_process():
         return {}
     whole = _over_folds(results) | {"seed": hparams["seed"]}
-    replace_text(folder / "results.json", json.dumps(whole, indent=2) + "\n")
+    write_atomically(folder / "results.json", json.dumps(whole, indent=2) + "\n")
     for name, figures in whole["sets"].items():
         print(
             f"{name}, {len(results)} folds: accuracy {figures['accuracy']:.2f} % +- "

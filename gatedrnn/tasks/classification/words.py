@@ -9,13 +9,10 @@ from typing import Any
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.data.text import Text
 from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
 from gatedrnn.tasks.classification.model import WordEmbedding
-from gatedrnn.tokens import text_tokens
-from gatedrnn.tokens.text_tokens import TextTokens, TextWords
-from gatedrnn.tokens.tokens import save
+from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
 
 logger = get_logger(__name__)
 
@@ -28,7 +25,7 @@ def make_tokens(hparams: Mapping[str, Any], sets: Splits, path: Path) -> None:
     Arguments
     ---------
     hparams : Mapping
-        ``tokens``, ``min_count``, ``pieces``: see :func:`gatedrnn.tokens.text_tokens.learn`;
+        ``tokens``, ``min_count``, ``pieces``: see :func:`gatedrnn.tokens.learn`;
         ``vectors``: a file, or null.
     sets : Splits
         Sentences.
@@ -44,32 +41,21 @@ def make_tokens(hparams: Mapping[str, Any], sets: Splits, path: Path) -> None:
     kind, vectors = hparams.get("tokens", "words"), hparams.get("vectors")
     if vectors and kind != "words":
         raise ValueError(f"vectors: there are some of words, but tokens is {kind}")
-    if path.is_file():
-        found = text_tokens.load(path).kind
-        if found != {"unigram": "pieces", "bpe": "pieces"}.get(kind, kind):
-            raise ValueError(
-                f"{path} holds {found} of an earlier training, but tokens is {kind}: use another "
-                "output_folder"
-            )
-        return
-    learnt = text_tokens.learn(
-        Text("train", sets.train.inputs),
-        kind,
-        pieces=int(hparams.get("pieces", 1000)),
-        min_count=int(hparams.get("min_count", 1)),
-    )
-    if vectors:
+    pieces, min_count = int(hparams.get("pieces", 1000)), int(hparams.get("min_count", 1))
+    options = {"pieces": pieces, "min_count": min_count}
+    there = path.is_file()
+    tokens = learn_once(path, sets.train.inputs, kind, EOS_NAME, **options)
+    if vectors and not there:
         others = {w for part in (sets.valid, *sets.tests) for s in part.inputs for w in s.split()}
-        others -= set(learnt.names)
+        others -= set(tokens.names)
         # What has no vector stays unknown: its embedding would be one that was never trained.
-        known = read_vectors(vectors, {*learnt.names, *others}).keys() & others
-        learnt = TextWords([*learnt.names, *sorted(known)], learnt.alphabet)
-    save(learnt, path)
+        known = read_vectors(vectors, {*tokens.names, *others}).keys() & others
+        save(Words([*tokens.names, *sorted(known)], tokens.alphabet), path)
 
 
 def embedding_of(
     hparams: Mapping[str, Any], sets: Splits, path: Path
-) -> tuple[WordEmbedding, TextTokens]:
+) -> tuple[WordEmbedding, Tokens]:
     """Makes the embedding of tokens.
 
     Arguments
@@ -86,10 +72,10 @@ def embedding_of(
     -------
     embedding : WordEmbedding
         The embedding.
-    tokens : TextTokens
+    tokens : Tokens
         The tokens.
     """
-    tokens = text_tokens.load(path)
+    tokens = read_text_tokens(path)
     embedding = hparams["embedding"](len(tokens), unknown=tokens.unk)
     vectors = hparams.get("vectors")
     if vectors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 from gatedrnn.bundle.files import CONFIG, TOKENS
 from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens import text_tokens
+from gatedrnn.tokens import Tokens, read_text_tokens
 
 #: The matrix of the output layer, and that of the embedding, which it may be.
 _TIED = ("softmax.weight", "embedding.weight")
@@ -53,14 +52,14 @@ class LanguageModel:
     ---------
     config : LanguageModelConfig
         What it is.
-    tokens : TextTokens
+    tokens : Tokens
         What it predicts.
     model : nn.Module
         Tokens to scores of the next one.
     """
 
     config: LanguageModelConfig
-    tokens: text_tokens.TextTokens
+    tokens: Tokens
     model: nn.Module
 
 
@@ -99,7 +98,7 @@ def read_language_model(folder: str | Path) -> LanguageModel:
 def write_language_model(
     folder: str | Path,
     config: LanguageModelConfig,
-    tokens: text_tokens.TextTokens,
+    tokens: Tokens,
     model: nn.Module,
     more: Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -112,7 +111,7 @@ def write_language_model(
         The bundle.
     config : LanguageModelConfig
         What it is; sizes and checksums of the files are filled in.
-    tokens : TextTokens
+    tokens : Tokens
         What it predicts.
     model : nn.Module
         Built as ``config.model`` says.
@@ -133,7 +132,8 @@ def write_language_model(
 
     Example
     -------
-    >>> tokens = text_tokens.TextWords.learn(["GO ON"])
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["GO ON"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
     >>> folder = getfixture("tmp_path") / "lm"
     >>> _ = write_language_model(folder, LanguageModelConfig(spec), tokens, spec.build())
@@ -145,35 +145,3 @@ def write_language_model(
 
 def _tied(config: LanguageModelConfig) -> tuple[str, str] | None:
     return _TIED if config.model.model.get("tied") else None
-
-
-def read_text_tokens(path: Path, count: int, model: str = CONFIG) -> text_tokens.TextTokens:
-    """Reads the tokens of a model, and holds their number against it.
-
-    Arguments
-    ---------
-    path : Path
-        Their file.
-    count : int
-        How many the model knows.
-    model : str
-        The file that says so, for the message.
-
-    Returns
-    -------
-    TextTokens
-
-    Raises
-    ------
-    ValueError
-        If the file is broken, or has another number of them.
-    """
-    try:
-        tokens = text_tokens.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        if not all(isinstance(name, str) for name in (tokens.alphabet, *tokens.names)):
-            raise ValueError("names and alphabet must be text")
-    except (ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
-        raise ValueError(f"{path} does not hold the tokens of a text: {error}") from error
-    if len(tokens) != count:
-        raise ValueError(f"{path} has {len(tokens)} tokens, and the model of {model} knows {count}")
-    return tokens

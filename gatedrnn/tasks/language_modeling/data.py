@@ -1,7 +1,7 @@
-"""Tokens cut into what a language model reads at a time.
+"""Windows of tokens for language models.
 
-Rows of tokens are read side by side, some tokens of each at a time: a window. A row is a stretch
-of the running text, in which what was read before goes on to matter, or a line by itself.
+Rows of tokens are processed side by side, a window of each at a time. A row is a segment of the
+running text, whose state continues from one window to the next, or a line by itself.
 """
 
 from __future__ import annotations
@@ -12,28 +12,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.data import Dataset, Sampler
 
-#: Target where there is nothing to predict.
-IGNORE = -100
+from gatedrnn.tokens import IGNORE
+
 #: The token that is read before the first one.
 START = 0
 
 
 @dataclass(frozen=True)
 class Window:
-    """What is read at once.
+    """A window: inputs and the token after each of them, ``IGNORE`` past the end of a row.
 
-    Arguments
-    ---------
-    inputs : torch.Tensor
-        Tokens, int64, (rows, time).
-    targets : torch.Tensor
-        The token after each of them, ``IGNORE`` past the end of a row.
-    first : bool
-        Whether rows begin here; otherwise they go on from the window before.
-    id : tuple of str
-        Which window it is, for messages.
-    lengths : torch.Tensor or None
-        Relative lengths of the rows, where they differ and are read at once.
+    ``first`` tells that rows begin here; otherwise they continue from the window before.
+    ``lengths`` are relative lengths of the rows, where they differ.
+
+    inputs: Tokens, int64, (rows, time).
     """
 
     inputs: torch.Tensor
@@ -43,42 +35,17 @@ class Window:
     lengths: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> Window:
-        """The window on a device.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            The device.
-
-        Returns
-        -------
-        Window
-        """
+        """The window on a device."""
         moved = {n: getattr(self, n) for n in ("inputs", "targets", "lengths")}
         return replace(self, **{n: t.to(device) for n, t in moved.items() if t is not None})
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of tokens that are read side by side.
+    """Rows of tokens that are processed side by side.
 
-    Arguments
-    ---------
-    ids : torch.Tensor
-        The tokens of a text.
-    starts, stops : torch.Tensor
-        Where each row begins and ends in it, int64.
-    fresh : bool
-        Whether each row begins anew, as a line does; otherwise it begins after the token before.
-
-    Example
-    -------
-    >>> rows = streams(torch.tensor([5, 6, 7, 8, 9]), 2)
-    >>> for window in rows.windows(2):
-    ...     print(window.inputs.tolist(), window.targets.tolist(), window.first)
-    [[0, 5], [6, 7]] [[5, 6], [7, 8]] True
-    [[6], [8]] [[-100], [9]] False
-    """
+    ``starts`` and ``stops`` (rows,) are places in ``ids``; with ``fresh`` each row begins anew, as
+    a line does, otherwise after the token before it."""
 
     ids: torch.Tensor
     starts: torch.Tensor
@@ -90,35 +57,11 @@ class Rows:
         return int((self.stops - self.starts).max()) if len(self.starts) else 0
 
     def share(self, rank: int, world: int) -> Rows:
-        """The rows of one process.
-
-        Arguments
-        ---------
-        rank : int
-            The process.
-        world : int
-            Number of processes.
-
-        Returns
-        -------
-        Rows
-        """
+        """The rows of one process."""
         return replace(self, starts=self.starts[rank::world], stops=self.stops[rank::world])
 
     def window(self, begin: int, end: int) -> Window:
-        """Some tokens of every row.
-
-        Arguments
-        ---------
-        begin : int
-            The first, counted from the beginning of the row.
-        end : int
-            The one past the last.
-
-        Returns
-        -------
-        Window
-        """
+        """Some tokens of every row."""
         places = self.starts.unsqueeze(1) + torch.arange(begin, end)
         inside = places < self.stops.unsqueeze(1)
         last = max(0, len(self.ids) - 1)
@@ -128,43 +71,16 @@ class Rows:
         return Window(inputs.masked_fill(anew, START), targets, begin == 0, (f"token {begin}",))
 
     def windows(self, size: int) -> Iterator[Window]:
-        """All tokens of every row, one window after the other.
-
-        Arguments
-        ---------
-        size : int
-            Tokens of a row in a window.
-
-        Returns
-        -------
-        iterator of Window
-        """
+        """All tokens of every row, one window after the other."""
         for begin in range(0, len(self), size):
             yield self.window(begin, min(begin + size, len(self)))
 
 
 def streams(ids: torch.Tensor, count: int, equal: bool = False) -> Rows:
-    """Cuts a text into stretches to be read side by side.
+    """Cuts a text into ``count`` segments, processed side by side, that differ by one token.
 
-    Arguments
-    ---------
-    ids : torch.Tensor
-        The tokens.
-    count : int
-        Number of stretches; the fewer, the more of the text each token is predicted from.
-    equal : bool
-        Make them equally long and leave out what remains at the end, as in training; otherwise
-        they are as equal as can be and nothing is left out.
-
-    Returns
-    -------
-    Rows
-
-    Raises
-    ------
-    ValueError
-        If the text has fewer tokens than there are to be stretches.
-    """
+    With ``equal``, as in training, they have the same length, and the remaining tokens are left
+    out."""
     if not 1 <= count <= max(1, len(ids)):
         raise ValueError(
             f"a text of {len(ids)} tokens cannot be read as {count} streams: take from 1 to "
@@ -176,21 +92,7 @@ def streams(ids: torch.Tensor, count: int, equal: bool = False) -> Rows:
 
 
 def lines(ids: torch.Tensor, offsets: torch.Tensor, count: int) -> list[Rows]:
-    """Takes lines by themselves, those of about the same length together.
-
-    Arguments
-    ---------
-    ids : torch.Tensor
-        The tokens.
-    offsets : torch.Tensor
-        Where each line begins, and the end of the last.
-    count : int
-        Lines that are read side by side.
-
-    Returns
-    -------
-    list of Rows
-    """
+    """Rows of ``count`` lines each, of similar length."""
     order = torch.argsort(offsets[1:] - offsets[:-1], stable=True)
     return [
         Rows(ids, offsets[:-1][part], offsets[1:][part], fresh=True) for part in order.split(count)
@@ -198,15 +100,7 @@ def lines(ids: torch.Tensor, offsets: torch.Tensor, count: int) -> list[Rows]:
 
 
 class WindowDataset(Dataset):
-    """The windows of some rows, in their order.
-
-    Arguments
-    ---------
-    rows : sequence of Rows
-        Read one after the other.
-    size : int
-        Tokens of a row in a window.
-    """
+    """The windows of some rows, in their order."""
 
     def __init__(self, rows: Sequence[Rows], size: int) -> None:
         self.rows, self.size = rows, size
@@ -222,16 +116,7 @@ class WindowDataset(Dataset):
 
 
 class LineDataset(Dataset):
-    """Lines by themselves, some at a time, each whole.
-
-    Arguments
-    ---------
-    ids : torch.Tensor
-        The tokens.
-    offsets : torch.Tensor
-        Where each line begins, and the end of the last.
-    longest : int
-        Longer lines are cut, and what follows a cut is a line by itself.
+    """Batches of whole lines; longer ones are cut, and what follows a cut is a line by itself.
 
     Example
     -------
@@ -265,25 +150,13 @@ class LineDataset(Dataset):
 
 
 class InOrder(Sampler[int]):
-    """One window after the other, the same in every epoch.
-
-    Arguments
-    ---------
-    count : int
-        Number of windows.
-    """
+    """One window after the other, the same in every epoch."""
 
     def __init__(self, count: int) -> None:
         self.count = count
 
     def set_epoch(self, epoch: int) -> None:
-        """Does nothing: state that is carried on needs the order of the text.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch.
-        """
+        """Does nothing: a state that continues needs the order of the text."""
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.count))

@@ -73,7 +73,7 @@ def generate(model: nn.Module, tokens: Any, options: Generation, prompt: str = "
     ---------
     model : torch.nn.Module
         Called as ``model(tokens, hx)``, like ``TextModel``.
-    tokens : TextTokens
+    tokens : Tokens
         Its tokens.
     options : Generation
         How.
@@ -88,8 +88,8 @@ def generate(model: nn.Module, tokens: Any, options: Generation, prompt: str = "
     Example
     -------
     >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> tokens = TextWords.learn(["YES I DO", "NO I DO NOT"])
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["YES I DO", "NO I DO NOT"], "<eos>")
     >>> model = TextModel(len(tokens), hidden_size=8)
     >>> texts = generate(model, tokens, Generation(count=2, length=5), "YES I")
     >>> [text.startswith("YES I") for text in texts]

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.tasks.language_modeling.data import IGNORE, Window
+from gatedrnn.tasks.language_modeling.data import Window
+from gatedrnn.tokens import IGNORE
 
 
 @dataclass(frozen=True)

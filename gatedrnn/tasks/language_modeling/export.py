@@ -13,11 +13,11 @@ from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,
     LanguageModelConfig,
     read_language_model,
-    read_text_tokens,
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tasks.language_modeling.train import LanguageModelBrain
+from gatedrnn.tokens import read_text_tokens
 from gatedrnn.training.model_description import FILE as DESCRIPTION
 from gatedrnn.training.model_description import TEXT
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.tasks.language_modeling.data import IGNORE, Rows, lines, streams
+from gatedrnn.tasks.language_modeling.data import Rows, lines, streams
 from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted
+from gatedrnn.tokens import IGNORE
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class TextScore:
         Negative log-probability of all tokens.
     spelling : float
         Nats of spelling out what had no token: see
-        :meth:`gatedrnn.tokens.text_symbols.TextTokens.spelling`.
+        :meth:`gatedrnn.tokens.Tokens.unknown_nats`.
 
     Example
     -------
@@ -153,7 +154,7 @@ def score(encoded: Any, log_probs: torch.Tensor) -> TextScore:
         characters=text.characters,
         unknown=encoded.unknown,
         nats=-math.fsum(log_probs.tolist()),
-        spelling=encoded.spelling,
+        spelling=encoded.unknown_nats,
     )
 
 

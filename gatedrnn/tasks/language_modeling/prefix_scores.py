@@ -61,7 +61,7 @@ def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScor
     model : torch.nn.Module
         Called as ``model(tokens, hx)`` with a token for each row, like
         :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; it is left as it was.
-    tokens : TextTokens
+    tokens : Tokens
         Its tokens.
     texts : sequence of str
         Words separated by single spaces; the same text may occur several times.
@@ -73,8 +73,8 @@ def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScor
     Example
     -------
     >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> tokens = TextWords.learn(["GO ON", "GO HOME"])
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["GO ON", "GO HOME"], "<eos>")
     >>> model = TextModel(len(tokens), hidden_size=8)
     >>> found = score_texts(model, tokens, ["GO ON", "GO HOME", "GO"])
     >>> found.log_probs.shape, found.tokens, found.read
@@ -86,7 +86,7 @@ def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScor
     for text in places:
         sequences.append(tokens.encode(text))
         parts = tokens.unknown(text) if tokens.unk in sequences[-1] else []
-        spelling.append(sum(map(tokens.spelling, parts)))
+        spelling.append(sum(map(tokens.unknown_nats, parts)))
         unknown.append(len(parts))
     values, read = score_sequences(model, sequences)
     values = values - torch.tensor(spelling, dtype=torch.float64)

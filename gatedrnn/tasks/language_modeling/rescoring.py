@@ -234,7 +234,7 @@ def score_lists(lists: Sequence[NBest], model: nn.Module, tokens: Any) -> Scored
         The lists.
     model : torch.nn.Module
         See :func:`~gatedrnn.tasks.language_modeling.prefix_scores.score_texts`.
-    tokens : TextTokens
+    tokens : Tokens
         The language model's.
 
     Returns

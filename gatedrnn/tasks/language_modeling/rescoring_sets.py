@@ -138,8 +138,8 @@ def rescore_sets(
     >>> from gatedrnn.tasks.language_modeling.nbest import Candidate
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModel, LanguageModelConfig
     >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> tokens = TextWords.learn(["GO ON"])
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["GO ON"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
     >>> model = LanguageModel(LanguageModelConfig(spec), tokens, spec.build())
     >>> lists = [NBest("u1", "GO ON", (Candidate("GO", -1.0), Candidate("GO ON", -1.5)))]

@@ -48,9 +48,8 @@ class SearchModel(nn.Module):
     >>> from speechbrain.decoders.scorer import RNNLMScorer
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
     >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-    >>> from gatedrnn.tokens.text_tokens import TextCharacters
-    >>> from gatedrnn.tokens.tokens import Characters
-    >>> tokens, text = Characters.learn(["GO ON"]), TextCharacters.learn(["GO ON"])
+    >>> from gatedrnn.tokens import Characters
+    >>> tokens, text = Characters.learn(["GO ON"]), Characters.learn(["GO ON"], "<eos>")
     >>> spec = TextModelSpec(len(text), {"hidden_size": 4})
     >>> model = LanguageModel(LanguageModelConfig(spec), text, spec.build().eval())
     >>> scorer = RNNLMScorer(SearchModel(model, tokens))
@@ -120,8 +119,8 @@ class RNNLMRescorer(StockRescorer):
     >>> from speechbrain.decoders.scorer import RescorerBuilder
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
     >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> tokens = TextWords.learn(["go on"])
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["go on"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
     >>> model = LanguageModel(LanguageModelConfig(spec), tokens, spec.build())
     >>> rescorer = RescorerBuilder(rescorers=[RNNLMRescorer(model)], weights={"rnnlm": 0.5})
@@ -173,7 +172,7 @@ class RNNLMRescorer(StockRescorer):
         """
         texts = [self.normalize_text(text) for hyps in topk_hyps for text in hyps]
         charges = [
-            sum(self.tokenizer.spelling(part) for part in self.tokenizer.unknown(text))
+            sum(self.tokenizer.unknown_nats(part) for part in self.tokenizer.unknown(text))
             for text in texts
         ]
         found = super().rescore_hyps(topk_hyps)

@@ -17,9 +17,8 @@ from torch import nn
 
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.language_modeling.corpora.layouts import Corpus
+from gatedrnn.tasks.language_modeling.corpora import Corpus
 from gatedrnn.tasks.language_modeling.data import (
-    IGNORE,
     InOrder,
     LineDataset,
     WindowDataset,
@@ -35,10 +34,10 @@ from gatedrnn.tasks.language_modeling.model import TextLoss, TextModel
 from gatedrnn.tasks.language_modeling.perplexity import Reading, TextScore, log_probabilities, score
 from gatedrnn.tasks.language_modeling.specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
-from gatedrnn.tokens import text_tokens
+from gatedrnn.tokens import EOS_NAME, IGNORE, learn_once, read_text_tokens
 from gatedrnn.training.batches import EpochBatchSampler
 from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.fit import Training, learn_tokens_once, size_within_budget, train
+from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
 from gatedrnn.training.model_description import TEXT, arguments_of
 from gatedrnn.training.ranks import sum_over_ranks
@@ -62,7 +61,7 @@ class LanguageModelBrain(GuardedBrain):
 
     Arguments
     ---------
-    tokens : TextTokens
+    tokens : Tokens
         What is predicted.
     modules : Mapping
         ``model``.
@@ -282,7 +281,7 @@ class LanguageModelBrain(GuardedBrain):
         count = len(encoded.ids)
         text = encoded.text
         found = TextScore(
-            count, text.words, text.characters, encoded.unknown, loss * count, encoded.spelling
+            count, text.words, text.characters, encoded.unknown, loss * count, encoded.unknown_nats
         )
         figures = found.figures()
         return {name: figures[name] for name in ("loss", "perplexity", "bits per character")}
@@ -358,7 +357,7 @@ class LanguageModelBrain(GuardedBrain):
 
 
 class LanguageModelTraining(Training):
-    """A training on a :class:`~gatedrnn.tasks.language_modeling.corpora.layouts.Corpus`.
+    """A training on a :class:`~gatedrnn.tasks.language_modeling.corpora.Corpus`.
 
     Of the YAML it takes ``tokens`` (and ``pieces``, ``min_count``, ``vocabulary``), ``model``, and
     optionally ``parameters``: the maximum number of parameters, in place of ``hidden_size``.
@@ -372,19 +371,19 @@ class LanguageModelTraining(Training):
     def make_tokens(self) -> None:
         """Learns the tokens of the training text."""
         kind, size = self.hparams.get("tokens", "words"), self.hparams.get("vocabulary")
-        learn = functools.partial(
-            text_tokens.learn,
-            self.data.train,
+        learn_once(
+            self.folder / "tokens.json",
+            self.data.train.lines,
             kind,
+            EOS_NAME,
             pieces=int(self.hparams.get("pieces", 1000)),
             min_count=int(self.hparams.get("min_count", 1)),
             max_size=None if size is None else int(size),
         )
-        learn_tokens_once(self.folder / "tokens.json", kind, learn, text_tokens.load)
 
     def prepare(self) -> None:
         """Encodes all texts."""
-        self.tokens = text_tokens.load(self.folder / "tokens.json")
+        self.tokens = read_text_tokens(self.folder / "tokens.json")
         self.texts = (self.data.valid, *self.data.tests)
         self.encoded = {
             text.name: self.tokens.encode_text(text) for text in (self.data.train, *self.texts)

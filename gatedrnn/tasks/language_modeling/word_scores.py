@@ -48,7 +48,7 @@ def word_scores(encoded: Any, tokens: Any, log_probs: torch.Tensor) -> Iterator[
     ---------
     encoded : Encoded
         The text.
-    tokens : TextTokens
+    tokens : Tokens
         Its tokens.
     log_probs : torch.Tensor
         Of :func:`~gatedrnn.tasks.language_modeling.perplexity.log_probabilities`.
@@ -60,8 +60,8 @@ def word_scores(encoded: Any, tokens: Any, log_probs: torch.Tensor) -> Iterator[
     Example
     -------
     >>> from gatedrnn.data.text import Text
-    >>> from gatedrnn.tokens.text_tokens import TextCharacters
-    >>> tokens = TextCharacters.learn(["GO ON"])
+    >>> from gatedrnn.tokens import Characters
+    >>> tokens = Characters.learn(["GO ON"], "<eos>")
     >>> encoded = tokens.encode_text(Text("mine", ["GO ON"]))
     >>> [(s.word, s.tokens) for s in word_scores(encoded, tokens, torch.zeros(6))]
     [('GO', 2), ('ON', 3), ('<eos>', 1)]
@@ -94,7 +94,7 @@ def write_word_scores(path: str | Path, encoded: Any, tokens: Any, log_probs: to
         ``known``, which the first row names.
     encoded : Encoded
         The text.
-    tokens : TextTokens
+    tokens : Tokens
         Its tokens.
     log_probs : torch.Tensor
         Of :func:`~gatedrnn.tasks.language_modeling.perplexity.log_probabilities`.

@@ -190,7 +190,7 @@ def read_music(
             raise ValueError(f"{path} has the pieces of {name}, and is not {corpus}")
     for number, (name, part) in enumerate(music.items()):
         low, high = part.notes
-        report.figures[name] = {
+        report.statistics[name] = {
             "pieces": len(part), "frames": part.frames, "lowest note": low, "highest note": high,
         }  # fmt: skip
         if files.pieces is not None:

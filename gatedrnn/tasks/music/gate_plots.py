@@ -7,7 +7,6 @@ import csv
 import importlib.util
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.data.files import write_atomically
+from gatedrnn.data.plots import write_figure
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.music.gates import MEANS, SAMPLES, GateSettings, measure_training
 from gatedrnn.tasks.music.train import MusicTraining, Read
@@ -90,17 +90,11 @@ def rows(runs: Mapping[str, Training]) -> Iterator[dict[str, Any]]:
 
 def _draw(path: Path, draw: Any, runs: Mapping[str, Training]) -> None:
     # The object interface needs no display and leaves a caller's figures alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     draw(figure, runs)
-    picture = io.BytesIO()
-    canvas.print_png(picture)
-    draft = path.with_name(f".{path.name}")
-    draft.write_bytes(picture.getvalue())
-    os.replace(draft, path)
+    write_figure(path, figure)
 
 
 def _modes(training: Training) -> list[str]:

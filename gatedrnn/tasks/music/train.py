@@ -12,6 +12,7 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
@@ -20,7 +21,7 @@ from gatedrnn.tasks.music.model import FrameLoss
 from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.fit import Training, size_within_budget, train
-from gatedrnn.training.log import Curve, replace_text
+from gatedrnn.training.log import Curve
 
 Read = Callable[[Mapping[str, Any], Report], MusicCorpus]
 
@@ -218,7 +219,7 @@ class SequenceModelBrain(GuardedBrain):
         if if_main_process():
             rows = [f"{p['id']}\t{p['frames']}\t{p['loss'] / p['frames']:.6f}\n" for p in pieces]
             path = folder / f"pieces_{music.name}.tsv"
-            replace_text(path, "piece\tframes\tNLL\n" + "".join(rows))
+            write_atomically(path, "piece\tframes\tNLL\n" + "".join(rows))
             print(
                 f"{music.name}: NLL {figures['NLL']:.4f} per frame, accuracy "
                 f"{figures['accuracy']:.2f} %, {figures['frames']} frames predicted of "

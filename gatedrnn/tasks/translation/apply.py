@@ -11,7 +11,7 @@ import torch
 from gatedrnn.seq2seq.search import SearchOptions, search
 from gatedrnn.tasks.translation.bundle import TranslatorBundle
 from gatedrnn.tasks.translation.data import sources_together
-from gatedrnn.tokens.text_symbols import EOS
+from gatedrnn.tokens import EOS
 
 #: Batches of sentences that are read at once, to be sorted by their lengths.
 _BATCHES = 16
@@ -75,11 +75,11 @@ def translate(
 
     Example
     -------
-    >>> from gatedrnn.tasks.translation.corpora.pairs import Languages
+    >>> from gatedrnn.tasks.translation.corpora import Languages
     >>> from gatedrnn.tasks.translation.bundle import TranslatorConfig
     >>> from gatedrnn.tasks.translation.model import TranslatorSpec
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> words = TextWords.learn(["guten Tag", "good day"])
+    >>> from gatedrnn.tokens import Words
+    >>> words = Words.learn(["guten Tag", "good day"], "<eos>")
     >>> sizes = {"network": "ran", "hidden_size": 4, "embedding_size": 4}
     >>> spec = TranslatorSpec(len(words), len(words), sizes, sizes)
     >>> config = TranslatorConfig(spec, Languages("de", "en"))

@@ -12,10 +12,9 @@ from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write
 from gatedrnn.data.config_validation import boolean, check, number, whole
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.captioning.bundle import TIED
-from gatedrnn.tasks.language_modeling.bundle import read_text_tokens
-from gatedrnn.tasks.translation.corpora.pairs import Languages
+from gatedrnn.tasks.translation.corpora import Languages
 from gatedrnn.tasks.translation.model import Translator, TranslatorSpec
-from gatedrnn.tokens import text_tokens
+from gatedrnn.tokens import Tokens, read_text_tokens
 
 #: Tokens of the language that is read, and of that which is written.
 SOURCE_TOKENS, TARGET_TOKENS = "source_tokens.json", "target_tokens.json"
@@ -109,15 +108,15 @@ class TranslatorBundle:
     ---------
     config : TranslatorConfig
         What it is.
-    source, target : TextTokens
+    source, target : Tokens
         Of the language that is read, and of that which is written.
     model : Translator
         Tokens to tokens.
     """
 
     config: TranslatorConfig
-    source: text_tokens.TextTokens
-    target: text_tokens.TextTokens
+    source: Tokens
+    target: Tokens
     model: Translator
 
 
@@ -186,7 +185,8 @@ def write_translator(
 
     Example
     -------
-    >>> words = text_tokens.TextWords.learn(["guten Tag", "good day"])
+    >>> from gatedrnn.tokens import Words
+    >>> words = Words.learn(["guten Tag", "good day"], "<eos>")
     >>> sizes = {"network": "ran", "hidden_size": 4, "embedding_size": 4}
     >>> spec = TranslatorSpec(len(words), len(words), sizes, sizes)
     >>> found = TranslatorBundle(

@@ -10,31 +10,14 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from gatedrnn.data.report import Report
-from gatedrnn.modules.softmax import IGNORE
-from gatedrnn.tasks.translation.corpora.pairs import Pairs
-from gatedrnn.tokens.text_symbols import EOS, TextTokens
+from gatedrnn.tasks.translation.corpora import Pairs
+from gatedrnn.tokens import EOS, IGNORE, Tokens
 
 
 class TranslationDataset(Dataset):
-    """Pairs of sentences as numbers; an ``<eos>`` ends each source.
+    """Pairs of sentences as numbers; an ``<eos>`` ends each source."""
 
-    Arguments
-    ---------
-    pairs : Pairs
-        The sentences.
-    source, target : TextTokens
-        Make numbers of them.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens.text_tokens import TextWords
-    >>> words = TextWords.learn(["a b c"])
-    >>> found = TranslationDataset(Pairs("test", ["a", "b c"], ["c b", "a"]), words, words)
-    >>> found[1]["source"], found[1]["target"], found.sizes
-    ([3, 4, 0], [2], [3.0, 3.0])
-    """
-
-    def __init__(self, pairs: Pairs, source: TextTokens, target: TextTokens) -> None:
+    def __init__(self, pairs: Pairs, source: Tokens, target: Tokens) -> None:
         self.pairs = pairs
         self.source = [[*source.encode(sentence), EOS] for sentence in pairs.source]
         self.target = [target.encode(sentence) for sentence in pairs.target]
@@ -58,17 +41,7 @@ class TranslationDataset(Dataset):
 def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Sentences as a translator reads them.
 
-    Arguments
-    ---------
-    sources : sequence of sequence of int
-        The tokens of each, and its ``<eos>``.
-
-    Returns
-    -------
-    tokens : torch.Tensor
-        (batch, time), ``<eos>`` after the shorter ones.
-    lengths : torch.Tensor
-        Relative lengths.
+    Returns: (batch, time), ``<eos>`` after the shorter ones.
 
     Example
     -------
@@ -83,11 +56,6 @@ def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, to
 
 class TranslationBatch:
     """Some units of a :class:`TranslationDataset` together.
-
-    Arguments
-    ---------
-    units : sequence of Mapping
-        As the dataset gives them.
 
     Example
     -------
@@ -114,28 +82,11 @@ class TranslationBatch:
         return len(self.id)
 
     def to(self, device: torch.device | str) -> TranslationBatch:
-        """Moves the tensors.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            Where to.
-
-        Returns
-        -------
-        TranslationBatch
-            This one.
-        """
+        """Moves the tensors."""
         return self._each(lambda tensor: tensor.to(device))
 
     def pin_memory(self) -> TranslationBatch:
-        """Has the tensors lie where a GPU can fetch them.
-
-        Returns
-        -------
-        TranslationBatch
-            This one.
-        """
+        """Has the tensors lie where a GPU can fetch them."""
         return self._each(torch.Tensor.pin_memory)
 
     def _each(self, change: Any) -> TranslationBatch:
@@ -146,39 +97,13 @@ class TranslationBatch:
 
 def short_enough(
     pairs: Pairs,
-    source: TextTokens,
-    target: TextTokens,
+    source: Tokens,
+    target: Tokens,
     longest: int,
     ratio: float,
     report: Report,
 ) -> Pairs:
-    """Leaves out pairs that training should not see; never of a test.
-
-    Arguments
-    ---------
-    pairs : Pairs
-        The training pairs.
-    source : TextTokens
-        Make tokens of them.
-    target : TextTokens
-        Make tokens of them.
-    longest : int
-        Most tokens of a side.
-    ratio : float
-        How far the two sides' numbers of tokens may be from the proportion that all pairs together
-        have, as a factor; ``inf`` for any.
-    report : Report
-        Takes what is left out.
-
-    Returns
-    -------
-    Pairs
-
-    Raises
-    ------
-    ValueError
-        If a bound is not positive, or nothing is left.
-    """
+    """Leaves out pairs that training should not see; never of a test."""
     if longest < 1 or not ratio > 1.0:
         raise ValueError(
             f"max_length must be at least 1 and max_ratio above 1, not {longest} and {ratio}"
@@ -207,22 +132,6 @@ def short_enough(
 
 def some_of(pairs: Pairs, count: int | None) -> Pairs:
     """Fewer pairs, taken evenly from all: corpora are often sorted by length.
-
-    Arguments
-    ---------
-    pairs : Pairs
-        The pairs.
-    count : int or None
-        How many; ``None``, or more than there are, for all.
-
-    Returns
-    -------
-    Pairs
-
-    Raises
-    ------
-    ValueError
-        If it is less than 1.
 
     Example
     -------

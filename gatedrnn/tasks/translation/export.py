@@ -9,7 +9,6 @@ from typing import Any
 
 from gatedrnn.bundle.from_training import load_either, outdated, take_best
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.language_modeling.bundle import read_text_tokens
 from gatedrnn.tasks.translation.bundle import (
     SOURCE_TOKENS,
     TARGET_TOKENS,
@@ -19,9 +18,10 @@ from gatedrnn.tasks.translation.bundle import (
     search_from_dict,
     write_translator,
 )
-from gatedrnn.tasks.translation.corpora.pairs import Languages
+from gatedrnn.tasks.translation.corpora import Languages
 from gatedrnn.tasks.translation.model import TranslatorSpec
 from gatedrnn.tasks.translation.train import TranslationBrain
+from gatedrnn.tokens import read_text_tokens
 from gatedrnn.training.model_description import FILE as DESCRIPTION
 from gatedrnn.training.model_description import TRANSLATIONS
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +12,10 @@ from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import Text
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.modules.softmax import IGNORE
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SearchOptions, greedy, search
-from gatedrnn.tasks.translation.corpora.pairs import Languages, Pairs, ParallelCorpus
+from gatedrnn.tasks.translation.corpora import Languages, Pairs, ParallelCorpus
 from gatedrnn.tasks.translation.data import (
     TranslationBatch,
     TranslationDataset,
@@ -37,13 +34,10 @@ from gatedrnn.tasks.translation.model import (
     TranslatorSpec,
     make_translator,
 )
-from gatedrnn.tokens import text_tokens
-from gatedrnn.tokens.text_symbols import TextTokens
-from gatedrnn.tokens.vocabulary import UNKNOWN
+from gatedrnn.tokens import EOS_NAME, IGNORE, UNKNOWN, Tokens, learn_once, read_text_tokens
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.fit import (
     Training,
-    learn_tokens_once,
     size_within_budget,
     train,
 )
@@ -56,14 +50,14 @@ SIDES = ("source", "target")
 Stage = sb.Stage
 
 
-def make_search(hparams: Mapping[str, Any], tokens: TextTokens) -> SearchOptions:
+def make_search(hparams: Mapping[str, Any], tokens: Tokens) -> SearchOptions:
     """Makes the search of a training's tests.
 
     Arguments
     ---------
     hparams : Mapping
         ``max_length``, ``beam_size`` and ``search``, see :class:`TranslationBrain`.
-    tokens : TextTokens
+    tokens : Tokens
         Of the language that is written.
 
     Returns
@@ -92,7 +86,7 @@ class TranslationBrain(GuardedBrain):
 
     Arguments
     ---------
-    tokens : TextTokens
+    tokens : Tokens
         Of the language that is written.
     valid : Pairs
         What is chosen by, as in the dataset.
@@ -122,7 +116,7 @@ class TranslationBrain(GuardedBrain):
     collate = TranslationBatch
 
     def __init__(
-        self, tokens: TextTokens, valid: Pairs, hparams: Mapping[str, Any], **kwargs: Any
+        self, tokens: Tokens, valid: Pairs, hparams: Mapping[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(hparams=hparams, **kwargs)
         self.tokens, self._valid = tokens, valid
@@ -259,7 +253,7 @@ class TranslationBrain(GuardedBrain):
 
 
 class TranslationTraining(Training):
-    """A training on a :class:`~gatedrnn.tasks.translation.corpora.pairs.ParallelCorpus`.
+    """A training on a :class:`~gatedrnn.tasks.translation.corpora.ParallelCorpus`.
 
     Of the YAML it takes ``source_tokens`` and ``target_tokens`` (see :func:`make_tokens`),
     ``lowercase``, ``max_length``, ``max_ratio`` and ``max_pairs`` (of training), and what
@@ -285,12 +279,12 @@ class TranslationTraining(Training):
     def prepare(self) -> None:
         """Loads the tokens, and leaves out what training should not see."""
         self.source, self.target = (
-            text_tokens.load(self.folder / f"{side}_tokens.json") for side in SIDES
+            read_text_tokens(self.folder / f"{side}_tokens.json") for side in SIDES
         )
         longest, ratio = int(self.hparams["max_length"]), float(self.hparams["max_ratio"])
         pairs = short_enough(self.data.train, self.source, self.target, longest, ratio, self.report)
         self.train = some_of(pairs, self.hparams["max_pairs"])
-        self.report.figures["pairs to learn from"] = len(self.train)
+        self.report.statistics["pairs to learn from"] = len(self.train)
 
     def make_model(self) -> nn.Module:
         """Makes the translator."""
@@ -396,7 +390,7 @@ def make_tokens(hparams: Mapping[str, Any], train: Pairs, side: str, folder: Pat
     ---------
     hparams : Mapping
         ``source_tokens`` and ``target_tokens``: arguments of
-        :func:`~gatedrnn.tokens.text_tokens.learn`.
+        :func:`~gatedrnn.tokens.learn`.
     train : Pairs
         The training pairs.
     side : str
@@ -412,10 +406,8 @@ def make_tokens(hparams: Mapping[str, Any], train: Pairs, side: str, folder: Pat
     options = dict(hparams[f"{side}_tokens"])
     kind = options.pop("kind")
     # A sentence of many pairs counts as often as training sees it.
-    text = Text(side, getattr(train, side))
-    learn = functools.partial(text_tokens.learn, text, kind, **options)
-    path = folder / f"{side}_tokens.json"
-    learn_tokens_once(path, kind, learn, text_tokens.load, f"{side}_tokens")
+    lines, path = getattr(train, side), folder / f"{side}_tokens.json"
+    learn_once(path, lines, kind, EOS_NAME, f"{side}_tokens", **options)
 
 
 def _lower(corpus: ParallelCorpus) -> ParallelCorpus:

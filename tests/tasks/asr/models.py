@@ -12,7 +12,7 @@ from gatedrnn.tasks.asr.bundle_config import BundleConfig
 from gatedrnn.tasks.asr.frontend import Frontend
 from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.specification import RecogniserSpec
-from gatedrnn.tokens.tokens import Characters
+from gatedrnn.tokens import Characters
 
 #: Every recurrence that has a row in the registry.
 NETWORKS = tuple(REGISTRY)

@@ -1,4 +1,4 @@
-"""Signals: exactly those of training, in blocks of any size, and faults with names."""
+"""Signals: exactly those of training, in blocks of any size, and issues with names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import soundfile
 import torch
 from torchaudio.functional import resample
 
-from gatedrnn.data import resampling
-from gatedrnn.data.audio import AudioError
+from gatedrnn.data import audio as data_audio
+from gatedrnn.data.audio import AudioError, BlockResampler
 from gatedrnn.data.dataset import SpeechDataset
-from gatedrnn.data.faults import FAULTS
-from gatedrnn.data.resampling import BlockResampler
+from gatedrnn.data.report import ISSUES
 from gatedrnn.data.utterance import Utterance, read_csv
 from gatedrnn.tasks.asr import audio_blocks as audio
 from gatedrnn.tasks.asr.audio_blocks import cut_chunks, locate, read_samples, stream_blocks
-from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.inputs import Item, find_items
 from tests.data.corpora import cut, real_data, tone
 
@@ -52,12 +51,12 @@ def together(*arguments: object, **more: object) -> torch.Tensor:
     return torch.cat(list(stream_blocks(*arguments, **more)))
 
 
-def fault(kind: str, found: Item, message: str | None = None) -> None:
+def issue(kind: str, found: Item, message: str | None = None) -> None:
     """Reading gives an error of this kind, which names the file."""
     for read in (lambda: read_samples(found, 16_000), lambda: list(stream_blocks(found, 8_000))):
         with pytest.raises(AudioError, match=message) as caught:
             read()
-        assert caught.value.kind == kind and kind in FAULTS
+        assert caught.value.kind == kind and kind in ISSUES
         assert found.path.name in caught.value.detail
 
 
@@ -80,7 +79,7 @@ def test_utterances_are_those_of_training(tmp_path, ending):
 
 
 def test_the_lists_of_an4_give_the_signals_of_training(tmp_path):
-    path = prepare_an4(real_data("an4"), tmp_path).csv["dev"]
+    path = prepare_corpus("an4", real_data("an4"), tmp_path).csv["dev"]
     rows, items = read_csv(path)[:20], find_items([path])[:20]
     for rate in (16_000, 8_000):
         data = SpeechDataset(rows, rate)
@@ -141,7 +140,7 @@ RATES = [(8_000, 16_000), (48_000, 16_000), (44_100, 16_000), (16_000, 44_100), 
 @pytest.mark.parametrize(("source", "target"), RATES)
 def test_resampling_is_torchaudios_at_any_block_size(source, target, sparse, monkeypatch):
     if sparse:
-        monkeypatch.setattr(resampling, "_MAX_ENTRIES", 0)
+        monkeypatch.setattr(data_audio, "_MAX_ENTRIES", 0)
     signal = torch.randn(source + 17, generator=torch.Generator().manual_seed(1)).mul_(0.3)
     wanted = resample(signal, source, target)
     for size in (source // 100, 1_000, 10**6):
@@ -190,7 +189,7 @@ def test_chunks_may_overlap_but_not_go_back():
         list(cut_chunks(signal.split(9), [(4.0, 5.0), (1.0, 6.0)], rate=10))
 
 
-# ---- faults ---------------------------------------------------------------------------------
+# ---- issues ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -201,7 +200,7 @@ def test_short_files(tmp_path, ending):
         assert len(read_samples(item(path), 16_000)) == -(-frames * 16_000 // rate)
     # An Opus file without samples is one that libsndfile itself cannot read.
     empty = "audio-unreadable" if ending == "opus" else "audio-empty"
-    fault(empty, item(recording(tmp_path, ending, 0.0)))
+    issue(empty, item(recording(tmp_path, ending, 0.0)))
 
 
 def test_silence_is_read(tmp_path):
@@ -213,27 +212,27 @@ def test_silence_is_read(tmp_path):
 def test_a_text_is_no_audio(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     path.write_text("This is a text, whatever its name says. " * 50)
-    fault("audio-unreadable", item(path))
+    issue("audio-unreadable", item(path))
 
 
 def test_files_that_are_missing_or_empty(tmp_path):
-    fault("audio-missing", item(tmp_path / "gone.wav"), "no such file")
+    issue("audio-missing", item(tmp_path / "gone.wav"), "no such file")
     (tmp_path / "a.wav").touch()
-    fault("audio-empty", item(tmp_path / "a.wav"), "0 bytes")
+    issue("audio-empty", item(tmp_path / "a.wav"), "0 bytes")
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "mp3"])
 def test_files_that_were_cut_off(tmp_path, ending):
     path = cut(recording(tmp_path, ending))
-    fault("audio-truncated", item(path))
-    fault("audio-truncated", item(path, start=1.0))
-    fault("audio-truncated", item(path, start=2.9))
+    issue("audio-truncated", item(path))
+    issue("audio-truncated", item(path, start=1.0))
+    issue("audio-truncated", item(path, start=2.9))
 
 
 def test_what_lies_before_the_cut_is_read(tmp_path):
     path = cut(recording(tmp_path, "wav"))
     assert len(read_samples(item(path, start=0.2, stop=1.0), 8_000)) == 6_400
-    fault("audio-truncated", item(path, start=0.2, stop=2.0))
+    issue("audio-truncated", item(path, start=0.2, stop=2.0))
 
 
 @pytest.mark.parametrize("ending", ["ogg", "opus", "flac"])
@@ -249,11 +248,11 @@ def test_files_that_are_broken_in_the_middle(tmp_path, ending):
 
 def test_channels_and_times_that_are_not_there(tmp_path):
     path = recording(tmp_path, "flac")
-    fault("value-unreadable", item(path, channel=2), r"channel 2 wanted, but the file has 2")
-    fault("past-the-end", item(path, start=3.0), "starts at 3.000 s of 3.000 s")
-    fault("past-the-end", item(path, samples=(0, 44_100 * 3 + 1)), "prepare again, it has changed")
-    fault("no-duration", item(path, start=1.0, stop=1.0))
-    fault("no-duration", item(path, start=-1.0, stop=1.0))
+    issue("value-unreadable", item(path, channel=2), r"channel 2 wanted, but the file has 2")
+    issue("past-the-end", item(path, start=3.0), "starts at 3.000 s of 3.000 s")
+    issue("past-the-end", item(path, samples=(0, 44_100 * 3 + 1)), "prepare again, it has changed")
+    issue("no-duration", item(path, start=1.0, stop=1.0))
+    issue("no-duration", item(path, start=-1.0, stop=1.0))
 
 
 def test_an_end_beyond_the_end_is_that_of_the_file(tmp_path, caplog):
@@ -265,13 +264,13 @@ def test_an_end_beyond_the_end_is_that_of_the_file(tmp_path, caplog):
 
 def test_samples_that_are_no_numbers(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(100, np.nan, np.float32), 16_000, subtype="FLOAT")
-    fault("audio-unreadable", item(tmp_path / "a.wav"), "no numbers")
+    issue("audio-unreadable", item(tmp_path / "a.wav"), "no numbers")
 
 
 def test_rates_that_are_no_sound(tmp_path):
     for rate in (100, 2_000_000_000):
         soundfile.write(tmp_path / "a.wav", np.zeros(100), rate)
-        fault("audio-unreadable", item(tmp_path / "a.wav"), f"{rate} samples per second")
+        issue("audio-unreadable", item(tmp_path / "a.wav"), f"{rate} samples per second")
 
 
 def test_blocks_need_a_size(tmp_path):

@@ -11,7 +11,7 @@ from speechbrain.decoders import CTCPrefixBeamSearcher
 
 from gatedrnn.tasks.asr import ctc_search as ctc
 from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
-from gatedrnn.tokens.tokens import Characters
+from gatedrnn.tokens import Characters
 
 FRAMES, VOCABULARY = 6, 4
 

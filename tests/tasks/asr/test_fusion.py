@@ -18,22 +18,21 @@ from gatedrnn.tasks.asr.streaming_search import incremental_search
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import Setting
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
-from gatedrnn.tokens.tokens import Characters, Pieces, Words
+from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling.tiny import doubled, lines
 
 TEXT = ["AB B A", "B AB", "A A B", "BA AB"]
 #: The recogniser's: letters, pieces (three letters, the mark, and pieces of two), whole words.
 RECOGNISERS = {
     "characters": Characters(["<blank>", " ", "A", "B"]),
-    "pieces": Pieces.learn([*TEXT, "ABBA BAAB"], 6, "bpe"),
+    "pieces": Pieces.learn([*TEXT, "ABBA BAAB"], "<blank>", 6, "bpe"),
     "words": Words.learn(["A AB C"]),
 }
 MODELS = {
-    "characters": TextCharacters.learn(TEXT),
-    "pieces": TextPieces.learn(TEXT, 6, "bpe"),
+    "characters": Characters.learn(TEXT, "<eos>"),
+    "pieces": Pieces.learn(TEXT, "<eos>", 6, "bpe"),
     # It does not know BA, nor C, nor their like.
-    "words": TextWords.learn(["AB B A", "B AB"]),
+    "words": Words.learn(["AB B A", "B AB"], "<eos>"),
 }
 SETTINGS = [Setting(0.7, 1.5), Setting(1.3, -0.4), Setting(0.0, 2.0)]
 WIDE = {"beam_size": 5000, "min_log_prob": -1e9}
@@ -108,7 +107,7 @@ def test_it_is_what_trying_every_reading_finds(kind, model_kind, setting):
 def test_words_have_the_same_pieces_alone(kind):
     """What scoring word by word stands on."""
     texts = lines(40, 1)
-    tokens = TextPieces.learn(texts, 24, kind)
+    tokens = Pieces.learn(texts, "<eos>", 24, kind)
     for text in [*texts, "my dog \u00e4\u00f6 \u00fc sees", "x\u00e4 \u00e4x", "THE cat"]:
         alone = [tokens.encode(word) for word in text.split()]
         assert tokens.encode(text) == sum(alone, [])
@@ -201,7 +200,7 @@ def test_one_batch_a_frame():
 def test_the_language_model_decides_what_is_kept():
     """A beam too narrow for what rescoring would need."""
     tokens = RECOGNISERS["characters"]
-    words = TextWords.learn(["AB"] * 3)
+    words = Words.learn(["AB"] * 3, "<eos>")
     model = doubled(TextModel(len(words), hidden_size=4))
     with torch.no_grad():
         model.softmax.bias.copy_(torch.tensor([4.0, -4.0, 4.0]))
@@ -288,6 +287,6 @@ def test_settings_that_are_refused(setting, wanted):
 
 
 def test_a_model_of_another_case_is_refused():
-    tokens = TextWords.learn(["ab b a"])
+    tokens = Words.learn(["ab b a"], "<eos>")
     with pytest.raises(ValueError, match="knows no letter.*'A'.*another case"):
         Fusion(language_model(tokens), tokens, RECOGNISERS["characters"], Setting(0.5))

@@ -30,7 +30,7 @@ from gatedrnn.tasks.language_modeling.lm_weights import SETTING, read_setting, w
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens.text_tokens import TextCharacters, TextWords
+from gatedrnn.tokens import Characters, Words
 from tests.tasks.asr import models
 from tests.tasks.asr.test_bundle import HEADS
 
@@ -40,7 +40,7 @@ RESCORED = LanguageUse("rescoring", Setting(1.5, 1.0))
 
 
 def language_model(tokens=None, **changes) -> LanguageModel:
-    tokens = tokens or TextCharacters.learn(["ABCD EFGH", "AH"])
+    tokens = tokens or Characters.learn(["ABCD EFGH", "AH"], "<eos>")
     spec = TextModelSpec(len(tokens), {"hidden_size": 8, "num_layers": 1}, **changes)
     torch.manual_seed(3)
     model = spec.build().eval().requires_grad_(False)
@@ -255,7 +255,7 @@ def test_broken_language_models(folder, tmp_path):
     refused(folder, "lm/config.json: format must be 'gatedrnn-language-model'")
     for found, wanted in (
         (language_model(line_ends=False), "lm: .*without ends of lines"),
-        (language_model(TextWords.learn(["abc d"])), "lm: .*no letter.*another case"),
+        (language_model(Words.learn(["abc d"], "<eos>")), "lm: .*no letter.*another case"),
     ):
         shutil.rmtree(folder / "lm")
         write_language_model(folder / "lm", found.config, found.tokens, found.model)

@@ -8,8 +8,8 @@ from collections import defaultdict
 import pytest
 
 from gatedrnn.data.dataset import speech_dataset
-from gatedrnn.data.manifest import prepare_manifest
 from gatedrnn.data.utterance import read_csv
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import real_data
 from tests.tasks.asr.tiny import hparams
 
@@ -31,7 +31,9 @@ def prepared(tmp_path_factory):
         lines = [json.dumps(r) + "\n" for r in found if r["start"] + 0.5 < r["stop"]][:8]
         (folder / f"{name}.jsonl").write_text("".join(lines))
     train, dev, test = (folder / f"{name}.jsonl" for name in sets)
-    return prepare_manifest(train, folder / "prepared", dev=dev, test=test).csv
+    return prepare_corpus(
+        "manifest", None, folder / "prepared", train=train, dev=dev, test=test
+    ).csv
 
 
 @pytest.mark.parametrize("head", ["ctc", "transducer"])

@@ -22,7 +22,7 @@ from gatedrnn.tasks.asr.results_text import table
 from gatedrnn.tasks.asr.train import train_asr
 from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig, write_language_model
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens.text_tokens import TextCharacters
+from gatedrnn.tokens import Characters
 
 ROOT = Path(__file__).parents[3]
 RECIPES = ROOT / "recipes"
@@ -75,7 +75,9 @@ def manifests(tmp_path_factory):
 def bundle(tmp_path_factory):
     """A language model that has learnt nothing, of the letters of the made-up words."""
     folder = tmp_path_factory.mktemp("lm") / "bundle"
-    tokens = TextCharacters.learn([" ".join(make_utterance(i, speaker=i).words) for i in range(9)])
+    tokens = Characters.learn(
+        [" ".join(make_utterance(i, speaker=i).words) for i in range(9)], "<eos>"
+    )
     torch.manual_seed(1)
     spec = TextModelSpec(len(tokens), {"network": "ran", "num_layers": 1, "hidden_size": 8})
     write_language_model(folder, LanguageModelConfig(spec), tokens, spec.build())
@@ -212,7 +214,7 @@ def test_mistakes_are_named(tmp_path, manifests, argument, error, message):
 def test_what_cannot_rescore_is_refused_before_the_training(tmp_path, bundle):
     with pytest.raises(ValueError, match="beam_size must be above 1"):
         check_language_model({"language_model": bundle, "beam_size": 1})
-    tokens = TextCharacters.learn(["GO"])
+    tokens = Characters.learn(["GO"], "<eos>")
     spec = TextModelSpec(len(tokens), {"hidden_size": 4}, line_ends=False)
     write_language_model(tmp_path / "lm", LanguageModelConfig(spec), tokens, spec.build())
     with pytest.raises(ValueError, match="without ends of lines"):

@@ -23,13 +23,13 @@ from gatedrnn.tasks.language_modeling.bundle import (
 )
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens.text_tokens import TextCharacters
+from gatedrnn.tokens import Characters
 from tests.tasks.asr import tiny
 
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory):
-    tokens = TextCharacters.learn(tiny.Tones("train", 10).texts)
+    tokens = Characters.learn(tiny.Tones("train", 10).texts, "<eos>")
     spec = TextModelSpec(len(tokens), {"hidden_size": 8})
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("lm") / "lm"

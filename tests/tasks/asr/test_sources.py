@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv, write_csv
-from gatedrnn.tasks.asr.corpora.an4 import prepare_an4
+from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.inputs import AUDIO, Item, find_items
 from tests.data.corpora import real_data
 
@@ -156,7 +156,7 @@ def test_two_lists_with_the_same_names(tmp_path):
 
 
 def test_the_lists_of_an4(tmp_path):
-    prepared = prepare_an4(real_data("an4"), tmp_path)
+    prepared = prepare_corpus("an4", real_data("an4"), tmp_path)
     rows = read_csv(prepared.csv["dev"])
     items = find_items([prepared.csv["dev"]])
     assert len(items) == len(rows) > 50

@@ -19,7 +19,7 @@ from gatedrnn.tasks.captioning.bundle import (
 )
 from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
 from gatedrnn.tasks.captioning.specification import CaptionerSpec
-from gatedrnn.tokens.vocabulary import Vocabulary
+from gatedrnn.tokens import Vocabulary
 from tests.data.corpora import tone
 from tests.tasks.captioning.tiny import scenes, train
 

@@ -1,4 +1,4 @@
-"""Manifests of captions, files of all kinds, faults of each, and the vocabulary."""
+"""Manifests of captions, files of all kinds, issues of each, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gatedrnn.tasks.captioning.corpora.media import (
     read_image,
 )
 from gatedrnn.tasks.captioning.corpora.prepare import check_items, prepare_captions, read_items
-from gatedrnn.tokens.vocabulary import Vocabulary, plain_words
+from gatedrnn.tokens import Vocabulary, from_dict, plain_words
 from tests.data.corpora import real_data, tone
-from tests.tasks.captioning.test_readers import faults, image
+from tests.tasks.captioning.test_readers import image, issues
 
 # ---- manifests ------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def test_manifest_as_csv_tsv_and_json_lines(tmp_path):
         assert [(i.id, i.split, i.references) for i in found] == [
             ("a", "train", ('a "red", dog', "dog")), ("b", "dev", ("a cat",))
         ]  # fmt: skip
-        assert found[0].path == str(tmp_path / "a.png") and not faults(report)
+        assert found[0].path == str(tmp_path / "a.png") and not issues(report)
 
 
 def test_manifest_faults(tmp_path):
@@ -67,7 +67,7 @@ def test_manifest_faults(tmp_path):
     kept = check_items(read_manifest(path, report), report)
     assert [(item.id, item.references) for item in kept] == [("a.png", ("x",))]
     found = {kind: [name.split("line ")[-1] for name in names]
-             for kind, names in faults(report).items()}  # fmt: skip
+             for kind, names in issues(report).items()}  # fmt: skip
     assert found == {
         "id-repeated": ["a.png"],
         "column-missing": ["3"],
@@ -124,7 +124,7 @@ def test_preparation_is_done_once_and_again_when_something_changes(tmp_path):
     first = prepare_captions("manifest", path, out)
     assert not first.reused and list(first.manifests) == ["train", "dev"]
     assert [item.id for item in first.items("dev")] == ["4.png", "5.png"]
-    assert first.findings()["figures"]["splits"]["train"] == {
+    assert first.findings()["statistics"]["splits"]["train"] == {
         "items": 4, "captions": 4, "fewest_captions": 1, "most_captions": 1, "words_per_caption": 4
     }  # fmt: skip
     assert prepare_captions("manifest", path, out).reused
@@ -132,7 +132,7 @@ def test_preparation_is_done_once_and_again_when_something_changes(tmp_path):
     os.truncate(tmp_path / "2.png", 40)
     again = prepare_captions("manifest", path, out)
     assert not again.reused and len(again.items("train")) == 3
-    assert list(again.findings()["faults"]["image-truncated"]["items"]) == ["2.png"]
+    assert list(again.findings()["issues"]["image-truncated"]["items"]) == ["2.png"]
     path.write_text(path.read_text().replace("number", "no."))
     assert not prepare_captions("manifest", path, out).reused
     first.manifests["train"].write_text("edited")
@@ -146,7 +146,7 @@ def test_split_with_nothing_left_stops_with_a_report(tmp_path):
     with pytest.raises(ValueError, match=r"no item of dev can be used \(2 are listed\)"):
         prepare_captions("manifest", path, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["faults"]["image-missing"]["count"] == 2
+    assert report["issues"]["image-missing"]["count"] == 2
     assert not list((tmp_path / "out").glob("*.jsonl"))
     found = prepare_captions("manifest", path, tmp_path / "out", splits=["train"])
     assert found.items("dev") == [] and len(found.items("train")) == 4
@@ -237,7 +237,7 @@ def test_features_of_every_kind(tmp_path):
     ]
     report = Report("mine")
     assert [item.id for item in check_items(items, report)] == ["a.npy", "all.h5#cat"]
-    assert faults(report) == {
+    assert issues(report) == {
         "features-unreadable": ["all.h5#bird", "all.npz", "all.h5#group"],
         "features-missing": ["none.npy"],
     }
@@ -275,7 +275,7 @@ def test_audio_items(tmp_path):
     report = Report("mine")
     found = check_items(read_items("manifest", tmp_path / "m.csv", report), report)
     assert [(item.id, item.kind) for item in found] == [("a.wav", "audio")]
-    assert faults(report) == {"audio-missing": ["b.wav"]}
+    assert issues(report) == {"audio-missing": ["b.wav"]}
 
 
 # ---- vocabulary -----------------------------------------------------------------------------
@@ -284,10 +284,10 @@ def test_audio_items(tmp_path):
 def test_vocabulary_counts_more_than_five_times():
     captions = ["a dog"] * 6 + ["a cat"] * 5
     found = Vocabulary.learn(captions)
-    assert found.names == ("<eos>", "<unk>", "a", "dog") and len(found) == 4
+    assert found.names == ["<eos>", "<unk>", "a", "dog"] and len(found) == 4
     assert found.encode("A cat, a dog!") == [2, 1, 2, 3]
     assert found.decode(found.encode("a cat")) == "a <unk>"
-    assert found.figures(captions) == {"captions": 11, "words": 22, "unknown": 5, "cut": 0}
+    assert found.statistics(captions) == {"captions": 11, "words": 22, "unknown": 5, "cut": 0}
     assert len(found.encode("a dog " * 20)) == 16
     with pytest.raises(ValueError, match="no word comes more than 50 times"):
         Vocabulary.learn(captions, more_than=50)
@@ -295,7 +295,7 @@ def test_vocabulary_counts_more_than_five_times():
 
 def test_vocabulary_order_is_by_count_then_name():
     captions = ["b a c b"] * 6
-    assert Vocabulary.learn(captions).names[2:] == ("b", "a", "c")
+    assert Vocabulary.learn(captions).names[2:] == ["b", "a", "c"]
     assert Vocabulary.learn(reversed(captions)).names == Vocabulary.learn(captions).names
 
 
@@ -309,7 +309,7 @@ def test_words_of_karpathy_and_of_the_scorer():
 
 def test_vocabulary_as_plain_data():
     found = Vocabulary.learn(["a dog"] * 6, words="ptb", max_length=7)
-    again = Vocabulary.from_dict(json.loads(json.dumps(found.to_dict())))
+    again = from_dict(json.loads(json.dumps(found.to_dict())))
     assert again.to_dict() == found.to_dict() and again.max_length == 7
     for change, message in (
         ({"names": ["a"]}, "must begin with"),
@@ -317,7 +317,7 @@ def test_vocabulary_as_plain_data():
         ({"words": "bpe"}, "words must be one of plain, ptb"),
         ({"max_length": 0}, "max_length must be at least 1"),
         ({"max_length": "7"}, "must be a whole number"),
-        ({"code": ""}, "a vocabulary has"),
+        ({"code": ""}, "tokens of kind captions have"),
     ):
         with pytest.raises(ValueError, match=message):
-            Vocabulary.from_dict({**found.to_dict(), **change})
+            from_dict({**found.to_dict(), **change})

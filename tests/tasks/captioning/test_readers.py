@@ -25,8 +25,8 @@ def image(path: Path, value: int = 100) -> Path:
     return path
 
 
-def faults(report: Report) -> dict[str, list[str]]:
-    return {kind: list(found["items"]) for kind, found in report.as_dict()["faults"].items()}
+def issues(report: Report) -> dict[str, list[str]]:
+    return {kind: list(found["items"]) for kind, found in report.as_dict()["issues"].items()}
 
 
 # ---- Karpathy -------------------------------------------------------------------------------
@@ -58,10 +58,10 @@ def test_karpathy_coco(tmp_path, restval):
     wanted = {"500": "train", "501": "train", "502": "dev", "503": "test"}
     if restval == "skip":
         wanted.pop("501")
-        assert report.figures["restval_skipped"] == 1
+        assert report.statistics["restval_skipped"] == 1
     assert {item.id: item.split for item in found} == wanted
     assert all(item.references == SENTENCES and item.kind == "image" for item in found)
-    assert len(check_items(found, report)) == len(wanted) and not faults(report)
+    assert len(check_items(found, report)) == len(wanted) and not issues(report)
 
 
 def test_karpathy_faults(tmp_path):
@@ -87,7 +87,7 @@ def test_karpathy_faults(tmp_path):
     kept = check_items(listed, report)
     assert [(item.id, len(item.references)) for item in kept] == [("0.png", 5), ("2.png", 1)]
     assert kept[1].references == ("a cat",)
-    found = faults(report)
+    found = issues(report)
     assert found.pop("column-missing")[0].endswith("images[4]")
     assert found.pop("split-unknown")[0].endswith("images[3]")
     assert found.pop("split-missing")[0].endswith("images[7]")
@@ -134,7 +134,7 @@ def test_clotho(tmp_path):
         ("evaluation 2.wav", "test", 4),
     ]
     assert found[0].references[0] == "A bell, loud."
-    assert faults(report) == {
+    assert issues(report) == {
         "audio-missing": ["development 2.wav", "validation 2.wav"],
         "caption-empty": ["development 2.wav", "validation 2.wav", "evaluation 2.wav"],
     }
@@ -173,7 +173,7 @@ def test_audiocaps_names(tmp_path, name):
     (item,) = check_items(read_items("audiocaps", tmp_path, report), report)
     assert item.id == "abc_30" and item.references == ("A duck, loud", "Ducks")
     assert item.file.name == name and item.file.parent.name == "val"
-    assert faults(report) == {
+    assert issues(report) == {
         "audio-missing": ["-gone_5"],
         "value-unreadable": [f"{tmp_path / 'val.csv'}, line 5"],
     }
@@ -185,7 +185,7 @@ def test_audiocaps_that_is_cut_off(tmp_path):
     path.write_bytes(path.read_bytes()[:4000])
     report = Report("audiocaps")
     listed = read_items("audiocaps", tmp_path, report)
-    assert check_items(listed, report) == [] and faults(report) == {"audio-truncated": ["abc_30"]}
+    assert check_items(listed, report) == [] and issues(report) == {"audio-truncated": ["abc_30"]}
     assert check_items(listed, Report("audiocaps"), decode=False) == listed
     (tmp_path / "test.csv").write_text("youtube_id,caption\nabc,A\n")
     with pytest.raises(ValueError, match="no column audiocap_id, start_time"):
@@ -198,7 +198,7 @@ def test_real_audiocaps():
     assert Counter((item.split, len(item.references)) for item in found) == {
         ("train", 1): 49838, ("dev", 5): 495, ("test", 5): 975
     }  # fmt: skip
-    assert not faults(report)
+    assert not issues(report)
 
 
 # ---- Flickr8k, NLVR -------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_real_flickr8k():
     found = read_items("flickr8k", real_data("captions", "flickr8k"), report)
     assert Counter(item.split for item in found) == {"train": 6000, "dev": 1000, "test": 1000}
     assert all(len(item.references) == 5 for item in found)
-    assert list(faults(report)) == ["split-missing"] and report.count("split-missing") == 93
+    assert list(issues(report)) == ["split-missing"] and report.count("split-missing") == 93
 
 
 def test_flickr8k_images(tmp_path):
@@ -223,7 +223,7 @@ def test_flickr8k_images(tmp_path):
         report = Report("flickr8k")
         listed = read_items("flickr8k", tmp_path, report, images=images)
         assert [item.id for item in check_items(listed, report)] == [kept]
-        assert faults(report)["references-missing"] == ["c.png"]
+        assert issues(report)["references-missing"] == ["c.png"]
         assert report.count("value-unreadable") == 1
     (tmp_path / "Flickr_8k.devImages.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"there is no Flickr_8k\.devImages\.txt in it"):
@@ -236,7 +236,7 @@ def test_real_nlvr(tmp_path):
     splits = Counter(item.split for item in listed)
     assert splits["test"] == 556 and splits["train"] + splits["dev"] == 547
     assert splits["dev"] == 109
-    assert not faults(report)
+    assert not issues(report)
     # Decoding all takes seconds; some will do.
     kept = check_items(listed[::20], report)
     assert [item.path for item in kept] == [item.path for item in listed[::20]]
@@ -261,7 +261,7 @@ def test_official_nlvr(tmp_path):
     assert [(i.id, i.split) for i in found] == [
         (f"{part}-{n}-0", part) for part in ("train", "dev", "test") for n in (1, 2)
     ]
-    assert list(faults(report)) == ["column-missing"] and report.count("column-missing") == 3
+    assert list(issues(report)) == ["column-missing"] and report.count("column-missing") == 3
     with pytest.raises(FileNotFoundError, match="holds no train, dev or test"):
         read_items("nlvr", tmp_path / "train", report)
     with pytest.raises(ValueError, match="must lie between 0 and 1"):

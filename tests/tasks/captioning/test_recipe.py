@@ -70,7 +70,7 @@ def test_bad_items_of_a_table_are_reported_and_left_out(tmp_path):
     figures = recipe("manifest", *arguments)
     assert set(figures) == {"dev"} and figures["dev"]["items"] == 2
     report = json.loads((tmp_path / "p" / "report.json").read_text())
-    faults = {kind: sorted(found["items"]) for kind, found in report["faults"].items()}
+    faults = {kind: sorted(found["items"]) for kind, found in report["issues"].items()}
     assert faults == {
         "image-missing": ["none.png"],
         "image-truncated": ["cut.png"],
@@ -99,7 +99,7 @@ def test_nlvr_and_features(tmp_path):
     (tmp_path / "dev-3-0.npy").unlink()
     recipe("nlvr", *arguments, f"--output_folder={tmp_path / 'q'}")
     report = json.loads((tmp_path / "p" / "report.json").read_text())
-    assert list(report["faults"]["features-missing"]["items"]) == ["dev-3-0"]
+    assert list(report["issues"]["features-missing"]["items"]) == ["dev-3-0"]
 
 
 def load(corpus: str, overrides: str) -> dict:

@@ -14,7 +14,7 @@ from gatedrnn.tasks.captioning.encoders import FeatureEncoder
 from gatedrnn.tasks.captioning.metrics.ngrams import Cider, DocumentFrequencies
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.self_critical import CaptionReward, advantages, policy_loss
-from gatedrnn.tokens.vocabulary import EOS
+from gatedrnn.tokens import EOS
 
 NAMES = ("<eos>", "<unk>", "a", "dog", "cat")
 SEARCH = SearchOptions(max_length=2)

@@ -15,7 +15,7 @@ from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
 from gatedrnn.tasks.captioning.train import CaptionTraining, make_captioner
-from gatedrnn.tokens.vocabulary import Vocabulary
+from gatedrnn.tokens import Vocabulary
 from tests.data.corpora import tone
 from tests.tasks.asr.tiny import launch
 from tests.tasks.captioning.tiny import WatchedCaptionBrain, hparams, scenes, train

@@ -1,4 +1,4 @@
-"""Readers: real data by their published counts and checksums, and every fault of a file."""
+"""Readers: real data by their published counts and checksums, and every issue of a file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_sentences_without_parts_come_in_ten_folds(dataset, count):
     folds = read_sentences(dataset, folder, report)
     sizes = [len(fold.tests[0]) for fold in folds]
     assert (len(folds), sum(sizes), max(sizes) - min(sizes) <= 1) == (10, count, True)
-    assert report.figures["folds"] == {"seed": 1, "sizes": sizes}
+    assert report.statistics["folds"] == {"seed": 1, "sizes": sizes}
     assert all(check.holds for check in report.checks)
     parts = [len(part) for part in (folds[0].train, folds[0].valid, *folds[0].tests)]
     assert sum(parts) == count
@@ -82,7 +82,7 @@ def test_sentences_without_parts_come_in_ten_folds(dataset, count):
 def test_what_is_not_utf8_is_read_as_it_was_written():
     report = Report("mr")
     whole = read_labelled(real_data("sentence_cls") / "rt-polarity.all.gz", "all", 2, report)
-    assert report.figures["encodings"] == {"rt-polarity.all.gz": "cp1252"}
+    assert report.statistics["encodings"] == {"rt-polarity.all.gz": "cp1252"}
     assert whole.inputs[31] == "the action clichés just pile up ."
 
 
@@ -231,7 +231,7 @@ def test_encodings_and_empty_lines(tmp_path):
     assert read_labelled(path, "all", 2, report).inputs == ["it \u2013 is", "a\u2026b"]
     path.write_bytes(b"0 not in that page: \x81\xe9\n")
     assert read_labelled(path, "all", 2, report).inputs == ["not in that page: \x81é"]
-    assert report.figures["encodings"]["a.all"] == "latin-1"
+    assert report.statistics["encodings"]["a.all"] == "latin-1"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gatedrnn.tasks.classification.train import ClassifierTraining
-from gatedrnn.tokens.text_tokens import load
+from gatedrnn.tokens import load
 from tests.tasks.asr.tiny import launch
 from tests.tasks.classification.tiny import WatchedClassifierBrain, hparams, sets, train
 

@@ -21,11 +21,11 @@ from gatedrnn.tasks.language_modeling.bundle import (
 from gatedrnn.tasks.language_modeling.export import load_language_model
 from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
+from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling import tiny
 
 TEXTS = tiny.lines(20, 1)
-TOKENS = TextWords.learn(TEXTS)
+TOKENS = Words.learn(TEXTS, "<eos>")
 
 
 def write(folder, tokens=TOKENS, **options):
@@ -74,7 +74,7 @@ def test_every_output_layer(tmp_path, options):
 
 @pytest.mark.parametrize(
     "tokens",
-    [TextCharacters.learn(TEXTS), TextPieces.learn(TEXTS, 30, "bpe")],
+    [Characters.learn(TEXTS, "<eos>"), Pieces.learn(TEXTS, "<eos>", 30, "bpe")],
     ids=lambda tokens: tokens.kind,
 )
 def test_tokens(tmp_path, tokens):

@@ -15,7 +15,7 @@ from gatedrnn.tasks.language_modeling.export import load_language_model
 from gatedrnn.tasks.language_modeling.lm_weights import read_setting
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens.text_tokens import TextCharacters
+from gatedrnn.tokens import Characters
 from tests.tasks.language_modeling import tiny
 
 
@@ -130,7 +130,7 @@ def test_rescore_refuses(model, lists, tmp_path, capsys):
     other = tmp_path / "other.jsonl"
     other.write_text('{"id": "u", "hyps": [{"text": "the cat", "score": -1}]}\n')
     refused("no reference is known of u", model, other)
-    tokens = TextCharacters.learn(["the cat"])
+    tokens = Characters.learn(["the cat"], "<eos>")
     spec = TextModelSpec(len(tokens), {"hidden_size": 8}, line_ends=False)
     write_language_model(tmp_path / "text8", LanguageModelConfig(spec), tokens, spec.build())
     refused("without ends of lines", tmp_path / "text8", lists[0])

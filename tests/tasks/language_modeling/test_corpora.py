@@ -1,4 +1,4 @@
-"""Readers: real corpora by their published counts, and every fault of a text file."""
+"""Readers: real corpora by their published counts, and every issue of a text file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from gatedrnn.data.report import Report
 from gatedrnn.data.text import read_lines
-from gatedrnn.tasks.language_modeling.corpora.layouts import read_corpus
+from gatedrnn.tasks.language_modeling.corpora import read_corpus
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 AMI = DATA / "ami" / "lm_text"
@@ -35,7 +35,7 @@ def test_ami_has_the_words_that_are_published():
     assert [t.name for t in texts] == ["train", "dev", "eval"]
     assert [t.words - len(t.lines) for t in texts] == [801_100, 95_164, 89_641]
     assert [len(t.lines) for t in texts] == [67_317, 8_665, 7_490]
-    assert report.as_dict()["faults"] == {}
+    assert report.as_dict()["issues"] == {}
     by_file = read_corpus("ami", AMI, Report("ami"), order="file")
     assert by_file.valid.lines != found.valid.lines
     assert sorted(by_file.valid.lines) == sorted(found.valid.lines)
@@ -141,11 +141,11 @@ def test_too_little_to_be_divided_and_nothing_at_all(tmp_path):
         read_corpus("pbt", tmp_path, Report("mine"))
 
 
-# ---- faults of a file -----------------------------------------------------------------------
+# ---- issues of a file -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("content", "lines", "faults"),
+    ("content", "lines", "issues"),
     [
         (b"one\r\ntwo\r\n", ["one", "two"], {}),
         (b"one\rtwo\r", ["one", "two"], {}),
@@ -157,12 +157,12 @@ def test_too_little_to_be_divided_and_nothing_at_all(tmp_path):
     ],
     ids=["CRLF", "CR", "empty lines", "BOM", "not UTF-8", "Unicode spaces", "1 MB line"],
 )
-def test_faults_are_mended_and_reported(tmp_path, content, lines, faults):
+def test_faults_are_mended_and_reported(tmp_path, content, lines, issues):
     report = Report("mine")
     write(tmp_path, {"a.txt": content})
     assert read_lines(tmp_path / "a.txt", report) == lines
-    found = report.as_dict()["faults"]
-    assert {kind: fault["items"]["a.txt"] for kind, fault in found.items()} == faults
+    found = report.as_dict()["issues"]
+    assert {kind: issue["items"]["a.txt"] for kind, issue in found.items()} == issues
 
 
 @pytest.mark.parametrize(

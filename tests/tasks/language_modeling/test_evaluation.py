@@ -16,12 +16,11 @@ from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted, Dynamic
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
 from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
-from gatedrnn.tokens.text_symbols import EOS
-from gatedrnn.tokens.text_tokens import TextCharacters, TextWords
+from gatedrnn.tokens import EOS, Characters, Words
 from tests.tasks.language_modeling.tiny import doubled, lines
 
 TEXT = Text("mine", lines(30, 1))
-TOKENS = TextWords.learn(TEXT.lines)
+TOKENS = Words.learn(TEXT.lines, "<eos>")
 ENCODED = TOKENS.encode_text(TEXT)
 
 
@@ -82,7 +81,7 @@ def test_shares_of_the_processes_add_up(reading):
 
 
 def test_a_text_without_line_ends_and_a_text_of_one_token():
-    tokens = TextCharacters.learn(["ab"])
+    tokens = Characters.learn(["ab"], "<eos>")
     model = doubled(TextModel(len(tokens), hidden_size=16))
     encoded = tokens.encode_text(Text("mine", [" ab ab"], ends=False))
     found = score(encoded, log_probabilities(model, encoded, Reading()))
@@ -147,7 +146,7 @@ def test_gradients_relative_to_those_in_training():
 
 def test_words_of_a_file_sum_up_to_the_text(tmp_path):
     text = Text("mine", ["the cat barks", "", "my uncle"])
-    for tokens in (TOKENS, TextCharacters.learn(TEXT.lines)):
+    for tokens in (TOKENS, Characters.learn(TEXT.lines, "<eos>")):
         encoded = tokens.encode_text(text)
         model = doubled(TextModel(len(tokens), hidden_size=16))
         values = log_probabilities(model, encoded, Reading())

@@ -11,7 +11,7 @@ from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.language_modeling.bundle import write_language_model
 from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
 from gatedrnn.tasks.language_modeling.rescoring import Setting
-from gatedrnn.tokens.text_tokens import TextWords
+from gatedrnn.tokens import Words
 from tests.tasks.asr import tiny
 from tests.tasks.asr.test_language_use import failed, language_model
 from tests.tasks.language_modeling import tiny as tiny_text
@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
 def lm(tmp_path):
     """A bundle of a language model of all that the trained recognisers may read."""
     names = tiny.Tones("test", 3, 200).texts + tiny.Tones("train", 10).texts
-    found = language_model(TextWords.learn(names))
+    found = language_model(Words.learn(names, "<eos>"))
     write_language_model(tmp_path / "lm", found.config, found.tokens, found.model)
     return tmp_path / "lm"
 
@@ -66,7 +66,7 @@ def test_export(trained, lm, tmp_path, capsys):
 
 def test_export_refuses(trained, lm, tmp_path, capsys):
     bundle = tmp_path / "b"
-    capitals = language_model(TextWords.learn(["\u0392 \u0393"]))
+    capitals = language_model(Words.learn(["\u0392 \u0393"], "<eos>"))
     write_language_model(tmp_path / "capitals", capitals.config, capitals.tokens, capitals.model)
     for results, options, wanted in (
         ("greedy", ["--lm", lm, "--lm-weight", 1], "beam_size of at least 2, not 1"),

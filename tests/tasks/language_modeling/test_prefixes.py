@@ -11,7 +11,7 @@ from gatedrnn.tasks.language_modeling import prefix_scores as prefixes
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
 from gatedrnn.tasks.language_modeling.prefix_scores import EOS, score_sequences, score_texts
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
+from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling.tiny import doubled, lines
 
 #: Readings as a recogniser gives them: alike at the beginning, the same ones, and none.
@@ -27,7 +27,7 @@ TEXTS = [
     "my uncle hears my uncle and sings",
 ]
 TRAINING = lines(40, 1)
-TOKENS = TextWords.learn(TRAINING)
+TOKENS = Words.learn(TRAINING, "<eos>")
 
 
 def one_by_one(model, tokens, texts):
@@ -70,7 +70,7 @@ def test_what_is_shared_is_read_once():
 
 @pytest.mark.parametrize(
     "tokens",
-    [TextCharacters.learn(TRAINING), TextPieces.learn(TRAINING, 30, "bpe"), TOKENS],
+    [Characters.learn(TRAINING, "<eos>"), Pieces.learn(TRAINING, "<eos>", 30, "bpe"), TOKENS],
     ids=lambda tokens: tokens.kind,
 )
 def test_any_tokens_and_what_they_do_not_know(tokens):

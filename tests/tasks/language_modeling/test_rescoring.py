@@ -12,7 +12,7 @@ import torch
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.nbest import Candidate, NBest, distinct_texts, read_nbest
 from gatedrnn.tasks.language_modeling.rescoring import ScoredLists, Setting, score_lists, tune
-from gatedrnn.tokens.text_tokens import TextCharacters, TextWords
+from gatedrnn.tokens import Characters, Words
 
 
 class Unigrams(torch.nn.Module):
@@ -27,7 +27,7 @@ class Unigrams(torch.nn.Module):
         return self.scores.expand(len(tokens), -1), torch.zeros(1, len(tokens), 1)
 
 
-TOKENS = TextWords.learn(["GO ON NO TO"])
+TOKENS = Words.learn(["GO ON NO TO"], "<eos>")
 END = 0.3999
 MODEL = Unigrams(TOKENS, {"<eos>": END, "GO": 0.3, "ON": 0.2, "NO": 0.06, "TO": 0.04})
 
@@ -84,7 +84,7 @@ def test_the_length_term():
 
 
 def test_tokens_need_not_be_those_of_the_recogniser():
-    tokens = TextCharacters.learn(["GO ON NO TO"])
+    tokens = Characters.learn(["GO ON NO TO"], "<eos>")
     model = TextModel(len(tokens), hidden_size=8)
     scored = score_lists(LISTS, model, tokens)
     assert scored.cost.unknown == 0 and (scored.model[0] < 0).all()

@@ -19,14 +19,13 @@ from gatedrnn.tasks.language_modeling.bundle import (
 from gatedrnn.tasks.language_modeling.prefix_scores import score_sequences, score_texts
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tasks.language_modeling.speechbrain_scorers import RNNLMRescorer, SearchModel
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
-from gatedrnn.tokens.tokens import Characters, Pieces
+from gatedrnn.tokens import Characters, Pieces, Words
 
 TEXT = ["GO ON", "NO GO", "ON AND ON"]
 KINDS = {
-    "words": TextWords.learn(TEXT),
-    "characters": TextCharacters.learn(TEXT),
-    "pieces": TextPieces.learn(TEXT, 9, "bpe"),
+    "words": Words.learn(TEXT, "<eos>"),
+    "characters": Characters.learn(TEXT, "<eos>"),
+    "pieces": Pieces.learn(TEXT, "<eos>", 9, "bpe"),
 }
 READINGS = [["GO ON", "NO ON AND GO", ""], ["ON"]]
 
@@ -65,9 +64,9 @@ def test_the_stock_rescorer(tmp_path, kind, network):
 def test_other_cases_and_unknown_words(tmp_path, kind):
     """What SpeechBrain's own does otherwise: capitals, and no charge for what has no token."""
     tokens = {
-        "words": TextWords.learn(["go on"]),
-        "characters": TextCharacters.learn(["go on"]),
-        "pieces": TextPieces.learn(["go on", "on"], 7, "bpe"),
+        "words": Words.learn(["go on"], "<eos>"),
+        "characters": Characters.learn(["go on"], "<eos>"),
+        "pieces": Pieces.learn(["go on", "on"], "<eos>", 7, "bpe"),
     }[kind]
     found = bundled(tmp_path, tokens)
     texts = ["go  quiz", "go on"]
@@ -100,7 +99,7 @@ def test_the_builder_sorts_by_it(tmp_path):
 def test_beam_search_with_the_scorer(tmp_path, kind, network):
     """SpeechBrain's search adds what our model says of the text, weighted."""
     text = KINDS[kind]
-    tokens = Characters.learn(TEXT) if kind == "characters" else Pieces(text.pieces.model)
+    tokens = Characters.learn(TEXT) if kind == "characters" else Pieces(text.model)
     found = bundled(tmp_path, text, network)
     torch.manual_seed(1)
     acoustic = CTCModel(len(tokens), input_size=4, num_layers=1, hidden_size=8, proj_size=4)

@@ -10,7 +10,7 @@ from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.modules.parameter_budget import parameters, size_for
 from gatedrnn.modules.softmax import AdaptiveSoftmax
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tokens.text_tokens import TextWords
+from gatedrnn.tokens import Words
 from tests.tasks.language_modeling.tiny import doubled, lines
 
 VOCABULARY = 23
@@ -116,7 +116,7 @@ def test_locked_dropout_drops_the_same_units_in_all_frames():
 
 @pytest.mark.parametrize("network", ["lstmp", "ran", "slim"])
 def test_speechbrains_scorer_and_rescorer_run_with_it(network):
-    tokens = TextWords.learn([line.upper() for line in lines(50, 1)])
+    tokens = Words.learn([line.upper() for line in lines(50, 1)], "<eos>")
     model = TextModel(len(tokens), network, hidden_size=16)
     scorer = RNNLMScorer(model, temperature=1.0)
     memory, read = None, []

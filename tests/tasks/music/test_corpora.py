@@ -40,7 +40,7 @@ def test_the_published_files(corpus, file, pieces, frames):
     assert all(check.holds for check in report.checks)
     assert all(21 <= part.notes[0] <= part.notes[1] <= 108 for part in parts)
     assert {roll.shape[1] for part in parts for roll in part.rolls} == {KEYS}
-    assert not report.as_dict()["faults"]
+    assert not report.as_dict()["issues"]
 
 
 def test_sixteenths_of_the_json_form_are_quarters_of_the_other():

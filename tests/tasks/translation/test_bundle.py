@@ -21,19 +21,19 @@ from gatedrnn.tasks.translation.bundle import (
     read_translator,
     write_translator,
 )
-from gatedrnn.tasks.translation.corpora.pairs import Languages
+from gatedrnn.tasks.translation.corpora import Languages
 from gatedrnn.tasks.translation.export import load_translator, translator_card
 from gatedrnn.tasks.translation.model import TranslatorSpec
 from gatedrnn.tasks.translation.train import TranslationBrain
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
+from gatedrnn.tokens import Characters, Pieces, Words
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from tests.tasks.translation.tiny import train
 
 TEXT = ["a red dog runs", "the dog sees a cat", "a cat runs", "the red cat sees the dog"]
 TOKENS = {
-    "words": TextWords.learn(TEXT),
-    "characters": TextCharacters.learn(TEXT),
-    "pieces": TextPieces.learn(TEXT, 24, "bpe"),
+    "words": Words.learn(TEXT, "<eos>"),
+    "characters": Characters.learn(TEXT, "<eos>"),
+    "pieces": Pieces.learn(TEXT, "<eos>", 24, "bpe"),
 }
 
 
@@ -137,7 +137,7 @@ def test_tokens_that_are_none(tmp_path, capsys):
     entry = entry_of(path)
     config["files"]["target_tokens.json"] = {"bytes": entry.bytes, "sha256": entry.sha256}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"target_tokens\.json does not hold the tokens of a tex"):
+    with pytest.raises(ValueError, match=r"target_tokens\.json: does not hold the tokens of a mod"):
         read_translator(folder)
 
 

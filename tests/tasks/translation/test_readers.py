@@ -11,11 +11,9 @@ import pytest
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_parallel
-from gatedrnn.tasks.translation.corpora.layouts import read_parallel
-from gatedrnn.tasks.translation.corpora.pairs import Pairs
-from gatedrnn.tasks.translation.corpora.tatoeba import plain
+from gatedrnn.tasks.translation.corpora import Pairs, plain, read_parallel
 from gatedrnn.tasks.translation.data import TranslationDataset, short_enough
-from gatedrnn.tokens.text_tokens import TextCharacters, TextPieces, TextWords
+from gatedrnn.tokens import Characters, Pieces, Words
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "mt"
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
@@ -46,7 +44,7 @@ def test_tatoeba_tests_nothing_that_was_seen():
     for side in ("source", "target"):
         found = [{plain(text) for text in getattr(pairs, side)} for pairs in sets]
         assert not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
-    assert report.figures["test"]["pairs"] == 1000
+    assert report.statistics["test"]["pairs"] == 1000
     assert max(map(len, corpus.tests[0].references().values())) > 1
 
 
@@ -84,7 +82,7 @@ def test_what_is_no_pair_is_reported(tmp_path):
 def test_pairs_for_training_may_not_be_too_long_or_uneven():
     sentences = ["a b", "a b c d e", "a", "a b"]
     translations = ["a b", "a b c d e", "a b c d", "b a"]
-    words = TextWords.learn(sentences)
+    words = Words.learn(sentences, "<eos>")
     report = Report("mine")
     pairs = Pairs("train", sentences, translations)
     found = short_enough(pairs, words, words, 4, 1.5, report)
@@ -100,8 +98,8 @@ def test_pairs_for_training_may_not_be_too_long_or_uneven():
 
 def test_tokens_of_chinese_and_english():
     texts = ["我爱你。", "你好吗?"]
-    characters = TextCharacters.learn(texts)
-    pieces = TextPieces.learn(["I love you.", "How are you?"], 24, "bpe")
+    characters = Characters.learn(texts, "<eos>")
+    pieces = Pieces.learn(["I love you.", "How are you?"], "<eos>", 24, "bpe")
     found = TranslationDataset(Pairs("x", texts, ["I love you.", "you"]), characters, pieces)
     unit = found[0]
     assert characters.join(unit["source"][:-1]) == "我爱你。" and unit["source"][-1] == 0

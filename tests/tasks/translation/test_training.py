@@ -11,7 +11,7 @@ import torch
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.model import TranslatorSpec
 from gatedrnn.tasks.translation.train import make_search
-from gatedrnn.tokens.text_tokens import TextCharacters, TextWords
+from gatedrnn.tokens import Characters, Words
 from tests.tasks.asr.tiny import launch
 from tests.tasks.translation.tiny import WatchedTranslationBrain, train
 
@@ -48,22 +48,22 @@ def test_what_comes_out(tmp_path):
     assert figures["test"]["BLEU"] == pytest.approx(found)
     assert figures["test"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
     report = json.loads((folder / "report.json").read_text())
-    assert report["figures"]["pairs to learn from"] == results["pairs"] < 40
-    assert report["faults"]["pair-long"]["count"] == 40 - results["pairs"]
+    assert report["statistics"]["pairs to learn from"] == results["pairs"] < 40
+    assert report["issues"]["pair-long"]["count"] == 40 - results["pairs"]
     again = train(folder, {"test_only": True}, lowercase=True, **options)
     assert again["test"]["sentences"] == 8
-    with pytest.raises(ValueError, match="source_tokens.json holds words of an earlier training"):
+    with pytest.raises(ValueError, match="source_tokens.json: holds words of an earlier training"):
         train(folder, source_tokens={"kind": "characters"})
 
 
 def test_unknown_words_may_be_said_but_by_words():
     hparams = {"max_length": 9, "beam_size": 3, "search": {"length_penalty": 0.5}}
     text = ["a dog", "a cat"]
-    found = make_search(hparams, TextWords.learn(text))
+    found = make_search(hparams, Words.learn(text, "<eos>"))
     assert found == SearchOptions(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
-    assert make_search(hparams, TextCharacters.learn(text)).unknown
+    assert make_search(hparams, Characters.learn(text, "<eos>")).unknown
     assert not make_search(
-        hparams | {"search": {"unknown": False}}, TextCharacters.learn(text)
+        hparams | {"search": {"unknown": False}}, Characters.learn(text, "<eos>")
     ).unknown
 
 

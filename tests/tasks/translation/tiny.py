@@ -11,7 +11,7 @@ from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_parallel
-from gatedrnn.tasks.translation.corpora.layouts import read_parallel
+from gatedrnn.tasks.translation.corpora import read_parallel
 from gatedrnn.tasks.translation.train import TranslationBrain, TranslationTraining
 from gatedrnn.training import fit
 from gatedrnn.training.optimisers import make_optimiser

@@ -1,1 +1,177 @@
-"""Speech corpora: one reader each."""
+"""Speech corpora: a module with a reader for each, and one way to prepare them all.
+
+A reader is ``read(data_folder, report, out, **options)``: it returns split -> entries, and adds to
+the report what it leaves out. ``out`` is a folder for recordings that it has to convert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gatedrnn.data.files import list_files
+from gatedrnn.data.preparation import Entry, Policy, Prepared, prepare_entries
+from gatedrnn.data.report import Report
+from gatedrnn.tasks.asr.corpora import ami, an4, librispeech, manifest, tones
+from gatedrnn.tasks.asr.data import DISTANT, read_speech
+
+__all__ = ["CORPORA", "Corpus", "prepare", "prepare_corpus", "read"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A speech corpus that recipes know by name.
+
+    Arguments
+    ---------
+    read : callable or None
+        Its reader; None where ``sets`` is given.
+    options : Mapping
+        Option of the reader -> key of the YAML.
+    sets : callable or None
+        Values of the YAML -> (name of a set -> path), where there is nothing to prepare.
+    dataset : callable
+        Makes the dataset of a set: ``dataset(path, name, hparams)``.
+    """
+
+    read: Callable[..., Mapping[str, Iterable[Entry]]] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    sets: Callable[[Mapping[str, Any]], Mapping[str, Path]] | None = None
+    dataset: Callable[[Path, str, Mapping[str, Any]], Any] = read_speech
+
+
+#: Name, the key ``corpus`` of the YAML -> corpus.
+CORPORA: dict[str, Corpus] = {
+    "ami": Corpus(sets=ami.prepared_sets),
+    "an4": Corpus(an4.read),
+    "librispeech": Corpus(librispeech.read, {"subsets": "subsets"}),
+    "manifest": Corpus(
+        manifest.read,
+        {"train": "train_manifest", "dev": "dev_manifest", "test": "test_manifest"},
+    ),
+    "tones": Corpus(sets=tones.sets, dataset=tones.dataset),
+}
+#: Corpus -> the key by which YAML files of older versions, which have no ``corpus``, are known.
+_OLD_RECIPES = {
+    "manifest": "train_manifest",
+    "tones": "train_utterances",
+    "an4": "data_folder",
+    "ami": "prepared_folder",
+}
+
+
+def prepare_corpus(
+    corpus: str,
+    data_folder: str | Path | None,
+    out: str | Path,
+    policy: Policy | None = None,
+    **options: Any,
+) -> Prepared:
+    """Writes ``train.csv``, ``dev.csv``, if there is one ``test.csv``, and ``report.json``.
+
+    Without a dev split, training speakers are held out for one. A second call with the same options
+    and files does nothing.
+
+    Arguments
+    ---------
+    corpus : str
+        A key of ``CORPORA``.
+    data_folder : str or Path or None
+        Folder of the corpus; None for manifests.
+    out : str or Path
+        Folder for the results.
+    policy : Policy or None
+        How unusual utterances are handled.
+    **options : Any
+        Options of the corpus's reader.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the corpus is not there or has another layout, or a split has no utterance left.
+
+    Example
+    -------
+    >>> import soundfile
+    >>> folder = getfixture("tmp_path")
+    >>> for name in "ab":
+    ...     soundfile.write(folder / f"{name}.wav", [0.1] * 1600, 16000)
+    >>> rows = "audio,text,speaker\\na.wav,YES,ann\\nb.wav,NO,bob\\n"
+    >>> _ = (folder / "train.csv").write_text(rows)
+    >>> prepared = prepare_corpus("manifest", None, folder / "out", train=folder / "train.csv")
+    >>> [len(path.read_text().splitlines()) for path in prepared.csv.values()]
+    [2, 2]
+    """
+    out, report = Path(out), Report(corpus)
+    settings: dict[str, Any] = {"options": {name: str(value) for name, value in options.items()}}
+    if data_folder is None:
+        entries = CORPORA[corpus].read(None, report, out, **options)
+        entries = {split: list(listed) for split, listed in entries.items()}
+        audio = {entry.audio for listed in entries.values() for entry in listed}
+        inputs = [*(path for path in options.values() if path is not None), *audio]
+    else:
+        data_folder = Path(data_folder)
+        if not data_folder.is_dir():
+            raise FileNotFoundError(f"{data_folder}: no such folder; must be that of the corpus")
+        entries = CORPORA[corpus].read(data_folder, report, out, **options)
+        # What was converted in an earlier run may lie in the corpus's own folder.
+        ours = out.absolute()
+        inputs = [p for p in list_files(data_folder) if ours not in p.absolute().parents]
+        settings["data"] = str(data_folder.absolute())
+    return prepare_entries(corpus, out, entries, inputs, policy or Policy(), settings, report)
+
+
+def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
+    """Prepares the corpus of a recipe.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        Of the YAML: ``corpus``; ``data_folder``, ``prepared_folder``, ``sample_rate``, optionally
+        ``characters``, and the keys of the corpus's options; where ``distant_test`` is not null,
+        the test sets are there a second time, to be made distant.
+
+    Returns
+    -------
+    dict
+        Name of the set -> CSV file.
+    """
+    corpus = _corpus(hparams)
+    if corpus.sets is not None:
+        return dict(corpus.sets(hparams))
+    prepared = prepare_corpus(
+        corpus_of(hparams),
+        hparams.get("data_folder"),
+        hparams["prepared_folder"],
+        Policy(rate=hparams["sample_rate"], characters=hparams.get("characters")),
+        **{name: hparams[key] for name, key in corpus.options.items() if hparams.get(key)},
+    )
+    sets = dict(prepared.csv)
+    if hparams.get("distant_test") is not None:
+        sets |= {name + DISTANT: path for name, path in prepared.csv.items() if name != "train"}
+    return sets
+
+
+def read(path: Path, name: str, hparams: Mapping[str, Any]) -> Any:
+    """Makes the dataset of a set that :func:`prepare` returned."""
+    return _corpus(hparams).dataset(path, name, hparams)
+
+
+def corpus_of(hparams: Mapping[str, Any]) -> str:
+    """The name of a recipe's corpus; YAML files of older versions have no ``corpus``."""
+    if "corpus" in hparams:
+        return hparams["corpus"]
+    return next(name for name, key in _OLD_RECIPES.items() if key in hparams)
+
+
+def _corpus(hparams: Mapping[str, Any]) -> Corpus:
+    name = corpus_of(hparams)
+    if name not in CORPORA:
+        raise ValueError(f"corpus: {name!r} is unknown; must be one of {', '.join(CORPORA)}")
+    return CORPORA[name]

@@ -8,17 +8,15 @@ has no dev split: training speakers are held out for one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from gatedrnn.data.audio import SUFFIXES, AudioError, inspect_raw
-from gatedrnn.data.entries import Entry, Policy, prepare_entries
 from gatedrnn.data.files import list_files
-from gatedrnn.data.preparation import Prepared
+from gatedrnn.data.preparation import Entry
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.asr.corpora.librispeech import PACK, read_pack
 
@@ -29,55 +27,46 @@ _LINE = re.compile(r"^(?P<text>.*)\((?P<utterance>[^()\s]+)\)\s*$")
 _MARK = re.compile(r"<[^>]*>|\+\+[^+]*\+\+")
 
 
-def prepare_an4(data: str | Path, out: str | Path, policy: Policy | None = None) -> Prepared:
-    """Writes ``train.csv``, ``dev.csv``, ``test.csv`` if it is there, and ``report.json``.
+def read(data_folder: Path, report: Report, out: Path) -> dict[str, Iterable[Entry]]:
+    """Reads the official layout or a pack.
 
     Arguments
     ---------
-    data : str or Path
+    data_folder : Path
         Folder of the corpus, with ``etc``, or with ``manifest.tsv``.
-    out : str or Path
-        Folder for the results; headerless recordings are written there again as WAV files.
-    policy : Policy or None
-        What is done with odd utterances.
+    report : Report
+        Told about what is left out or converted.
+    out : Path
+        Headerless recordings are written again in its folder ``wav``, as WAV files.
 
     Returns
     -------
-    Prepared
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If nothing like that is there, or a split has no utterance left.
+    dict
+        Split -> entries.
     """
-    data, policy = Path(data), policy or Policy()
-    settings = {"data": str(data.absolute())}
-    if (data / PACK).is_file():
-        read, inputs = read_pack(data)
-        return prepare_entries("an4", out, read, inputs, policy, settings)
-    lists = {split: data / "etc" / f"an4_{split}.fileids" for split in ("train", "test")}
+    if (data_folder / PACK).is_file():
+        return read_pack(data_folder)
+    lists = {split: data_folder / "etc" / f"an4_{split}.fileids" for split in ("train", "test")}
     if not lists["train"].is_file():
         raise FileNotFoundError(
-            f"{data}: holds neither {PACK} nor etc/an4_train.fileids; must be the folder an4 of "
-            "the corpus"
+            f"{data_folder}: has neither {PACK} nor etc/an4_train.fileids; must be the folder an4 "
+            "of the corpus"
         )
-    converted = Path(out).absolute() / "wav"
-    read: dict[str, Callable[[Report], Iterator[Entry]]] = {}
+    converted = out.absolute() / "wav"
     files = {
         path.stem: path
-        for path in list_files(data)
+        for path in list_files(data_folder)
         # What was converted in an earlier run may lie in the corpus's own folder.
         if path.suffix in (*SUFFIXES, _RAW) and converted not in path.absolute().parents
     }
-    inputs = list(files.values())
+    entries = {}
     for split, fileids in lists.items():
         if fileids.is_file():
             texts = fileids.with_suffix(".transcription")
             if not texts.is_file():
                 raise FileNotFoundError(f"{texts}: no such file, but {fileids.name} is there")
-            inputs += [fileids, texts]
-            read[split] = partial(_read_split, fileids, texts, files, converted)
-    return prepare_entries("an4", out, read, inputs, policy, settings)
+            entries[split] = _read_split(fileids, texts, files, converted, report)
+    return entries
 
 
 def _read_split(
@@ -103,19 +92,7 @@ def _read_split(
 
 
 def read_transcription(path: str | Path, report: Report) -> dict[str, str]:
-    """Reads a file of transcripts: ``<s> YES </s> (an251-fash-b)``.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    report : Report
-        Told about lines that are something else.
-
-    Returns
-    -------
-    dict
-        Utterance -> words.
+    """Utterance -> words, from lines like ``<s> YES </s> (an251-fash-b)``.
 
     Example
     -------
@@ -124,7 +101,7 @@ def read_transcription(path: str | Path, report: Report) -> dict[str, str]:
     >>> read_transcription(path, Report("an4"))
     {'an251-fash-b': 'YES'}
     """
-    found = {}
+    texts = {}
     path = Path(path)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
@@ -133,8 +110,8 @@ def read_transcription(path: str | Path, report: Report) -> dict[str, str]:
         if match is None:
             report.add("value-unreadable", f"{path}, line {number}", repr(line))
         else:
-            found[match["utterance"]] = " ".join(_MARK.sub(" ", match["text"]).split())
-    return found
+            texts[match["utterance"]] = " ".join(_MARK.sub(" ", match["text"]).split())
+    return texts
 
 
 def convert_raw(path: str | Path, out: str | Path, rate: int = RATE) -> Path:
@@ -142,25 +119,6 @@ def convert_raw(path: str | Path, out: str | Path, rate: int = RATE) -> Path:
 
     The corpus comes in both byte orders and its files do not say in which: speech is smooth, so
     the order in which neighbouring samples differ less is taken.
-
-    Arguments
-    ---------
-    path : str or Path
-        The headerless file.
-    out : str or Path
-        The WAV file.
-    rate : int
-        Its sample rate.
-
-    Returns
-    -------
-    Path
-        The WAV file.
-
-    Raises
-    ------
-    AudioError
-        If the file is missing or empty, or holds half a sample.
 
     Example
     -------

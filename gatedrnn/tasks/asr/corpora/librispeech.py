@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gatedrnn.data.entries import Entry, Policy, prepare_entries
 from gatedrnn.data.files import list_files
-from gatedrnn.data.preparation import Prepared
+from gatedrnn.data.preparation import Entry
 from gatedrnn.data.report import Report
+from gatedrnn.data.tables import read_rows
 
 _SUFFIXES = (".flac", ".wav", ".ogg")
 #: First letters of the official subsets -> split.
@@ -18,73 +16,68 @@ _SPLITS = {"train-": "train", "dev-": "dev", "test-": "test"}
 PACK = "manifest.tsv"
 
 
-def prepare_librispeech(
-    data: str | Path,
-    out: str | Path,
+def read(
+    data_folder: Path,
+    report: Report,
+    out: Path,
     subsets: Mapping[str, Sequence[str]] | None = None,
-    policy: Policy | None = None,
-) -> Prepared:
-    """Writes ``train.csv``, ``dev.csv``, if there is one ``test.csv``, and ``report.json``.
+) -> dict[str, Iterator[Entry] | list[Entry]]:
+    """Reads a corpus in LibriSpeech's layout, or a pack.
 
     Arguments
     ---------
-    data : str or Path
+    data_folder : Path
         Folder of the subsets (``train-clean-100``, ...), each with speaker, chapter, and in that
         the audio files and their ``.trans.txt``; or the folder of a pack.
-    out : str or Path
-        Folder for the results.
+    report : Report
+        Told about audio without a transcript.
+    out : Path
+        Not used: nothing is converted.
     subsets : Mapping or None
         Split -> names of subsets; None for all that are there, by their names.
-    policy : Policy or None
-        What is done with odd utterances.
-
-    Returns
-    -------
-    Prepared
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If nothing like that is there, or a split has no utterance left.
-    """
-    data = Path(data)
-    if not data.is_dir():
-        raise FileNotFoundError(f"{data}: no such folder")
-    if (data / PACK).is_file() and subsets is None:
-        return prepare_entries(
-            "librispeech", out, *read_pack(data), policy or Policy(), {"data": str(data.absolute())}
-        )
-    subsets = subsets or find_subsets(data)
-    read: dict[str, Callable[[Report], Iterator[Entry]]] = {}
-    inputs: list[Path] = []
-    for split, names in subsets.items():
-        for name in names:
-            if not (data / name).is_dir():
-                raise FileNotFoundError(f"{data / name}: no such subset")
-        folders = [data / name for name in names]
-        inputs += [file for folder in folders for file in list_files(folder)]
-        read[split] = partial(_read_subsets, folders)
-    settings = {"data": str(data.absolute()), "subsets": {s: list(n) for s, n in subsets.items()}}
-    return prepare_entries("librispeech", out, read, inputs, policy or Policy(), settings)
-
-
-def find_subsets(data: Path) -> dict[str, list[str]]:
-    """Finds the subsets of a folder by their names.
-
-    Arguments
-    ---------
-    data : Path
-        The folder.
 
     Returns
     -------
     dict
-        Split -> names.
+        Split -> entries.
+    """
+    if (data_folder / PACK).is_file() and subsets is None:
+        return read_pack(data_folder)
+    subsets = subsets or find_subsets(data_folder)
+    for names in subsets.values():
+        for name in names:
+            if not (data_folder / name).is_dir():
+                raise FileNotFoundError(f"{data_folder / name}: no such subset")
+    return {
+        split: _read_subsets([data_folder / name for name in names], report)
+        for split, names in subsets.items()
+    }
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no training subset.
+
+def read_pack(data_folder: Path) -> dict[str, list[Entry]]:
+    """Reads a pack: ``manifest.tsv`` with the columns split, utt, speaker, text, and audio files.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "manifest.tsv").write_text(
+    ...     "split\\tutt\\tspeaker\\ttext\\ntrain\\tu1\\tann\\tYES\\n")
+    >>> read_pack(folder)["train"][0].speaker
+    'ann'
+    """
+    audio = {path.stem: path for path in list_files(data_folder) if path.suffix in _SUFFIXES}
+    entries: dict[str, list[Entry]] = {}
+    columns = ("split", "utt", "speaker", "text")
+    for _, row in read_rows(data_folder / PACK, required=columns):
+        # A file that is not there is reported when it is checked.
+        path = audio.get(row["utt"], data_folder / f"{row['utt']}.flac")
+        entry = Entry(row["utt"], path, row["text"] or "", row["speaker"])
+        entries.setdefault(row["split"], []).append(entry)
+    return entries
+
+
+def find_subsets(data: Path) -> dict[str, list[str]]:
+    """Split -> names of the subsets in a folder.
 
     Example
     -------
@@ -94,71 +87,17 @@ def find_subsets(data: Path) -> dict[str, list[str]]:
     >>> find_subsets(folder)
     {'train': ['train-clean-5'], 'dev': ['dev-clean-2']}
     """
-    found: dict[str, list[str]] = {}
+    subsets: dict[str, list[str]] = {}
     for prefix, split in _SPLITS.items():
         names = sorted(path.name for path in data.glob(f"{prefix}*") if path.is_dir())
         if names:
-            found[split] = names
-    if "train" not in found:
+            subsets[split] = names
+    if "train" not in subsets:
         raise FileNotFoundError(
-            f"{data}: holds neither {PACK} nor a folder train-*; must be the folder of "
+            f"{data}: has neither {PACK} nor a folder train-*; must be the folder of "
             "LibriSpeech's subsets (train-clean-100, dev-clean, ...)"
         )
-    return found
-
-
-def read_pack(
-    data: str | Path,
-) -> tuple[dict[str, Callable[[Report], list[Entry]]], list[Path]]:
-    """Reads a pack: ``manifest.tsv`` with the columns split, utt, speaker, text, and audio files.
-
-    Arguments
-    ---------
-    data : str or Path
-        Its folder.
-
-    Returns
-    -------
-    tuple
-        Split -> what lists its entries; and all files that decide them.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "manifest.tsv").write_text(
-    ...     "split\\tutt\\tspeaker\\ttext\\ntrain\\tu1\\tann\\tYES\\n")
-    >>> read, files = read_pack(folder)
-    >>> read["train"](Report("mine"))[0].speaker
-    'ann'
-    """
-    data = Path(data)
-    audio = {path.stem: path for path in list_files(data) if path.suffix in _SUFFIXES}
-    entries: dict[str, list[Entry]] = {}
-    with open(data / PACK, newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream, delimiter="\t")
-        lost = [c for c in ("split", "utt", "speaker", "text") if c not in (rows.fieldnames or ())]
-        if lost:
-            raise ValueError(
-                f"{data / PACK}: no column {', '.join(lost)}; the first line must name split, "
-                "utt, speaker and text, with tabs between them"
-            )
-        for row in rows:
-            # A file that is not there is reported when it is looked at.
-            path = audio.get(row["utt"], data / f"{row['utt']}.flac")
-            entry = Entry(row["utt"], path, row["text"] or "", row["speaker"])
-            entries.setdefault(row["split"], []).append(entry)
-    read = {split: partial(_listed, found) for split, found in entries.items()}
-    return read, [data / PACK, *audio.values()]
-
-
-def _listed(entries: list[Entry], report: Report) -> list[Entry]:
-    """Entries that were read already."""
-    return entries
+    return subsets
 
 
 def _read_subsets(folders: Sequence[Path], report: Report) -> Iterator[Entry]:
@@ -179,9 +118,9 @@ def _read_subsets(folders: Sequence[Path], report: Report) -> Iterator[Entry]:
 
 def _read_transcripts(path: Path) -> dict[str, tuple[str, Path]]:
     """Reads a file of transcripts: utterance -> transcript and the file it stands in."""
-    found = {}
+    texts = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, _, text = line.strip().partition(" ")
         if name:
-            found[name] = (text, path)
-    return found
+            texts[name] = (text, path)
+    return texts

@@ -8,7 +8,7 @@ import torch
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.tasks.asr.brain import RecogniserBrain, Stage
-from gatedrnn.tokens.tokens import BLANK
+from gatedrnn.tokens import BLANK
 
 logger = get_logger(__name__)
 

@@ -12,7 +12,8 @@ from torchaudio.functional import rnnt_loss
 
 from gatedrnn import nnet
 from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted
-from gatedrnn.tasks.asr.model import BLANK, CTCModel
+from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tokens import BLANK
 
 
 class TransducerModel(HeadModel):

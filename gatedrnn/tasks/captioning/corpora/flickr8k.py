@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.tables import find_text, read_text
+from gatedrnn.data.text import find_text, read_utf8
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 _LISTS = {
@@ -62,7 +62,7 @@ def read_flickr8k(
         (folder / name for name in _FOLDERS if (folder / name).is_dir()), folder / _FOLDERS[0]
     )  # fmt: skip
     captions: dict[str, list[str]] = {}
-    for number, line in enumerate(read_text(paths[_CAPTIONS]).split("\n"), start=1):
+    for number, line in enumerate(read_utf8(paths[_CAPTIONS]).split("\n"), start=1):
         key, tab, text = line.rstrip("\r").partition("\t")
         if tab and "#" in key:
             captions.setdefault(key.rpartition("#")[0], []).append(text)
@@ -70,7 +70,7 @@ def read_flickr8k(
             report.add("value-unreadable", f"{paths[_CAPTIONS]}, line {number}", repr(line[:60]))
     items = []
     for split, listed in _LISTS.items():
-        for name in read_text(paths[listed]).split():
+        for name in read_utf8(paths[listed]).split():
             path = str((place / name).absolute())
             items.append(CaptionItem(name, split, path, "image", tuple(captions.pop(name, ()))))
     for name in captions:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.tables import read_text
+from gatedrnn.data.text import read_utf8
 from gatedrnn.tasks.captioning.corpora.items import SPLIT_NAMES, CaptionItem
 
 #: The part of COCO's validation images that is neither for validation nor for test.
@@ -59,7 +59,7 @@ def read_karpathy(
         raise ValueError(f"restval must be train or skip, not {restval!r}")
     file, images = Path(file), Path(images)
     try:
-        entries = json.loads(read_text(file))["images"]
+        entries = json.loads(read_utf8(file))["images"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file}: is none of Karpathy's files, a JSON object with 'images' ({error})"
@@ -75,7 +75,9 @@ def read_karpathy(
         split = str(entry.get("split") or "")
         if split == REST:
             if restval == "skip":
-                report.figures["restval_skipped"] = report.figures.get("restval_skipped", 0) + 1
+                report.statistics["restval_skipped"] = (
+                    report.statistics.get("restval_skipped", 0) + 1
+                )
                 continue
             split = restval
         if split not in SPLIT_NAMES:

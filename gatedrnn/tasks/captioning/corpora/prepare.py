@@ -214,7 +214,7 @@ def prepare_captions(
     >>> _ = (folder / "mine.csv").write_text(
     ...     "image,caption,split\\na.png,a dog,train\\nb.png,a cat,train\\n")
     >>> found = prepare_captions("manifest", folder / "mine.csv", folder / "out", ["train"])
-    >>> [item.id for item in found.items("train")], list(found.findings()["faults"])
+    >>> [item.id for item in found.items("train")], list(found.findings()["issues"])
     (['a.png'], ['image-missing'])
     """
     out = Path(out)
@@ -228,7 +228,7 @@ def prepare_captions(
         "layout": layout,
         "decode": decode,
         "options": {name: str(value) for name, value in options.items()},
-        "faults": report.as_dict()["faults"],
+        "issues": report.as_dict()["issues"],
     }
     there = [split for split in SPLITS if any(item.split == split for item in listed)]
     manifests = {split: out / f"{split}.jsonl" for split in there}
@@ -240,7 +240,7 @@ def prepare_captions(
     (out / STAMP).unlink(missing_ok=True)
     kept = check_items(listed, report, decode)
     made = {split: [item for item in kept if item.split == split] for split in there}
-    report.figures["splits"] = {split: figures_of(items) for split, items in made.items()}
+    report.statistics["splits"] = {split: figures_of(items) for split, items in made.items()}
     report.write(out / REPORT)
     report.log()
     for split in splits:
@@ -248,12 +248,12 @@ def prepare_captions(
             number = sum(item.split == split for item in listed)
             raise ValueError(
                 f"{layout}: no item of {split} can be used ({number} are listed); "
-                f"{out / REPORT} names each fault"
+                f"{out / REPORT} names each issue"
             )
     for split, path in manifests.items():
         write_manifest(path, made[split])
     write_stamp(out / STAMP, key, [*manifests.values(), out / REPORT])
-    for split, figures in report.figures["splits"].items():
+    for split, figures in report.statistics["splits"].items():
         logger.info("%s: %s: %s", layout, split, figures)
     return PreparedCaptions(manifests, out / REPORT, reused=False)
 

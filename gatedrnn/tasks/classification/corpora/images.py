@@ -84,7 +84,7 @@ def read_images(
         "validation: there is no official part for it"
     )
     train, valid = hold_out(train, valid_count)
-    report.figures["images"] = {part.name: len(part) for part in (train, valid, test)}
+    report.statistics["images"] = {part.name: len(part) for part in (train, valid, test)}
     return Splits(classes, train, valid, (test,))
 
 
@@ -98,7 +98,7 @@ def read_mnist(folder: Path, report: Report) -> tuple[LabelledSet, LabelledSet]:
 def read_fashion_mnist(folder: Path, report: Report) -> tuple[LabelledSet, LabelledSet]:
     """Reads Fashion-MNIST, whose files have the names of MNIST's; see :func:`read_mnist`."""
     train, test = _read_idx_files(folder, report, {})
-    if any(file["md5"] in _MNIST.values() for file in report.figures["files"].values()):
+    if any(file["md5"] in _MNIST.values() for file in report.statistics["files"].values()):
         raise ValueError(f"{folder} holds MNIST, not Fashion-MNIST")
     return train, test
 
@@ -126,7 +126,7 @@ def _read_idx_files(
             )
         _check_labels(labels, path)
         parts.append(_labelled(name, images[..., None], labels))
-    report.figures["files"] = files
+    report.statistics["files"] = files
     if official:
         known = sum(bool(file["official"]) for file in files.values())
         report.checks.append(
@@ -146,7 +146,7 @@ def read_cifar10(folder: Path, report: Report) -> tuple[LabelledSet, LabelledSet
     folder = inner if inner.is_dir() else folder
     files: dict[str, dict[str, object]] = {}
     batches = [_read_batch(_find(folder, name), files) for name in (*BATCHES, TEST_BATCH)]
-    report.figures["files"] = files
+    report.statistics["files"] = files
     images, labels = (np.concatenate(parts) for parts in zip(*batches[:-1], strict=True))
     return _labelled("train", images, labels), _labelled("test", *batches[-1])
 

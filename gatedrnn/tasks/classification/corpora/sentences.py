@@ -116,7 +116,7 @@ def read_sentences(
     if phrases:
         path = _find(folder, layout.phrases)
         parts["train"] = read_labelled(path, "train", len(layout.classes), report)
-    report.figures["sentences"] = {name: len(part) for name, part in parts.items()}
+    report.statistics["sentences"] = {name: len(part) for name, part in parts.items()}
     if "whole" in parts:
         return cross_validation(parts["whole"], layout.classes, folds, seed, report)
     train, valid = parts["train"], parts.get("valid")
@@ -158,7 +158,7 @@ def cross_validation(
         rest = whole.take((~inside).nonzero().flatten(), "train")
         train, valid = hold_out(rest, max(1, len(rest) // _HELD_OUT), seed + number + 1)
         splits.append(Splits(classes, train, valid, (test,)))
-    report.figures["folds"] = {"seed": seed, "sizes": [len(fold.tests[0]) for fold in splits]}
+    report.statistics["folds"] = {"seed": seed, "sizes": [len(fold.tests[0]) for fold in splits]}
     report.notes.append(
         f"no official parts: {folds} folds sampled with the seed {seed}, each the test once; a "
         "tenth of the others is held out for validation"
@@ -215,6 +215,6 @@ def _decode(raw: bytes, path: Path, report: Report) -> str:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        report.figures.setdefault("encodings", {})[path.name] = encoding
+        report.statistics.setdefault("encodings", {})[path.name] = encoding
         return text
     raise AssertionError("every file is Latin-1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatedrnn.tasks.asr.corpora.ami.partitions import PARTITIONS
-from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
+from gatedrnn.tasks.asr.corpora.ami.meetings import PARTITIONS
+from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami, prepared_sets
 
-__all__ = ["PARTITIONS", "AmiOptions", "prepare_ami"]
+__all__ = ["PARTITIONS", "AmiOptions", "prepare_ami", "prepared_sets"]

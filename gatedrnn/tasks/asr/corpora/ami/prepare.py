@@ -7,20 +7,36 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from gatedrnn.data.audio import AudioError, AudioFile, inspect
-from gatedrnn.data.preparation import Prepared, figures_of, prepare
-from gatedrnn.data.report import Report
+from gatedrnn.data.preparation import Prepared, prepare, statistics_of
+from gatedrnn.data.report import Check, Report
 from gatedrnn.data.utterance import Utterance
-from gatedrnn.tasks.asr.corpora.ami.checks import check_figures, explain
-from gatedrnn.tasks.asr.corpora.ami.microphones import Microphone, choose, find_recordings
-from gatedrnn.tasks.asr.corpora.ami.normalise import NORMALISERS
-from gatedrnn.tasks.asr.corpora.ami.nxt import Participant, read_meetings, read_segments, read_words
-from gatedrnn.tasks.asr.corpora.ami.partitions import PARTITIONS, SPLITS, find_partition
-from gatedrnn.tasks.asr.corpora.ami.segments import SEGMENTATIONS, Piece, clip, report_overlaps
-from gatedrnn.tasks.asr.corpora.ami.source import Annotations
+from gatedrnn.tasks.asr.corpora.ami.annotations import (
+    Annotations,
+    Participant,
+    read_meetings,
+    read_segments,
+    read_words,
+)
+from gatedrnn.tasks.asr.corpora.ami.meetings import (
+    PARTITIONS,
+    SPLITS,
+    Microphone,
+    choose,
+    find_partition,
+    find_recordings,
+)
+from gatedrnn.tasks.asr.corpora.ami.segments import (
+    NORMALIZATIONS,
+    SEGMENTATIONS,
+    Piece,
+    clip,
+    report_overlaps,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,23 +45,53 @@ RATE = 16_000
 #: Recordings of the first array that were never published.
 _NEVER_PUBLISHED = ("IS1003b", "IS1007d")
 
+_LHOTSE = "lhotse, pull request 889"
+_KALDI = "sclite and asclite of Kaldi and ESPnet count 94.5 to 95.2 and 89.6 to 90.0 thousand"
+#: (segmentation, split) -> (utterances, part by which they may differ, source).
+_UTTERANCES = {
+    # Exact for dev and eval: the same references in the same annotations.
+    ("unsplit", "dev"): (8_665, 0.0, _LHOTSE),
+    ("unsplit", "eval"): (7_490, 0.0, _LHOTSE),
+    ("unsplit", "train"): (67_317, 0.02, "the 137 meetings of Kaldi, IB4005 included"),
+    ("words30", "dev"): (12_614, 0.03, _LHOTSE),
+    ("words30", "eval"): (12_121, 0.03, _LHOTSE),
+    ("words30", "train"): (103_377, 0.03, _LHOTSE),
+}
+_WORDS = {"dev": 95_164, "eval": 89_641}
+_RECORDINGS = {"train": (133, 136), "dev": (18, 18), "eval": (16, 16)}
+#: Hours of speech to train on: 74.8 of lhotse without the two meetings that have no recording,
+#: 76 to 77 of Kaldi.
+_HOURS = (74.0, 77.0)
+
+_WHY_TRAIN_DIFFERS = (
+    "The complete annotations give 66,784 train utterances, not 67,317: IB4005 (533 of them) "
+    "shares speakers with dev and is left out, as in lhotse, SpeechBrain and pyannote; "
+    "--include-ib4005 brings it back, and the count to 67,317 exactly. lhotse's own 65,557 are "
+    "fewer, since three recordings are missing or skipped there. Eleven segments that hold "
+    "nothing but dots are named under text-empty."
+)
+_WHY_WORDS30 = (
+    "words30 splits at full stops only; Kaldi, which splits at question marks too, counts 105,149 "
+    "/ 13,059 / 12,612."
+)
+
 
 @dataclass(frozen=True)
 class AmiOptions:
-    """What is to be prepared.
+    """Options of the preparation of AMI.
 
     Arguments
     ---------
     mic : str
-        See :class:`~gatedrnn.tasks.asr.corpora.ami.microphones.Microphone`.
+        See :class:`~gatedrnn.tasks.asr.corpora.ami.meetings.Microphone`.
     segmentation : str
         ``"unsplit"`` or ``"words30"``, see ``gatedrnn.tasks.asr.corpora.ami.segments``.
     partition : str
-        See :func:`~gatedrnn.tasks.asr.corpora.ami.partitions.find_partition`.
+        See :func:`~gatedrnn.tasks.asr.corpora.ami.meetings.find_partition`.
     include_ib4005 : bool
         Train on IB4005, whose speakers are in dev too.
     normalize : str
-        ``"plain"`` or ``"kaldi"``, see ``gatedrnn.tasks.asr.corpora.ami.normalise``.
+        ``"plain"`` or ``"kaldi"``, see ``gatedrnn.tasks.asr.corpora.ami.segments``.
 
     Raises
     ------
@@ -68,7 +114,7 @@ class AmiOptions:
         Microphone(self.mic)
         for name, value, known in (
             ("segmentation", self.segmentation, SEGMENTATIONS),
-            ("normalize", self.normalize, NORMALISERS),
+            ("normalize", self.normalize, NORMALIZATIONS),
         ):
             if value not in known:
                 raise ValueError(f"{name} {value!r}: must be one of {', '.join(known)}")
@@ -138,7 +184,7 @@ def prepare_ami(
 
 @dataclass
 class _Maker:
-    """Makes the utterances; keeps the headers of recordings that it has looked at."""
+    """Makes the utterances; keeps the headers of recordings."""
 
     source: Annotations
     recordings: Mapping[tuple[str, str], Path] | None
@@ -148,11 +194,11 @@ class _Maker:
     wordless: int = 0
 
     def make(self, report: Report) -> dict[str, list[Utterance]]:
-        """Makes split -> utterances."""
+        """Split -> utterances."""
         name = "meetings.xml"
         people = read_meetings(self.source.read("corpusResources", name), name)
         speakers = self._speakers(report)
-        made: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+        splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
         for meeting, agent in tqdm(speakers, desc="AMI", unit="speaker", disable=None):
             pieces = self._pieces(meeting, agent, report)
             report_overlaps(f"{meeting}.{agent}", pieces, report)
@@ -163,11 +209,12 @@ class _Maker:
                 # Headsets are numbered as agents are lettered, with few exceptions.
                 person = Participant(f"{meeting}.{agent}", ord(agent[0].upper()) - ord("A"))
                 report.add("speaker-unlisted", person.name)
-            made[self.meetings[meeting]] += self._utterances(meeting, agent, person, pieces, report)
-        for utterances in made.values():
+            split = splits[self.meetings[meeting]]
+            split += self._utterances(meeting, agent, person, pieces, report)
+        for utterances in splits.values():
             utterances.sort(key=lambda utterance: utterance.id)
-        self._conclude(made, report)
-        return made
+        self._conclude(splits, report)
+        return splits
 
     def _speakers(self, report: Report) -> list[tuple[str, str]]:
         """(meeting, agent) of all that is annotated and in the partition."""
@@ -200,18 +247,18 @@ class _Maker:
         data = self.source.read("segments", name)
         segments = read_segments(data, name, words_name, tokens, report)
         split = SEGMENTATIONS[self.options.segmentation]
-        made = [split(segment) for segment in segments or []]
-        self.wordless += sum(not pieces for pieces in made)
-        return [piece for pieces in made for piece in pieces]
+        lists = [split(segment) for segment in segments or []]
+        self.wordless += sum(not pieces for pieces in lists)
+        return [piece for pieces in lists for piece in pieces]
 
     def _utterances(
         self, meeting: str, agent: str, person: Participant, pieces: list[Piece], report: Report
     ) -> Iterator[Utterance]:
-        """Spells pieces, and finds them in the recording."""
+        """Normalizes the text of pieces, and locates them in the recording."""
         header = self._header(meeting, person, report)
         if self.recordings is not None and header is None:
             return
-        spell = NORMALISERS[self.options.normalize]
+        normalize = NORMALIZATIONS[self.options.normalize]
         rate = header.rate if header else RATE
         names: set[str] = set()
         for piece in pieces:
@@ -230,7 +277,7 @@ class _Maker:
                 if kept is not piece:
                     lost = len(piece.words) - len(kept.words)
                     report.add("clipped", name, f"{detail}; {lost} words dropped")
-            words = spell(kept.text)
+            words = normalize(kept.text)
             if not words:
                 report.add("text-empty", name, repr(kept.text))
                 continue
@@ -252,29 +299,29 @@ class _Maker:
         microphone = Microphone(self.options.mic)
         path = choose(self.recordings, meeting, microphone, person.channel)
         if path is None:
-            wanted = microphone.recording(person.channel)
-            known = meeting in _NEVER_PUBLISHED and wanted.startswith("Array1")
+            name = microphone.recording(person.channel)
+            known = meeting in _NEVER_PUBLISHED and name.startswith("Array1")
             detail = "never published: known to AMI's makers" if known else "not in the folder"
-            report.add("audio-missing", f"{meeting}.{wanted}.wav", detail)
+            report.add("audio-missing", f"{meeting}.{name}.wav", detail)
             return None
         if path not in self.headers:
             self.headers[path] = _inspect(path, report)
         return self.headers[path]
 
-    def _conclude(self, made: Mapping[str, list[Utterance]], report: Report) -> None:
-        """Adds figures, checks and notes; an empty result is an error."""
-        if not any(made.values()):
+    def _conclude(self, splits: Mapping[str, list[Utterance]], report: Report) -> None:
+        """Adds statistics, checks and notes; an empty result is an error."""
+        if not any(splits.values()):
             raise ValueError(
                 f"AMI: no utterance left of {self.source.path} for partition "
                 f"{self.options.partition} and microphone {self.options.mic}: "
                 f"{report.count('audio-missing')} recordings are missing, "
                 f"{report.count('xml-broken')} annotation files are broken"
             )
-        report.figures["segments_without_words"] = self.wordless
+        report.statistics["segments_without_words"] = self.wordless
         microphone = Microphone(self.options.mic)
         if self.options.partition == PARTITIONS[0]:
-            report.checks += check_figures(
-                {split: figures_of(utterances) for split, utterances in made.items()},
+            report.checks += check_statistics(
+                {split: statistics_of(utterances) for split, utterances in splits.items()},
                 self.options.segmentation,
                 shared_microphone=microphone.recording(0) == microphone.recording(1),
                 with_audio=self.recordings is not None,
@@ -309,3 +356,59 @@ def _name(meeting: str, agent: str, piece: Piece, taken: set[str]) -> str:
         name = f"{base}_{number}"
     taken.add(name)
     return name
+
+
+def prepared_sets(hparams: Mapping[str, Any]) -> dict[str, Path]:
+    """Finds the lists of utterances that :func:`prepare_ami` wrote, as a recipe's YAML says."""
+    folder = Path(hparams["prepared_folder"])
+    sets = {name: folder / f"{name}.csv" for name in SPLITS}
+    for name, more in (hparams.get("more_tests") or {}).items():
+        sets[f"eval-{name}"] = Path(more) / "eval.csv"
+    for path in sets.values():
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; run recipes/AMI/ami_prepare.py first")
+    return sets
+
+
+def check_statistics(
+    statistics: Mapping[str, Mapping[str, Any]],
+    segmentation: str,
+    shared_microphone: bool,
+    with_audio: bool,
+) -> list[Check]:
+    """Checks the statistics of the partition ``full-corpus-asr`` against published ones.
+
+    Example
+    -------
+    >>> split = {"utterances": 8665, "words": 95164, "hours": 9.5, "recordings": 0}
+    >>> checks = check_statistics({"dev": split}, "unsplit", True, with_audio=False)
+    >>> [(check.name, check.holds) for check in checks]
+    [('dev utterances', True), ('dev words', True)]
+    """
+    checks = []
+    for split, numbers in statistics.items():
+        count, part, source = _UTTERANCES[segmentation, split]
+        # Recordings may end early or be lost, so that with audio nothing is exact.
+        part = max(part, 0.03) if with_audio else part
+        checks.append(_around(f"{split} utterances", numbers["utterances"], count, part, source))
+        if split in _WORDS:
+            name = f"{split} words"
+            checks.append(_around(name, numbers["words"], _WORDS[split], 0.01, _KALDI))
+        if with_audio and shared_microphone:
+            low, high = _RECORDINGS[split]
+            name = f"{split} recordings"
+            checks.append(Check(name, numbers["recordings"], low, high, "the corpus's own lists"))
+        if with_audio and split == "train" and segmentation == "words30":
+            source = "lhotse and Kaldi"
+            checks.append(Check("train hours", numbers["hours"], *_HOURS, source))
+    return checks
+
+
+def explain(segmentation: str) -> str:
+    """Why the statistics of a segmentation differ from some that were published."""
+    return _WHY_TRAIN_DIFFERS if segmentation == "unsplit" else _WHY_WORDS30
+
+
+def _around(name: str, value: float, target: float, part: float, source: str) -> Check:
+    """A numbers that may differ from a published one by a part of it."""
+    return Check(name, value, target * (1 - part), target * (1 + part), source)

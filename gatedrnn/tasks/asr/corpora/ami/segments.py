@@ -1,34 +1,38 @@
-"""From segments of the transcribers to utterances: kept whole, or split at punctuation.
+"""From segments of AMI's transcribers to utterances: segmentation and text normalization.
 
-``unsplit``
-    The segments and times of the transcribers; those without words are left out.
-``words30``
-    Each segment is split at full stops; what then has more than 30 words is split at the comma
-    nearest to its middle, again and again. Times are those of the words.
+Segmentations: ``unsplit`` keeps the segments and times of the transcribers. ``words30`` splits each
+segment at full stops; what then has more than 30 words is split at the comma nearest to its middle,
+repeatedly. Times are those of the words.
+
+Text normalizations: ``plain`` is upper case with letters, digits and apostrophes only; hyphens
+separate words (``MM HMM``), acronyms are one word (``LCD``). ``kaldi`` is that of Kaldi's recipe,
+so that word error rates can be compared: ``L. C. D.``, ``MM-HMM`` and ``UH-HUH``; all other hyphens
+separate words. Kaldi's own script deletes both words beside a comma without spaces (``UM,I``); here
+the comma separates them.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.asr.corpora.ami.nxt import Segment, Token
+from gatedrnn.tasks.asr.corpora.ami.annotations import Segment, Token
 
 #: Longest utterance of ``words30``, in words, where there is a comma to split at.
 MAX_WORDS = 30
+_OTHER = re.compile(r"[^A-Z0-9' ]+")
+#: Stands where a letter of an acronym ends until all other punctuation is gone.
+_LETTER = "_"
+#: The two phrases that Kaldi keeps hyphens in, whether the transcriber wrote one or not.
+_HYPHENATED = re.compile(r"(?<!\S)(MM) (HMM)(?!\S)|(?<!\S)(UH) (HUH)(?!\S)")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """An utterance to be, still in seconds and words.
-
-    Arguments
-    ---------
-    start, end : float
-        Seconds.
-    words : tuple of Token
-        What is said.
 
     Example
     -------
@@ -49,16 +53,6 @@ class Piece:
 def unsplit(segment: Segment) -> list[Piece]:
     """Keeps a segment whole.
 
-    Arguments
-    ---------
-    segment : Segment
-        As the transcriber made it.
-
-    Returns
-    -------
-    list of Piece
-        One, or none if it has no words.
-
     Example
     -------
     >>> laugh = Token("w0", "vocalsound", "", 1.0, 1.5, True)
@@ -70,26 +64,7 @@ def unsplit(segment: Segment) -> list[Piece]:
 
 
 def words30(segment: Segment) -> list[Piece]:
-    """Splits a segment at full stops, and what is still long at commas.
-
-    Arguments
-    ---------
-    segment : Segment
-        As the transcriber made it.
-
-    Returns
-    -------
-    list of Piece
-
-    Example
-    -------
-    >>> def token(i, text):
-    ...     kind = "punctuation" if text in ".," else "word"
-    ...     return Token(f"w{i}", kind, text, float(i), i + 0.5, True)
-    >>> tokens = tuple(token(i, text) for i, text in enumerate("Okay . So , yes .".split()))
-    >>> [(piece.text, piece.start, piece.end) for piece in words30(Segment("s", 0, 9, tokens))]
-    [('Okay', 0.0, 0.5), ('So yes', 2.0, 4.5)]
-    """
+    """Splits a segment at full stops, and what is still long at commas."""
     pieces = []
     for sentence in _split(segment.tokens, "."):
         for part in _split_long(sentence):
@@ -109,27 +84,7 @@ SEGMENTATIONS: dict[str, Callable[[Segment], list[Piece]]] = {
 
 
 def clip(piece: Piece, seconds: float) -> Piece | None:
-    """Cuts a piece where its audio ends, and drops the words of which that leaves less than half.
-
-    Arguments
-    ---------
-    piece : Piece
-        A piece.
-    seconds : float
-        Duration of the audio.
-
-    Returns
-    -------
-    Piece, or None
-        None if no word is left.
-
-    Example
-    -------
-    >>> words = (Token("w0", "word", "Hi", 1.0, 1.5, True),
-    ...          Token("w1", "word", "there", 5.0, 5.5, True))
-    >>> clip(Piece(0.5, 6.0, words), 3.0).text
-    'Hi'
-    """
+    """Cuts a piece where its audio ends, and drops words of which less than half is left."""
     if piece.end <= seconds:
         return piece
     words = tuple(word for word in piece.words if (word.start + word.end) / 2 < seconds)
@@ -140,15 +95,6 @@ def clip(piece: Piece, seconds: float) -> Piece | None:
 
 def report_overlaps(name: str, pieces: Iterable[Piece], report: Report) -> None:
     """Names the pieces of one speaker that begin before an earlier one has ended.
-
-    Arguments
-    ---------
-    name : str
-        The speaker, for the report.
-    pieces : iterable of Piece
-        All of the speaker's, in any order.
-    report : Report
-        Told about them.
 
     Example
     -------
@@ -196,3 +142,30 @@ def _split_long(tokens: list[Token]) -> list[list[Token]]:
         return [tokens]
     place = best[1]
     return [*_split_long(tokens[:place]), *_split_long(tokens[place + 1 :])]
+
+
+def plain(text: str) -> str:
+    """Upper case with letters, digits and apostrophes; acronyms are one word."""
+    return _letters(text.replace(_LETTER, ""))
+
+
+def kaldi(text: str) -> str:
+    """Normalizes a transcript as Kaldi does, without the bug that deletes words beside commas."""
+    pieces = [_letters(piece) for piece in text.split(_LETTER)]
+    # Each underscore becomes a full stop after the letter before it.
+    text = ". ".join(pieces)
+    text = " ".join(re.sub(r"(?<!\S)\. ", " ", text).split())
+    return _HYPHENATED.sub(lambda match: "-".join(filter(None, match.groups())), text)
+
+
+def _letters(text: str) -> str:
+    """Upper case without punctuation; accents are taken off."""
+    letters = text.upper()
+    if not letters.isascii():
+        letters = unicodedata.normalize("NFKD", letters)
+        letters = "".join(c for c in letters if not unicodedata.combining(c))
+    return " ".join(_OTHER.sub(" ", letters).split())
+
+
+#: Name -> text normalization.
+NORMALIZATIONS: dict[str, Callable[[str], str]] = {"plain": plain, "kaldi": kaldi}

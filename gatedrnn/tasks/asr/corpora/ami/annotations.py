@@ -1,42 +1,120 @@
-"""Reads NXT annotations: files of words, files of segments, and the list of meetings."""
+"""AMI's manual annotations: the folder or zip file, and its NXT files of words and segments."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
 from typing import NamedTuple
 
+from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
 
 _ID = "{http://nite.sourceforge.net/}id"
 _CHILD = "{http://nite.sourceforge.net/}child"
 _LINK = re.compile(r"^(?P<file>[^#]+)#id\((?P<first>[^)]+)\)(?:\.\.id\((?P<last>[^)]+)\))?$")
+_FOLDERS = ("words", "segments", "corpusResources")
+_MEETINGS = "corpusResources/meetings.xml"
+
+
+class Annotations:
+    """The files of the AMI manual annotations."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._zip: zipfile.ZipFile | None = None
+        if self.path.is_dir():
+            self._names = {
+                str(PurePosixPath(file.relative_to(self.path))): file
+                for file in list_files(self.path)
+                if file.suffix == ".xml" and file.parent.name in _FOLDERS
+            }
+        elif self.path.is_file():
+            try:
+                self._zip = zipfile.ZipFile(self.path)
+            except zipfile.BadZipFile as error:
+                raise ValueError(
+                    f"{self.path}: {error}; must be a folder or the zip file of the AMI manual "
+                    "annotations (another archive must be unpacked first)"
+                ) from error
+            self._names = dict.fromkeys(self._zip.namelist(), self.path)
+        else:
+            raise FileNotFoundError(f"{self.path}: no such folder or zip file of annotations")
+        roots = sorted(
+            name[: -len(_MEETINGS)]
+            for name in self._names
+            if name == _MEETINGS or name.endswith(f"/{_MEETINGS}")
+        )
+        if not roots:
+            self.close()
+            raise FileNotFoundError(
+                f"{self.path}: has no {_MEETINGS}; must be the AMI manual annotations, with the "
+                "folders words, segments and corpusResources"
+            )
+        if len(roots) > 1:
+            self.close()
+            raise ValueError(
+                f"{self.path}: has the annotations {len(roots)} times, in "
+                f"{', '.join(root or '.' for root in roots)}; give the folder of one of them"
+            )
+        self._root = roots[0]
+
+    def __enter__(self) -> Annotations:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the zip file."""
+        if self._zip is not None:
+            self._zip.close()
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files of a folder."""
+        prefix = f"{self._root}{folder}/"
+        return sorted(
+            name[len(prefix) :]
+            for name in self._names
+            if name.startswith(prefix) and "/" not in name[len(prefix) :] and name != prefix
+        )
+
+    def read(self, folder: str, name: str) -> bytes:
+        """Reads a file.
+
+        Arguments
+        ---------
+        folder : str
+            As for :meth:`names`.
+        name : str
+            One of the names.
+
+        Returns
+        -------
+        bytes
+        """
+        full = f"{self._root}{folder}/{name}"
+        if self._zip is not None:
+            return self._zip.read(full)
+        return self._names[full].read_bytes()
+
+    def inputs(self) -> list[Path]:
+        """All files on the disk that these annotations stand in."""
+        return sorted(set(self._names.values()))
 
 
 # A tuple, since there are 1.2 million: a frozen dataclass takes several times as long to make.
 class Token(NamedTuple):
-    """An element of a file of words: all of them, since links count every one.
-
-    Arguments
-    ---------
-    id : str
-        Its identifier.
-    kind : str
-        ``"word"``, ``"punctuation"``, or the name of the XML element (``"vocalsound"``, ...).
-    text : str
-        What was said.
-    start, end : float
-        Seconds; never missing and never reversed: mended where they were.
-    timed : bool
-        Whether the file gave both times.
-
-    Example
-    -------
-    >>> Token("M.A.words0", "word", "Hi", 1.0, 1.5, True).text
-    'Hi'
-    """
+    """An element of a file of words: all of them, since links count every one."""
 
     id: str
     kind: str
@@ -48,22 +126,7 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment as the transcriber made it.
-
-    Arguments
-    ---------
-    id : str
-        Its identifier.
-    start, end : float
-        Seconds, as the transcriber set them.
-    tokens : tuple of Token
-        What it refers to.
-
-    Example
-    -------
-    >>> Segment("s1", 0.5, 2.0, (Token("w0", "word", "Hi", 1.0, 1.5, True),)).words[0].text
-    'Hi'
-    """
+    """A segment as the transcriber made it."""
 
     id: str
     start: float
@@ -80,13 +143,6 @@ class Segment:
 class Participant:
     """Somebody in a meeting.
 
-    Arguments
-    ---------
-    name : str
-        The same in all meetings, e.g. ``MTD012ME``.
-    channel : int
-        Number of the headset.
-
     Example
     -------
     >>> Participant("FEE041", 0).name
@@ -100,22 +156,7 @@ class Participant:
 def read_meetings(data: bytes, name: str) -> dict[tuple[str, str], Participant]:
     """Reads the list of meetings.
 
-    Arguments
-    ---------
-    data : bytes
-        ``corpusResources/meetings.xml``.
-    name : str
-        Its name, for errors.
-
-    Returns
-    -------
-    dict
-        (meeting, agent) -> participant.
-
-    Raises
-    ------
-    ValueError
-        If it is cut off or is something else: without it no speaker has a name.
+    Returns: (meeting, agent) -> participant.
 
     Example
     -------
@@ -126,7 +167,7 @@ def read_meetings(data: bytes, name: str) -> dict[tuple[str, str], Participant]:
     """
     try:
         root = ET.fromstring(data)
-        found = {
+        people = {
             (meeting.attrib["observation"], speaker.attrib["nxt_agent"]): Participant(
                 speaker.attrib["global_name"], int(speaker.attrib["channel"])
             )
@@ -137,27 +178,13 @@ def read_meetings(data: bytes, name: str) -> dict[tuple[str, str], Participant]:
         raise ValueError(
             f"{name}: {error!r}; must be the complete meetings.xml of the AMI annotations"
         ) from error
-    if not found:
+    if not people:
         raise ValueError(f"{name}: lists no <meeting> with a <speaker>")
-    return found
+    return people
 
 
 def read_words(data: bytes, name: str, report: Report) -> list[Token] | None:
     """Reads a file of words.
-
-    Arguments
-    ---------
-    data : bytes
-        ``words/<meeting>.<agent>.words.xml``.
-    name : str
-        Its name, for the report.
-    report : Report
-        Told about words that were mended.
-
-    Returns
-    -------
-    list of Token, or None
-        None if the file is broken; the report then names it.
 
     Example
     -------
@@ -206,24 +233,6 @@ def read_segments(
     The references decide which words belong to a segment, not the times: on the real annotations
     the references give each word to exactly one segment (8,665 dev and 7,490 eval segments with
     words), while some words lie outside of the times of their segment.
-
-    Arguments
-    ---------
-    data : bytes
-        ``segments/<meeting>.<agent>.segments.xml``.
-    name : str
-        Its name, for the report.
-    words_name : str
-        Name of the file of words that it must refer to.
-    tokens : list of Token
-        What stands in that file.
-    report : Report
-        Told about segments that are skipped or mended, and words that no segment refers to.
-
-    Returns
-    -------
-    list of Segment, or None
-        None if the file is broken; the report then names it.
     """
     root = _parse(data, name, report)
     if root is None:
@@ -235,12 +244,12 @@ def read_segments(
         identifier = f"{name}#{element.get(_ID, '')}"
         span: list[int] | None = []
         for child in element.iter(_CHILD):
-            found = _places(child.get("href", ""), words_name, places)
-            if found is None:
+            linked_places = _places(child.get("href", ""), words_name, places)
+            if linked_places is None:
                 report.add("link-broken", identifier, child.get("href", ""))
                 span = None
                 break
-            span += found
+            span += linked_places
         if span is None:
             continue
         if not span:

@@ -1,4 +1,4 @@
-"""Corpora of running text in the layouts in which they are passed around."""
+"""Corpora of running text in the layouts in which they are distributed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.files import list_files
+from gatedrnn.data.files import find_file, list_files
 from gatedrnn.data.report import Report
 from gatedrnn.data.text import Text, read_bytes, read_lines, read_text
-from gatedrnn.tasks.language_modeling.corpora.ami import read_ami
+from gatedrnn.data.utterance import read_csv
+
+__all__ = ["CORPORA", "Corpus", "read_corpus"]
 
 #: Parts of 100 of a text that is divided: the rest is for training.
 VALID = TEST = 5
@@ -22,6 +24,14 @@ SETS = {
     "test": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
 _SUFFIXES = (".txt", ".txt.gz")
+AMI_SPLITS = ("train", "dev", "eval")
+AMI_ORDERS = ("time", "file")
+#: In order of preference; plain text has neither meetings nor times.
+AMI_SUFFIXES = (".tsv.gz", ".tsv", ".csv", ".txt", ".txt.gz")
+_TSV = re.compile(
+    r"(?P<meeting>[^\s.]+)\.(?P<agent>\S+) (?P<start>\d+(?:\.\d+)?) [\d.]+(?P<text> .*)?$"
+)
+_ID = re.compile(r"(?P<meeting>[^_]+)_(?P<agent>[^_]+)_(?P<start>\d+)_\d+")
 
 
 @dataclass(frozen=True)
@@ -31,9 +41,9 @@ class Corpus:
     Arguments
     ---------
     train, valid : Text
-        For training, and for the choice of everything that is chosen.
+        For training, and for validation: every choice is made by it.
     tests : tuple of Text
-        What figures are reported on, once.
+        For the results.
     """
 
     train: Text
@@ -51,7 +61,7 @@ def read_corpus(layout: str, folder: str | Path, report: Report, **options: Any)
     folder : str or Path
         Where it lies.
     report : Report
-        Takes the faults, and the numbers of lines, words and characters.
+        Told about issues, and the numbers of lines, words and characters.
     **options : Any
         Of the layout's reader.
 
@@ -78,16 +88,84 @@ def read_corpus(layout: str, folder: str | Path, report: Report, **options: Any)
     if layout not in CORPORA:
         raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, not {layout!r}")
     corpus = CORPORA[layout](Path(folder), report, **options)
-    report.figures["texts"] = {
+    report.statistics["texts"] = {
         text.name: {"lines": len(text.lines), "words": text.words, "characters": text.characters}
         for text in (corpus.train, corpus.valid, *corpus.tests)
     }
     return corpus
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An utterance of a meeting; ``start`` is in seconds."""
+
+    meeting: str
+    agent: str
+    start: float
+    words: str
+
+
 def ami(folder: Path, report: Report, order: str = "time", exclude: Sequence[str] = ()) -> Corpus:
-    """Reads transcripts of AMI; see ``read_ami``."""
-    train, dev, test = read_ami(folder, report, order, exclude)
+    """Reads the transcripts of AMI: ``train``, ``dev`` and ``eval``.
+
+    Arguments
+    ---------
+    folder : Path
+        With ``train.tsv.gz`` and so on (``meeting.agent start end``, a tab, the text), or with the
+        CSV files, or the plain text, that ``ami_prepare.py --text-only`` writes.
+    report : Report
+        Told about issues.
+    order : str
+        ``"time"``: the turns of a meeting as they follow each other, so that an answer stands
+        after its question. ``"file"``: as the files have them, one speaker after the other. Plain
+        text has no times.
+    exclude : sequence of str
+        Meetings to leave out of the training text: ``["IB4005"]`` has speakers of dev.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        If ``order`` is neither, or a meeting to leave out is not there.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> rows = "ES2011a.A 5.0 6.0\\tHELLO THERE\\nES2011a.B 4.0 5.0\\tHI\\n"
+    >>> for split in AMI_SPLITS:
+    ...     _ = (folder / f"{split}.tsv").write_text(rows)
+    >>> ami(folder, Report("mine")).train.lines
+    ['HI', 'HELLO THERE']
+    """
+    if order not in AMI_ORDERS:
+        raise ValueError(f"order must be {' or '.join(AMI_ORDERS)}, not {order!r}")
+    texts = []
+    for split in AMI_SPLITS:
+        path = _ami_file(folder, split)
+        if path.name.endswith((".txt", ".txt.gz")):
+            if exclude and split == "train":
+                raise ValueError(f"{path} does not say which meeting a line is of: take the .csv")
+            report.notes.append(f"{path.name} has no times: its order is kept")
+            texts.append(Text(split, read_lines(path, report)))
+            continue
+        turns = _from_csv(path) if path.suffix == ".csv" else _from_tsv(path, report)
+        if split == "train":
+            unknown = sorted(set(exclude) - {turn.meeting for turn in turns})
+            if unknown:
+                raise ValueError(f"{path} has no meeting {', '.join(unknown)} to leave out")
+            turns = [turn for turn in turns if turn.meeting not in set(exclude)]
+        if order == "time":
+            place: dict[str, int] = {}
+            for turn in turns:
+                place.setdefault(turn.meeting, len(place))
+            turns.sort(key=lambda turn: (place[turn.meeting], turn.start, turn.agent))
+        texts.append(Text(split, [turn.words for turn in turns]))
+    train, dev, test = texts
     return Corpus(train, dev, (test,))
 
 
@@ -98,7 +176,7 @@ def ptb(folder: Path, report: Report) -> Corpus:
     counts as a word (82,430 in the test set).
     """
     texts = (
-        read_text(find(folder, f"ptb.{part}.txt"), part, report)
+        read_text(find_file(folder, f"ptb.{part}.txt"), part, report)
         for part in ("train", "valid", "test")
     )
     train, valid, test = texts
@@ -115,7 +193,7 @@ def wikitext(folder: Path, report: Report, raw: bool = False) -> Corpus:
     """
     suffix = "raw" if raw else "tokens"
     texts = (
-        read_text(find(folder, f"wiki.{part}.{suffix}"), part, report, keep_empty=True)
+        read_text(find_file(folder, f"wiki.{part}.{suffix}"), part, report, keep_empty=True)
         for part in ("train", "valid", "test")
     )
     train, valid, test = texts
@@ -128,11 +206,11 @@ def text8(folder: Path, report: Report) -> Corpus:
     Of the whole file, of 100,000,000 characters, these are the 90, 5 and 5 million characters that
     all use; a shorter file is cut in the same proportions. There are no ends of lines to predict.
     """
-    path = folder if folder.is_file() else find(folder, "text8")
+    path = folder if folder.is_file() else find_file(folder, "text8")
     characters = read_bytes(path).decode("utf-8", errors="replace").rstrip("\n")
-    other = re.search(r"[^a-z ]", characters)
-    if other or len(characters) < 100:
-        wrong = f"has {other.group()!r} at {other.start()}" if other else "is too short"
+    foreign = re.search(r"[^a-z ]", characters)
+    if foreign or len(characters) < 100:
+        wrong = f"has {foreign.group()!r} at {foreign.start()}" if foreign else "is too short"
         raise ValueError(
             f"{path} {wrong}: text8 holds a to z and spaces only; read other text as a folder"
         )
@@ -184,41 +262,6 @@ CORPORA: dict[str, Callable[..., Corpus]] = {
 }  # fmt: skip
 
 
-def find(folder: Path, name: str) -> Path:
-    """Finds a file by its name, in a folder or below, also compressed.
-
-    Arguments
-    ---------
-    folder : Path
-        The folder.
-    name : str
-        Name of the file; it may end in ``.gz`` as well.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    ValueError
-        If there are several.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
-    found = [path for path in list_files(folder) if path.name in (name, f"{name}.gz")]
-    found = [path for path in found if path.parent == folder] or found
-    if not found:
-        raise FileNotFoundError(f"{folder}: there is no {name} (or {name}.gz) in it")
-    if len(found) > 1:
-        raise ValueError(
-            f"{folder}: several files are called {name}: {', '.join(map(str, found))}; give the "
-            "folder of one of them"
-        )
-    return found[0]
-
-
 def _set_of(file: Path, folder: Path) -> str:
     path = file.name if file == folder else str(file.relative_to(folder))
     sets = {SETS[word] for word in re.split("[^a-z]+", path.lower()) if word in SETS}
@@ -244,3 +287,47 @@ def _divide(lines: list[str], folder: Path) -> Corpus:
         Text(name, part) for name, part in zip(("train", "valid", "test"), parts, strict=True)
     )
     return Corpus(train, valid, (test,))
+
+
+def _ami_file(folder: Path, split: str) -> Path:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    for suffix in AMI_SUFFIXES:
+        if (folder / f"{split}{suffix}").is_file():
+            return folder / f"{split}{suffix}"
+    raise FileNotFoundError(
+        f"{folder}: there is no {split} with one of the endings {', '.join(AMI_SUFFIXES)}; "
+        "recipes/AMI/ami_prepare.py --text-only makes them"
+    )
+
+
+def _from_tsv(path: Path, report: Report) -> list[Turn]:
+    turns = []
+    for number, line in enumerate(read_lines(path, report), start=1):
+        # The tab has become a space, like all that separates words.
+        row = _TSV.match(line)
+        if row is None:
+            report.add("value-unreadable", f"{path.name}, row {number}", line[:80])
+        elif not row["text"]:
+            report.add("text-empty", f"{path.name}, row {number}", line[:80])
+        else:
+            start = float(row["start"])
+            turns.append(Turn(row["meeting"], row["agent"], start, row["text"].strip()))
+    if not turns:
+        raise ValueError(f"{path} has no row `meeting.agent start end<TAB>TEXT`")
+    return turns
+
+
+def _from_csv(path: Path) -> list[Turn]:
+    turns = []
+    for utterance in read_csv(path):
+        name = _ID.match(utterance.id)
+        if name is None:
+            raise ValueError(
+                f"{path}: {utterance.id} is not an identifier of ami_prepare.py, which are "
+                "meeting_agent_start_end"
+            )
+        words = " ".join(utterance.words.split())
+        if words:
+            turns.append(Turn(name["meeting"], name["agent"], int(name["start"]) / 1000, words))
+    return turns
