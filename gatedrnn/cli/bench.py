@@ -6,7 +6,14 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from gatedrnn.tasks.command_line import Command, add_option, check_device, say, set_threads
+from gatedrnn.tasks.command_line import (
+    Command,
+    add_option,
+    add_value,
+    check_device,
+    say,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from gatedrnn.experiments.bench.implementations import Benchmark
@@ -18,50 +25,23 @@ WORKS = ("forward", "train", "stream")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn bench``."""
-    parser.add_argument(
-        "recurrence",
-        nargs="*",
-        help="keys of gatedrnn list to time at --shape, with options as KEY:OPTION=VALUE; without "
-        "any, --suite decides",
-    )
-    parser.add_argument(
-        "--suite",
-        action="append",
-        choices=[*SUITES, "memory"],
-        help="named group of benchmarks, may be repeated; default distant",
-    )
-    parser.add_argument(
-        "--shape",
-        default="8,200,512,1,0",
-        metavar="B,T,K,L,N",
-        help="batch, frames, cells, layers, projection (0: none); default 8,200,512,1,0",
-    )
-    parser.add_argument(
-        "--work", action="append", choices=WORKS, help="may be repeated; default forward, train"
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="rounds that count; default 7")
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=math.inf,
-        help="start no further round of a table after this long; default: no limit",
-    )
+    text = "keys of gatedrnn list to time at --shape, with options as KEY:OPTION=VALUE"
+    parser.add_argument("recurrence", nargs="*", help=text)
+    text = "named benchmarks, may be repeated; default distant, if no recurrence is given"
+    parser.add_argument("--suite", action="append", choices=[*SUITES, "memory"], help=text)
+    text = "batch, frames, cells, layers, projection (0: none)"
+    add_value(parser, "--shape", text, "8,200,512,1,0", metavar="B,T,K,L,N")
+    text = "may be repeated; default forward and train"
+    parser.add_argument("--work", action="append", choices=WORKS, help=text)
+    add_value(parser, "--rounds", "rounds that count", 7)
+    text = "start no further round of a table after this long"
+    add_value(parser, "--seconds", text, math.inf)
     add_option(parser, "threads")
     add_option(parser, "device")
-    parser.add_argument(
-        "--dtype",
-        choices=("float32", "bfloat16", "float16"),
-        default="float32",
-        help="of weights and input; default float32",
-    )
-    add_option(
-        parser,
-        "output",
-        "ends in .md, .json or .png; may be repeated",
-        action="append",
-        default=[],
-        help="also write the report to this file",
-    )
+    types = ("float32", "bfloat16", "float16")
+    add_value(parser, "--dtype", "of weights and input", choices=types)
+    text = "also write the report to this file, which ends in .md, .json or .png; may be repeated"
+    add_option(parser, "output", action="append", default=[], help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tasks.command_line import Command, add_option, say
+from gatedrnn.tasks.command_line import Command, add_flag, add_option, add_value, say
 
 if TYPE_CHECKING:
     from gatedrnn.experiments.compare.runs import Outcome, Plan, Runner
@@ -24,30 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn compare``."""
     parser.usage = "%(prog)s TABLE --output FOLDER [OPTIONS] [-- ARGUMENTS OF EVERY RUN]"
     parser.add_argument("table", type=Path, help="YAML file of the table")
-    add_option(
-        parser,
-        "output",
-        required=True,
-        metavar="FOLDER",
-        help="folder of the runs and the reports; the same command resumes it",
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; default 1")
-    add_option(
-        parser,
-        "threads",
-        default=1,
-        help="CPU threads of each run (OMP_NUM_THREADS); default 1; 0: not set",
-    )
-    parser.add_argument(
-        "--networks", nargs="+", metavar="NAME", help="run only these; the report has all"
-    )
+    text = "folder of the runs and the reports; the same command resumes it"
+    add_option(parser, "output", required=True, metavar="FOLDER", help=text)
+    add_value(parser, "--jobs", "runs at a time", 1)
+    text = "CPU threads of each run (OMP_NUM_THREADS), 0: not set; default 1"
+    add_option(parser, "threads", default=1, help=text)
+    text = "run only these; the report has all"
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help=text)
     parser.add_argument("--data", nargs="+", metavar="NAME", help="run only on these")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="run only these")
-    parser.add_argument("--list", action="store_true", help="print the commands, run nothing")
-    parser.add_argument("--report", action="store_true", help="write the reports, run nothing")
-    parser.add_argument(
-        "--replace", action="store_true", help="delete runs of another command and run anew"
-    )
+    add_flag(parser, "--list", "print the commands, run nothing")
+    add_flag(parser, "--report", "write the reports, run nothing")
+    add_flag(parser, "--replace", "delete runs of another command and run anew")
 
 
 def run(arguments: argparse.Namespace) -> int:

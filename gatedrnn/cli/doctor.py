@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 from typing import TYPE_CHECKING
 
-from gatedrnn.tasks.command_line import Command
+from gatedrnn.tasks.command_line import Command, add_value
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +28,7 @@ PACKAGES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn doctor``."""
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="of the weights; default float32"
-    )
+    add_value(parser, "--dtype", "of the weights", choices=DTYPES)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gatedrnn.data.result_table import ResultTable
-from gatedrnn.tasks.command_line import Command, add_option
+from gatedrnn.tasks.command_line import Command, add_flag, add_option, add_value
 
 if TYPE_CHECKING:
     from gatedrnn.cells import Cell
@@ -16,19 +16,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn list``."""
     parser.add_argument("recurrence", nargs="*", help="keys or class names; default: all")
-    parser.add_argument(
-        "--input-size", type=int, default=80, metavar="M", help="features of a frame; default 80"
-    )
-    parser.add_argument(
-        "--hidden-size", type=int, default=1024, metavar="K", help="cells of a layer; default 1024"
-    )
-    parser.add_argument(
-        "--proj-size", type=int, default=0, metavar="N",
-        help="output projection of the recurrences that have one; default 0: none",
-    )  # fmt: skip
-    parser.add_argument("--num-layers", type=int, default=1, metavar="L", help="default 1")
-    parser.add_argument("--bidirectional", action="store_true")
-    add_option(parser, "format", choices=tuple(FORMATS), default="text")
+    add_value(parser, "--input-size", "features of a frame", 80)
+    add_value(parser, "--hidden-size", "cells of a layer", 1024)
+    add_value(parser, "--proj-size", "output projection, where there is one; 0: none", 0)
+    add_value(parser, "--num-layers", "layers", 1)
+    add_flag(parser, "--bidirectional", "two directions in each layer")
+    add_option(parser, "format", choices=tuple(FORMATS))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.result_table import render
-from gatedrnn.tasks.command_line import Command, add_option
+from gatedrnn.tasks.command_line import Command, add_flag, add_option, add_value
 
 if TYPE_CHECKING:
     from gatedrnn.scoring.measures import Options, Score
@@ -32,64 +32,29 @@ FORMATS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn score``."""
     parser.add_argument("reference", type=Path, metavar="REF", help="reference transcripts")
-    parser.add_argument(
-        "hypothesis",
-        type=Path,
-        nargs="+",
-        metavar="HYP",
-        help="hypotheses of a recogniser; a second file is compared with the first",
-    )
-    add_option(parser, "format", choices=("text", "json", "markdown"), default="text")
+    text = "hypotheses of a recogniser; a second file is compared with the first"
+    parser.add_argument("hypothesis", type=Path, nargs="+", metavar="HYP", help=text)
+    add_option(parser, "format", choices=("text", "json", "markdown"))
     add_option(parser, "output", "it is printed as well")
     parser.add_argument("--ref-format", choices=FORMATS, help="default: detected")
     parser.add_argument("--hyp-format", choices=FORMATS, help="default: detected")
-    parser.add_argument(
-        "--speakers",
-        metavar="FILE",
-        help="Kaldi's utt2spk; or the word prefix: ids begin with the speaker and - or _",
-    )
-    parser.add_argument(
-        "--recordings", type=Path, metavar="FILE", help="Kaldi's segments, or utterance recording"
-    )
-    parser.add_argument(
-        "--missing",
-        choices=("delete", "ignore", "error"),
-        default="delete",
-        help="utterances without hypothesis: count their words as deleted (default), leave them "
-        "out as sclite does, or stop",
-    )
-    parser.add_argument(
-        "--extra",
-        choices=("error", "ignore"),
-        default="error",
-        help="hypotheses without reference: stop as sclite does (default), or leave them out",
-    )
-    parser.add_argument(
-        "--alignment",
-        choices=("sclite", "levenshtein"),
-        default="sclite",
-        help="sclite's counts (default), or the fewest errors, as training logs and Kaldi count",
-    )
-    parser.add_argument("--ignore-case", action="store_true", help="as sclite without -s")
-    parser.add_argument(
-        "--count-spaces", action="store_true", help="in the CER; sclite -c counts none"
-    )
-    parser.add_argument("--top", type=int, default=10, help="confusions to list; default 10")
-    parser.add_argument(
-        "--resamples", type=int, default=10_000, help="bootstrap resamples; default 10000"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples; default 0")
-    parser.add_argument(
-        "--cpwer",
-        action="store_true",
-        help="score whole meetings by speaker, whatever the hypothesis calls the speakers",
-    )
-    parser.add_argument(
-        "--write",
-        type=Path,
-        metavar="FOLDER",
-        help="write what was scored as trn files and, where times are known, stm and ctm",
-    )
+    text = "Kaldi's utt2spk; or the word prefix: ids begin with the speaker and - or _"
+    parser.add_argument("--speakers", metavar="FILE", help=text)
+    add_value(parser, "--recordings", "Kaldi's segments, or utterance recording", kind=Path)
+    text = "without hypothesis: count words as deleted, leave out as sclite does, or stop"
+    add_value(parser, "--missing", text, choices=("delete", "ignore", "error"))
+    text = "hypotheses without reference: stop as sclite does, or leave out"
+    add_value(parser, "--extra", text, choices=("error", "ignore"))
+    text = "sclite's counts, or the fewest errors, as training logs and Kaldi count"
+    add_value(parser, "--alignment", text, choices=("sclite", "levenshtein"))
+    add_flag(parser, "--ignore-case", "as sclite without -s")
+    add_flag(parser, "--count-spaces", "in the CER; sclite -c counts none")
+    add_value(parser, "--top", "confusions to list", 10)
+    add_value(parser, "--resamples", "bootstrap resamples", 10_000)
+    add_value(parser, "--seed", "seed of the resamples", 0)
+    add_flag(parser, "--cpwer", "score whole meetings by speaker, whatever HYP calls the speakers")
+    text = "write what was scored as trn files and, where times are known, stm and ctm"
+    add_value(parser, "--write", text, kind=Path, metavar="FOLDER")
 
 
 def run(arguments: argparse.Namespace) -> int:

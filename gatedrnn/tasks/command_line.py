@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Command", "add_model", "add_option", "check_positive", "load_model", "say"]
+__all__ = [
+    "Command",
+    "add_flag",
+    "add_model",
+    "add_option",
+    "add_value",
+    "check_positive",
+    "load_model",
+    "say",
+]
 
 
 @dataclass(frozen=True)
@@ -77,41 +86,80 @@ class Command:
         parser.set_defaults(run=self.run)
 
 
-#: Options that mean the same in every subcommand that has them.
+def add_value(
+    parser: Any,
+    flag: str,
+    help: str,
+    default: Any = None,
+    kind: Callable[[str], Any] | None = None,
+    **more: Any,
+) -> None:
+    """Adds an option with a value.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        The parser of a command, or a group of it.
+    flag : str
+        The option with ``--``.
+    help : str
+        Its description; "; default ..." is appended if there is a default.
+    default : Any
+        Its value if it is not given.
+    kind : callable or None
+        Converts the text, such as ``int``; None for the type of the default.
+    **more : Any
+        Further arguments of ``add_argument``. With ``choices`` and without a default the first one
+        is the default.
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> add_value(parser, "--top", "confusions to list", 10)
+    >>> parser.parse_args(["--top", "3"]).top
+    3
+    """
+    if default is None and "choices" in more and "action" not in more:
+        default = more["choices"][0]
+    kind = kind or type(default)
+    if "choices" not in more:
+        more.setdefault("metavar", {int: "N", float: "X", Path: "FILE"}.get(kind))
+    if default is not None:
+        help = f"{help}; default {default:g}" if kind is float else f"{help}; default {default}"
+    parser.add_argument(flag, type=kind, default=default, help=help, **more)
+
+
+def add_flag(parser: Any, flag: str, help: str) -> None:
+    """Adds an option without a value."""
+    parser.add_argument(flag, action="store_true", help=help)
+
+
+#: Options that mean the same in every subcommand that has them: arguments of ``add_argument``.
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "device": {
-        "default": "cpu",
-        "metavar": "DEVICE",
-        "help": "device to compute on: cpu (default), cuda, cuda:1, ...",
-    },
+    "device": {"default": "cpu", "help": "device to compute on: cpu (default), cuda, cuda:1, ..."},
     "threads": {"type": int, "metavar": "N", "help": "CPU threads; default: all cores"},
     "beam-size": {
         "type": int,
         "metavar": "N",
-        "help": "hypotheses kept in the beam search; 1 for greedy search; default: that of the "
+        "help": "hypotheses kept in the beam search, 1 for greedy search; default: that of the "
         "training's test",
     },
     "nbest": {
         "type": int,
         "default": 1,
         "metavar": "N",
-        "help": "number of hypotheses to output for each input, best first; default 1",
+        "help": "hypotheses to output for each input, best first; default 1",
     },
     "format": {"help": "output format"},
     "output": {"type": Path, "metavar": "FILE", "help": "write the output to this file"},
-    "quiet": {
-        "action": "store_true",
-        "help": "print no progress and no summaries on standard error",
-    },
+    "quiet": {"action": "store_true", "help": "print no progress and no summaries"},
     "debug": {"action": "store_true", "help": "print a traceback with every error"},
 }
 #: Former spellings, which are accepted but not listed in ``--help``.
 _FORMER_SPELLINGS = {"beam-size": "--beam", "nbest": "--n-best"}
 
 
-def add_option(
-    parser: argparse.ArgumentParser, name: str, note: str = "", **changes: Any
-) -> argparse.Action:
+def add_option(parser: argparse.ArgumentParser, name: str, note: str = "", **changes: Any) -> None:
     """Adds a shared option.
 
     Arguments
@@ -123,21 +171,19 @@ def add_option(
     note : str
         What this command adds to the shared help.
     **changes : Any
-        Arguments of ``add_argument`` that differ in this command, such as ``choices``.
-
-    Returns
-    -------
-    argparse.Action
+        Arguments of ``add_argument`` that differ in this command. With ``choices`` the first one
+        is the default, unless ``action`` is given.
 
     Example
     -------
     >>> parser = argparse.ArgumentParser()
-    >>> _ = add_option(parser, "nbest")
+    >>> add_option(parser, "nbest")
     >>> parser.parse_args(["--n-best", "3"]).nbest
     3
     """
     settings = _OPTIONS[name] | changes
-    if name == "format" and isinstance(settings.get("default"), str):
+    if "choices" in changes and "action" not in changes:
+        settings["default"] = changes["choices"][0]
         note = f"{note}; default {settings['default']}".removeprefix("; ")
     settings["help"] = "; ".join(filter(None, (settings["help"], note)))
     if name in _FORMER_SPELLINGS:
@@ -148,7 +194,7 @@ def add_option(
             default=argparse.SUPPRESS,
             help=argparse.SUPPRESS,
         )
-    return parser.add_argument(f"--{name}", **settings)
+    parser.add_argument(f"--{name}", **settings)
 
 
 def add_model(parser: argparse.ArgumentParser, name: str, what: str, recipes: str) -> None:
@@ -165,11 +211,8 @@ def add_model(parser: argparse.ArgumentParser, name: str, what: str, recipes: st
     recipes : str
         Folder of the recipes that train it, such as "recipes/LM".
     """
-    parser.add_argument(
-        "model",
-        metavar=name,
-        help=f"{what}: a bundle, or the output folder of a training by {recipes}",
-    )
+    text = f"{what}: a bundle, or the output folder of a training by {recipes}"
+    parser.add_argument("model", metavar=name, help=text)
     add_option(parser, "device")
     add_option(parser, "threads")
 

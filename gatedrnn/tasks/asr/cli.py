@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from gatedrnn.data.result_table import render
 from gatedrnn.tasks.command_line import (
     Command,
+    add_flag,
     add_option,
+    add_value,
     check_device,
     say,
     set_threads,
@@ -39,29 +41,14 @@ LM_MODES = ("fusion", "rescoring")
 
 def add_lm_arguments(parser: argparse.ArgumentParser, purpose: str) -> None:
     """Adds the options of a language model; ``purpose`` begins the help of ``--lm``."""
-    parser.add_argument(
-        "--lm",
-        metavar="FOLDER",
-        help=f"{purpose}: a bundle, or the output folder of a training by recipes/LM",
-    )
-    parser.add_argument(
-        "--lm-weight", type=float, metavar="W", help="factor of the model's log-probabilities"
-    )
-    parser.add_argument(
-        "--lm-insertion", type=float, metavar="I", help="score added for each word; default 0"
-    )
-    parser.add_argument(
-        "--lm-setting",
-        metavar="FILE",
-        help="read weight and insertion from the setting.json that gatedrnn rescore --output "
-        "wrote, or from its folder",
-    )
-    parser.add_argument(
-        "--lm-mode",
-        choices=LM_MODES,
-        help="fusion: in the beam search (head ctc only); rescoring: on its n-best list; default: "
-        "fusion for head ctc, rescoring for the others",
-    )
+    text = f"{purpose}: a bundle, or the output folder of a training by recipes/LM"
+    parser.add_argument("--lm", metavar="FOLDER", help=text)
+    add_value(parser, "--lm-weight", "factor of the model's log-probabilities", kind=float)
+    add_value(parser, "--lm-insertion", "score added for each word; default 0", kind=float)
+    text = "read weight and insertion from setting.json of gatedrnn rescore, or its folder"
+    parser.add_argument("--lm-setting", metavar="FILE", help=text)
+    text = "in the search (default for head ctc), or on its n-best list (for the others)"
+    parser.add_argument("--lm-mode", choices=LM_MODES, help=text)
 
 
 def lm_setting(arguments: argparse.Namespace, bundled: Setting | None = None) -> Setting | None:
@@ -106,81 +93,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="audio files; folders; manifests with audio, id, start, stop, channel, text; prepared "
         "CSV files of recipes; with --stream also - for raw 16-bit samples from standard input",
     )
-    add_option(
-        parser,
-        "output",
-        metavar="FOLDER",
-        type=str,
-        help="write a file for each recording to this folder; default: print the texts",
-    )
-    add_option(
-        parser,
-        "format",
-        "of the files, may be repeated; default txt",
-        action="append",
-        choices=[*FORMATS, "all"],
-    )
-    parser.add_argument(
-        "--reference",
-        nargs="?",
-        const=FROM_MANIFEST,
-        metavar="FILE",
-        help="print the word error rate against the texts of the manifest, or against a file in "
-        "any format that gatedrnn score reads",
-    )
+    text = "write a file for each recording to this folder; default: print the texts"
+    add_option(parser, "output", type=str, metavar="FOLDER", help=text)
+    text = "of the files, may be repeated; default txt"
+    add_option(parser, "format", text, action="append", choices=[*FORMATS, "all"])
+    text = "print the WER against the texts of the manifest, or a file that gatedrnn score reads"
+    parser.add_argument("--reference", nargs="?", const=FROM_MANIFEST, metavar="FILE", help=text)
     add_option(parser, "beam-size", "with --stream and without a language model: 1")
     add_lm_arguments(parser, "language model to use instead of the bundle's")
-    parser.add_argument("--no-lm", action="store_true", help="ignore the bundle's language model")
+    add_flag(parser, "--no-lm", "ignore the bundle's language model")
     add_option(parser, "device")
     add_option(parser, "threads")
-    parser.add_argument(
-        "--quantize",
-        choices=("int8",),
-        help="8-bit weights: faster on a CPU, unidirectional networks only",
-    )
-    parser.add_argument(
-        "--batch-seconds",
-        type=float,
-        default=120.0,
-        metavar="S",
-        help="seconds of audio in a batch; default 120",
-    )
-    parser.add_argument(
-        "--max-chunk",
-        type=float,
-        default=30.0,
-        metavar="S",
-        help="longer recordings are cut at pauses into chunks of at most this many seconds; "
-        "default 30",
-    )
-    parser.add_argument(
-        "--vad", action="store_true", help="detect speech in short recordings as well"
-    )
-    parser.add_argument(
-        "--vad-threshold",
-        type=float,
-        default=0.5,
-        metavar="P",
-        help="probability from which a frame counts as speech; default 0.5",
-    )
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="recognise block by block as the audio arrives, and show the partial hypothesis",
-    )
-    parser.add_argument(
-        "--piece",
-        type=float,
-        default=100.0,
-        metavar="MS",
-        help="block size of --stream in milliseconds; default 100",
-    )
-    parser.add_argument(
-        "--rate",
-        type=int,
-        metavar="HZ",
-        help="sample rate of standard input; default: the bundle's",
-    )
+    text = "8-bit weights: faster on a CPU, unidirectional networks only"
+    parser.add_argument("--quantize", choices=("int8",), help=text)
+    add_value(parser, "--batch-seconds", "seconds of audio in a batch", 120.0)
+    text = "longer recordings are cut at pauses into chunks of at most this many seconds"
+    add_value(parser, "--max-chunk", text, 30.0)
+    add_flag(parser, "--vad", "detect speech in short recordings as well")
+    text = "probability from which a frame counts as speech"
+    add_value(parser, "--vad-threshold", text, 0.5)
+    text = "recognise block by block as audio arrives, and show the partial hypothesis"
+    add_flag(parser, "--stream", text)
+    add_value(parser, "--piece", "block size of --stream in milliseconds", 100.0)
+    text = "sample rate of standard input; default: the bundle's"
+    add_value(parser, "--rate", text, kind=int)
 
 
 def run(arguments: argparse.Namespace) -> int:

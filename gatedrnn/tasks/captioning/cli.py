@@ -10,7 +10,14 @@ from typing import Any
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.result_table import render
-from gatedrnn.tasks.command_line import Command, add_model, add_option, check_positive, load_model
+from gatedrnn.tasks.command_line import (
+    Command,
+    add_model,
+    add_option,
+    add_value,
+    check_positive,
+    load_model,
+)
 
 # ---- caption ------------------------------------------------------------------------------------
 
@@ -25,31 +32,16 @@ def add_caption_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, recordings or features, as the captioner was trained on; folders of them; "
         "manifests (.csv, .tsv, .jsonl), whose ids are kept",
     )
-    add_option(
-        parser,
-        "format",
-        "txt: a line per file; json: COCO results, which gatedrnn score-captions reads",
-        choices=("txt", "json"),
-        default="txt",
-    )
+    text = "txt: a line per file; json: COCO results, which gatedrnn score-captions reads"
+    add_option(parser, "format", text, choices=("txt", "json"))
     add_option(parser, "output")
     add_option(parser, "beam-size")
     add_option(parser, "nbest")
-    parser.add_argument(
-        "--diverse",
-        type=int,
-        default=1,
-        metavar="GROUPS",
-        help="groups of diverse beam search: each avoids the words of the others; default 1",
-    )
-    parser.add_argument(
-        "--pictures",
-        type=Path,
-        metavar="FOLDER",
-        help="write plots of the attention weights of each word to this folder; needs the extra "
-        "plots",
-    )
-    parser.add_argument("--batch", type=int, default=16, metavar="N", help="batch size; default 16")
+    text = "groups of diverse beam search: each avoids the words of the others"
+    add_value(parser, "--diverse", text, 1)
+    text = "plot the attention weights of each word to this folder; needs the extra plots"
+    add_value(parser, "--pictures", text, kind=Path, metavar="FOLDER")
+    add_value(parser, "--batch", "batch size", 16)
 
 
 def run_caption(arguments: argparse.Namespace) -> int:
@@ -115,46 +107,22 @@ def _lines(row: dict[str, Any]) -> str:
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn score-captions``."""
     parser.add_argument("reference", type=Path, metavar="REF", help="reference captions")
-    parser.add_argument(
-        "hypothesis", type=Path, nargs="+", metavar="HYP", help="captions of one system or several"
-    )
-    add_option(parser, "format", choices=("text", "json", "markdown"), default="text")
+    text = "captions of one system or several"
+    parser.add_argument("hypothesis", type=Path, nargs="+", metavar="HYP", help=text)
+    add_option(parser, "format", choices=("text", "json", "markdown"))
     add_option(parser, "output", "it is printed as well")
-    parser.add_argument(
-        "--tokenizer",
-        choices=("ptb", "none"),
-        default="ptb",
-        help="ptb: that of pycocoevalcap, without Java (default); none: captions are tokenised",
-    )
-    parser.add_argument(
-        "--weigh-by",
-        type=Path,
-        metavar="FILE",
-        help="references for the document frequencies of CIDEr, such as those of the whole "
-        "validation set; default: REF",
-    )
-    parser.add_argument(
-        "--missing",
-        choices=("error", "empty", "ignore"),
-        default="error",
-        help="items without a caption: stop (default), score an empty caption, or leave them out",
-    )
-    parser.add_argument(
-        "--extra",
-        choices=("error", "ignore"),
-        default="error",
-        help="captions without references: stop (default), or leave them out",
-    )
-    parser.add_argument(
-        "--java",
-        choices=("auto", "never", "always"),
-        default="auto",
-        help="METEOR and SPICE: where they can be computed (default), never, or stop where not",
-    )
-    parser.add_argument(
-        "--resamples", type=int, default=1000, help="bootstrap resamples; default 1000"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples; default 0")
+    text = "ptb: that of pycocoevalcap, without Java; none: captions are tokenised"
+    add_value(parser, "--tokenizer", text, choices=("ptb", "none"))
+    text = "references for the document frequencies of CIDEr, such as a validation set; default REF"
+    add_value(parser, "--weigh-by", text, kind=Path)
+    text = "items without a caption: stop, score an empty caption, or leave out"
+    add_value(parser, "--missing", text, choices=("error", "empty", "ignore"))
+    text = "captions without references: stop, or leave out"
+    add_value(parser, "--extra", text, choices=("error", "ignore"))
+    text = "METEOR and SPICE: where they can be computed, never, or stop where not"
+    add_value(parser, "--java", text, choices=("auto", "never", "always"))
+    add_value(parser, "--resamples", "bootstrap resamples", 1000)
+    add_value(parser, "--seed", "seed of the resamples", 0)
 
 
 def run_score(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatedrnn.tasks.command_line import Command, add_model, add_option, load_model
+from gatedrnn.tasks.command_line import (
+    Command,
+    add_flag,
+    add_model,
+    add_option,
+    add_value,
+    load_model,
+)
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.language_modeling.bundle import LanguageModel
@@ -30,51 +37,21 @@ def _load(arguments: argparse.Namespace) -> LanguageModel:
 def add_perplexity_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn perplexity``."""
     _add_language_model(parser)
-    parser.add_argument(
-        "text", nargs="+", type=Path, metavar="FILE", help="text, one sentence per line; or .gz"
-    )
-    parser.add_argument(
-        "--word-scores",
-        type=Path,
-        metavar="OUT",
-        help="write the log-probability of each word of one FILE to this file",
-    )
+    text = "text, one sentence per line; or .gz"
+    parser.add_argument("text", nargs="+", type=Path, metavar="FILE", help=text)
+    text = "write the log-probability of each word of one FILE to this file"
+    add_value(parser, "--word-scores", text, kind=Path)
     state = parser.add_mutually_exclusive_group()
-    state.add_argument(
-        "--carried",
-        action="store_true",
-        default=None,
-        help="keep the hidden state from line to line; default: as in training",
-    )
-    state.add_argument(
-        "--lines",
-        action="store_false",
-        dest="carried",
-        help="reset the hidden state at each line",
-    )
-    parser.add_argument(
-        "--dynamic-lr",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="dynamic evaluation: adapt to the text that has been predicted, with this step size; "
-        "default 0, off",
-    )
-    parser.add_argument(
-        "--dynamic-decay",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="fraction by which weights return to the trained ones after each step; default 0",
-    )
-    parser.add_argument(
-        "--dynamic-window",
-        type=int,
-        default=20,
-        metavar="N",
-        help="tokens between two steps; default 20",
-    )
-    add_option(parser, "format", choices=("text", "json"), default="text")
+    text = "keep the hidden state from line to line; default: as in training"
+    state.add_argument("--carried", action="store_true", default=None, help=text)
+    text = "reset the hidden state at each line"
+    state.add_argument("--lines", action="store_false", dest="carried", help=text)
+    text = "dynamic evaluation: adapt to the predicted text with this step size; 0: off"
+    add_value(parser, "--dynamic-lr", text, 0.0)
+    text = "fraction by which weights return to the trained ones after each step"
+    add_value(parser, "--dynamic-decay", text, 0.0)
+    add_value(parser, "--dynamic-window", "tokens between two steps", 20)
+    add_option(parser, "format", choices=("text", "json"))
 
 
 def run_perplexity(arguments: argparse.Namespace) -> int:
@@ -126,51 +103,17 @@ def run_perplexity(arguments: argparse.Namespace) -> int:
 def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn generate``."""
     _add_language_model(parser)
-    parser.add_argument(
-        "--prompt", default="", metavar="TEXT", help="prefix that the model continues"
-    )
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        default=50,
-        metavar="N",
-        help="maximum number of tokens of a text; default 50",
-    )
-    parser.add_argument(
-        "--lines",
-        type=int,
-        default=1,
-        metavar="N",
-        help="lines after which a text ends; 0: no limit but --tokens; default 1",
-    )
-    parser.add_argument(
-        "--count", type=int, default=1, metavar="N", help="number of texts; default 1"
-    )
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="divides the logits: below 1 sharper; 0: always the most probable token; default 1",
-    )
-    parser.add_argument(
-        "--top-k",
-        type=int,
-        default=0,
-        metavar="N",
-        help="sample among the N most probable tokens; default 0, among all",
-    )
-    parser.add_argument(
-        "--top-p",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="sample among the most probable tokens that together have this probability; default 1",
-    )
-    parser.add_argument(
-        "--unknown", action="store_true", help="allow <unk>, which stands for other words"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed; default 0")
+    add_value(parser, "--prompt", "prefix that the model continues", kind=str, metavar="TEXT")
+    add_value(parser, "--tokens", "maximum number of tokens of a text", 50)
+    add_value(parser, "--lines", "lines after which a text ends, 0: no limit but --tokens", 1)
+    add_value(parser, "--count", "number of texts", 1)
+    text = "divides the logits: below 1 sharper; 0: always the most probable token"
+    add_value(parser, "--temperature", text, 1.0)
+    add_value(parser, "--top-k", "sample among the N most probable tokens; 0: among all", 0)
+    text = "sample among the most probable tokens whose probabilities add up to this"
+    add_value(parser, "--top-p", text, 1.0)
+    add_flag(parser, "--unknown", "allow <unk>, which stands for other words")
+    add_value(parser, "--seed", "random seed", 0)
 
 
 def run_generate(arguments: argparse.Namespace) -> int:
@@ -206,50 +149,24 @@ def add_rescore_arguments(parser: argparse.ArgumentParser) -> None:
         help="n-best lists on which weight and insertion are tuned: nbest_SET.jsonl of a training, "
         "or a Kaldi folder with words_text, acwt, lmwt.nolm, and text (the references)",
     )
-    parser.add_argument(
-        "tests",
-        type=Path,
-        nargs="*",
-        metavar="NBEST_TEST",
-        help="n-best lists that are rescored with the tuned values",
+    text = "n-best lists that are rescored with the tuned values"
+    parser.add_argument("tests", type=Path, nargs="*", metavar="NBEST_TEST", help=text)
+    text = (
+        "write the rescored lists to this folder, as JSON lines that gatedrnn score reads, and "
+        "setting.json with the tuned values, for --lm-setting of gatedrnn export and transcribe"
     )
-    add_option(
-        parser,
-        "output",
-        metavar="FOLDER",
-        help="write the rescored lists to this folder, as JSON lines that gatedrnn score reads, "
-        "and setting.json with the tuned values, for --lm-setting of gatedrnn export and "
-        "transcribe",
+    add_option(parser, "output", metavar="FOLDER", help=text)
+    text = "language model weights to try; a single one is not tuned; default 0 to 3"
+    add_value(parser, "--weights", text, kind=float, nargs="+")
+    text = "scores per word to try; default -2 to 4"
+    add_value(parser, "--insertions", text, kind=float, nargs="+")
+    text = (
+        "weights to try with which the recogniser's internal language model is subtracted; for "
+        "n-best lists of a test with --internal_lm=True; default 0 to 0.6 if all have it"
     )
-    parser.add_argument(
-        "--weights",
-        type=float,
-        nargs="+",
-        metavar="X",
-        help="language model weights to try; a single one is not tuned; default 0 to 3",
-    )
-    parser.add_argument(
-        "--insertions",
-        type=float,
-        nargs="+",
-        metavar="X",
-        help="scores per word to try; default -2 to 4",
-    )
-    parser.add_argument(
-        "--internal",
-        type=float,
-        nargs="+",
-        metavar="X",
-        help="weights to try with which the recogniser's internal language model is subtracted; "
-        "for n-best lists of a test with --internal_lm=True; default 0 to 0.6 if all have it",
-    )
-    parser.add_argument(
-        "--acoustic-scale",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="factor of Kaldi's acoustic costs; default 1, as for chain models",
-    )
+    add_value(parser, "--internal", text, kind=float, nargs="+")
+    text = "factor of Kaldi's acoustic costs; 1 for chain models"
+    add_value(parser, "--acoustic-scale", text, 1.0)
 
 
 def run_rescore(arguments: argparse.Namespace) -> int:

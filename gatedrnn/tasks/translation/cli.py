@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tasks.command_line import Command, add_model, add_option, check_positive, load_model
+from gatedrnn.tasks.command_line import (
+    Command,
+    add_model,
+    add_option,
+    add_value,
+    check_positive,
+    load_model,
+)
 
 STANDARD_INPUT = Path("-")
 
@@ -18,49 +25,21 @@ STANDARD_INPUT = Path("-")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn translate``."""
     add_model(parser, "TRANSLATOR", "translation model", "recipes/MT")
-    parser.add_argument(
-        "text",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="text, one sentence per line; or .gz; - for standard input",
-    )
-    add_option(
-        parser,
-        "format",
-        "txt: a line per sentence; jsonl: an object with source, translation and score",
-        choices=("txt", "jsonl"),
-        default="txt",
-    )
+    text = "text, one sentence per line; or .gz; - for standard input"
+    parser.add_argument("text", nargs="+", type=Path, metavar="FILE", help=text)
+    text = "txt: a line per sentence; jsonl: an object with source, translation and score"
+    add_option(parser, "format", text, choices=("txt", "jsonl"))
     add_option(parser, "output")
     add_option(parser, "beam-size", "or --nbest if that is more")
     add_option(parser, "nbest", "each follows its line number and its score")
-    parser.add_argument(
-        "--length-penalty",
-        type=float,
-        metavar="X",
-        help="scores are divided by the length to this power; default: that of the training's test",
-    )
-    parser.add_argument(
-        "--references",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="reference translations, line by line (an empty line: no further one); prints BLEU "
-        "and chrF, which need the extra mt",
-    )
-    parser.add_argument(
-        "--bleu-tokenize",
-        metavar="NAME",
-        help="tokenizer of sacreBLEU: 13a, intl, zh, char, none; default: that of the training",
-    )
-    parser.add_argument(
-        "--batch",
-        type=int,
-        default=32,
-        metavar="N",
-        help="batch size; 1: each line of standard input is translated as it arrives; default 32",
-    )
+    text = "scores are divided by the length to this power; default: that of the training's test"
+    add_value(parser, "--length-penalty", text, kind=float)
+    text = "reference translations, line by line; prints BLEU and chrF, which need the extra mt"
+    add_value(parser, "--references", text, kind=Path, nargs="+")
+    text = "tokenizer of sacreBLEU: 13a, intl, zh, char, none; default: that of the training"
+    parser.add_argument("--bleu-tokenize", metavar="NAME", help=text)
+    text = "batch size; 1: each line of standard input is translated as it arrives"
+    add_value(parser, "--batch", text, 32)
 
 
 def run(arguments: argparse.Namespace) -> int:
