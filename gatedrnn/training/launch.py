@@ -28,6 +28,8 @@ BASE = "base"
 SETUP = "setup"
 #: Its value where there is nothing to be put on top.
 NO_SETUP = ("none", None)
+#: Key of a base file: its keys whose mappings are added to, instead of replaced.
+EXTENDED = "extended_keys"
 #: Keys that say what a training is: its data, how they are divided, and what is learnt from them.
 #: With others its checkpoints would be tested on what they have seen, or as what they are not.
 IDENTITY = (
@@ -169,7 +171,8 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
     A file with the key ``base`` holds what differs from the file that it names. The key ``setup``
     (in it, or on the command line) names a file in the folder ``setups`` beside that one, whose
     keys come on top, and those of the command line come on top of all. A set-up can have a ``base``
-    among the set-ups.
+    among the set-ups. Values are replaced as a whole, but for mappings of the keys that the base
+    lists under ``extended_keys``, which are merged.
 
     Arguments
     ---------
@@ -214,10 +217,24 @@ def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
         bottom = bottom.parent / changes.pop(BASE)
         known = _read(bottom)
     name = given.get(SETUP, changes.get(SETUP))
+    extended = known.get(EXTENDED, ())
     if name not in NO_SETUP:
-        changes |= _setup(bottom.parent / "setups", str(name))
-    _refuse_unknown({**changes, **given}, known, bottom)
-    return str(bottom), {**changes, **given}
+        changes = _override(changes, _setup(bottom.parent / "setups", str(name)), extended)
+    changes = _override(changes, given, extended)
+    _refuse_unknown(changes, known, bottom)
+    return str(bottom), changes
+
+
+def _override(
+    keys: Mapping[str, Any], above: Mapping[str, Any], extended: Sequence[str]
+) -> dict[str, Any]:
+    """Keys with those of another file on top; mappings of ``extended`` keys are merged."""
+    merged = {
+        key: {**keys[key], **value}
+        for key, value in above.items()
+        if key in extended and isinstance(keys.get(key), Mapping) and isinstance(value, Mapping)
+    }
+    return {**keys, **above, **merged}
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str | Path) -> None:
