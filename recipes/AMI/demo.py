@@ -36,6 +36,7 @@ from gatedrnn.simulation.room import ARRAY_SIZE
 from gatedrnn.simulation.voices import SAMPLE_RATE
 from gatedrnn.tasks.asr.rescoring import notes
 from gatedrnn.tasks.asr.results_text import read_n_best, table, transcripts
+from gatedrnn.training.launch import lay
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
 LM = HERE.parent / "LM"
@@ -205,8 +206,9 @@ def _given(keys: Sequence[str]) -> dict[str, Any]:
 
 def _output_folder(train: Sequence[str]) -> Path:
     """Where the training that was called like this has written."""
-    file, _, overrides = sb.parse_arguments(list(train[1:]))
-    with open(file, encoding="utf-8") as stream:
+    path, _, overrides = sb.parse_arguments(list(train[1:]))
+    path, overrides = lay(path, overrides)
+    with open(path, encoding="utf-8") as stream:
         return Path(load_hyperpyyaml(stream, overrides)["output_folder"])
 
 

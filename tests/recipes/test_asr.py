@@ -1,4 +1,4 @@
-"""The YAML files of the speech corpora: values of the first release, and how they are overridden."""
+"""The YAML files of the speech corpora: values of the first release, and overriding them."""
 
 from __future__ import annotations
 
