@@ -14,7 +14,7 @@ from typing import Any
 #: Old dotted name of a class or function -> where it is now. Names that stood in the YAML files of
 #: recipes, in ``hyperparams.yaml`` of bundles, or in the README's examples.
 RENAMED = {
-    "gatedrnn.decoding.Hypothesis": "gatedrnn.data.hypotheses.Hypothesis",
+    "gatedrnn.decoding.Hypothesis": "gatedrnn.tokens.hypotheses.Hypothesis",
     "gatedrnn.decoding.TransducerBeamSearcher": (
         "gatedrnn.tasks.asr.transducer_search.TransducerBeamSearcher"
     ),

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gatedrnn.data.hypotheses import Word
 from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv
 from gatedrnn.scoring.transcript import Transcript, Transcripts, speaker_prefix, words_of
+from gatedrnn.tokens.hypotheses import Word
 
 #: Text of an stm segment that is not scored, and in which no words count.
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"

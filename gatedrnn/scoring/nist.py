@@ -131,7 +131,7 @@ def write_ctm(path: str | Path, transcripts: Iterable[Transcript]) -> None:
 
     Example
     -------
-    >>> from gatedrnn.data.hypotheses import Word
+    >>> from gatedrnn.tokens.hypotheses import Word
     >>> path = getfixture("tmp_path") / "a.ctm"
     >>> words = (Word("GO", 0.1, 0.3, 0.9), Word("ON", 0.3, 0.5, 0.8))
     >>> write_ctm(path, [Transcript("u1", ("GO", "ON"), "", "m1", "1", 2.0, times=words)])

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatedrnn.data.hypotheses import Word
 from gatedrnn.scoring.formats import channel_transcript
 from gatedrnn.scoring.transcript import Transcript, Transcripts
+from gatedrnn.tokens.hypotheses import Word
 
 #: What is done with utterances that have no hypothesis.
 MISSING = ("delete", "ignore", "error")

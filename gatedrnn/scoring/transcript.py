@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gatedrnn.data.hypotheses import Word
+from gatedrnn.tokens.hypotheses import Word
 
 
 @dataclass(frozen=True)

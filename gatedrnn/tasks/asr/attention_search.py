@@ -10,9 +10,9 @@ from speechbrain.decoders import S2SRNNBeamSearcher, S2SRNNGreedySearcher
 from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
 from torch import nn
 
-from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
 #: What SpeechBrain's searches take for log(0).
 NOTHING = -1e20

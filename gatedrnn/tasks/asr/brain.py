@@ -16,11 +16,11 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.data.hypotheses import distinct, n_best_record
 from gatedrnn.modules.features import feature_lengths
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.asr.decode import Scores, search, word_times
 from gatedrnn.tasks.asr.test_decoding import TestSearch
+from gatedrnn.tokens.hypotheses import distinct, n_best_record
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.curriculum import Dropout
 from gatedrnn.training.ranks import sum_over_ranks

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torchaudio.functional import forced_align
 
-from gatedrnn.data.hypotheses import Hypothesis, Tokens, Word
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis, Tokens, Word
 
 
 def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from gatedrnn.data.hypotheses import Hypothesis, Tokens, Word
 from gatedrnn.tasks.asr import attention_search as attention
 from gatedrnn.tasks.asr import ctc_search as ctc
 from gatedrnn.tasks.asr import transducer_search as transducer
@@ -15,6 +14,7 @@ from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
+from gatedrnn.tokens.hypotheses import Hypothesis, Tokens, Word
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.asr.lm_fusion import Fusion

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.data.hypotheses import Tokens
 from gatedrnn.tasks.language_modeling.prefix_scores import EOS
 from gatedrnn.tasks.language_modeling.prefix_tree import Node, read_nodes
 from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tokens.hypotheses import Tokens
 
 #: Stands for the end of a reading where a token would stand.
 _END = -1

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from gatedrnn.bundle.files import only
-from gatedrnn.data.hypotheses import Hypothesis, distinct
 from gatedrnn.tasks.asr.decode import Scores, search
 from gatedrnn.tasks.asr.internal_lm import internal_log_probs
 from gatedrnn.tasks.asr.lm_fusion import Fusion
@@ -18,6 +17,7 @@ from gatedrnn.tasks.language_modeling.bundle import LanguageModel
 from gatedrnn.tasks.language_modeling.lm_weights import setting_of
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tokens.hypotheses import Hypothesis, distinct
 
 #: In the search itself; or afterwards, on the readings that it has found.
 FUSION, RESCORING = "fusion", "rescoring"

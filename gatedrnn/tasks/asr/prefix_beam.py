@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gatedrnn.data.hypotheses import Hypothesis, log_add
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis, log_add
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.asr.lm_fusion import Fusion, Prefix

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from gatedrnn.data.hypotheses import Hypothesis, Word, distinct
 from gatedrnn.tasks.asr.bundle import Bundle, read_bundle
 from gatedrnn.tasks.asr.decode import Scores, score, search, word_times
 from gatedrnn.tasks.asr.lm_integration import Companion
 from gatedrnn.tasks.asr.quantized import QuantizedStack
+from gatedrnn.tokens.hypotheses import Hypothesis, Word, distinct
 
 QUANTIZATIONS = (None, "int8")
 

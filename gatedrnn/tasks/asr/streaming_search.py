@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.tasks.asr import transducer_search as transducer
 from gatedrnn.tasks.asr.decode import check_fusion
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.asr.prefix_beam import PrefixBeam
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
 if TYPE_CHECKING:
     from gatedrnn.tasks.asr.lm_fusion import Fusion

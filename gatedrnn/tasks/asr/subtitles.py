@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from gatedrnn.data.hypotheses import Word
 from gatedrnn.tasks.asr.transcript import Segment, Transcript
+from gatedrnn.tokens.hypotheses import Word
 
 
 @dataclass(frozen=True)

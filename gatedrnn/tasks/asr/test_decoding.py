@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.tasks.asr.decode import Scores, check_fusion, search
 from gatedrnn.tasks.asr.internal_lm import (
     LABEL_PRIOR,
@@ -22,6 +21,7 @@ from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.rescoring_sets import check_line_ends
+from gatedrnn.tokens.hypotheses import Hypothesis
 from gatedrnn.training.ranks import sum_over_ranks
 
 

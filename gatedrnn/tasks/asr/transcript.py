@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gatedrnn.data.hypotheses import Word
+from gatedrnn.tokens.hypotheses import Word
 
 
 def check_name(name: str) -> str:

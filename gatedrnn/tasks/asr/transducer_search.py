@@ -11,10 +11,10 @@ import torch
 from speechbrain.decoders.transducer import TransducerBeamSearcher as StockSearcher
 from torch import nn
 
-from gatedrnn.data.hypotheses import Hypothesis
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel, transducer_losses
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
 #: So many times the width of the beam may readings be continued within a frame.
 CONTINUATIONS = 6

@@ -87,7 +87,7 @@ def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
     """Reads lists of readings.
 
     JSON lines have objects ``{"id", "ref", "hyps": [{"text", "score"}]}`` as
-    :func:`~gatedrnn.data.hypotheses.n_best_record` gives them; ``ref`` may be missing. A folder
+    :func:`~gatedrnn.tokens.hypotheses.n_best_record` gives them; ``ref`` may be missing. A folder
     is what Kaldi's ``steps/rnnlmrescore.sh`` leaves: ``words_text`` (a line ``UTTERANCE-1 WORDS``
     for each reading), the costs ``acwt`` and ``lmwt.nolm``, ``lmwt.lmonly`` (``UTTERANCE-1 COST``;
     those that are there are added up), and if you put it there ``text``, the references.

@@ -162,7 +162,7 @@ class ScoredLists:
         Returns
         -------
         list of dict
-            As :func:`~gatedrnn.data.hypotheses.n_best_record` has them. ``score`` is the new
+            As :func:`~gatedrnn.tokens.hypotheses.n_best_record` has them. ``score`` is the new
             one; ``am`` and ``lm`` of each reading are those of recogniser and language model. The
             word times of the best reading (``words``) stay where it is still the best.
         """

@@ -8,7 +8,6 @@ import math
 import pytest
 import torch
 
-from gatedrnn.data.hypotheses import distinct, log_add, n_best_record
 from gatedrnn.tasks.asr.decode import Scores, search
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.lm_fusion import Fusion
@@ -19,6 +18,7 @@ from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tokens import Characters, Pieces, Words
+from gatedrnn.tokens.hypotheses import distinct, log_add, n_best_record
 from tests.tasks.language_modeling.tiny import doubled, lines
 
 TEXT = ["AB B A", "B AB", "A A B", "BA AB"]

@@ -12,7 +12,6 @@ import soundfile
 import torch
 
 from gatedrnn.cli.main import main
-from gatedrnn.data.hypotheses import distinct
 from gatedrnn.tasks.asr.bundle import read_bundle, write_bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
 from gatedrnn.tasks.asr.decode import search
@@ -31,6 +30,7 @@ from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters, Words
+from gatedrnn.tokens.hypotheses import distinct
 from tests.tasks.asr import models
 from tests.tasks.asr.test_bundle import HEADS
 

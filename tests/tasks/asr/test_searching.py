@@ -8,7 +8,6 @@ import math
 import pytest
 import torch
 
-from gatedrnn.data.hypotheses import distinct
 from gatedrnn.tasks.asr.bundle import read_bundle
 from gatedrnn.tasks.asr.decode import search
 from gatedrnn.tasks.asr.export import export
@@ -24,6 +23,7 @@ from gatedrnn.tasks.language_modeling.bundle import (
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters
+from gatedrnn.tokens.hypotheses import distinct
 from tests.tasks.asr import tiny
 
 

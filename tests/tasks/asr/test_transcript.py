@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from gatedrnn.data.hypotheses import Word
 from gatedrnn.tasks.asr.transcript import Segment, Transcript, check_name
+from gatedrnn.tokens.hypotheses import Word
 
 
 def transcript() -> Transcript:

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from gatedrnn.data.hypotheses import Word
 from gatedrnn.tasks.asr.subtitles import CueOptions, cues
 from gatedrnn.tasks.asr.transcript import Segment, Transcript
 from gatedrnn.tasks.asr.writers import WRITERS, Output, escape, timestamp
+from gatedrnn.tokens.hypotheses import Word
 
 
 def words(text: str, start: float = 0.0, each: float = 0.4, pause: float = 0.1) -> tuple[Word, ...]:

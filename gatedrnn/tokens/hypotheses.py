@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gatedrnn.tokens import Tokens
+from gatedrnn.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True)

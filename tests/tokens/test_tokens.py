@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -149,3 +150,71 @@ def test_a_file_of_other_tokens_is_an_error(tmp_path):
         read_text_tokens(tmp_path / "tokens.json")
     with pytest.raises(ValueError, match="tokens must be words, characters, unigram or bpe"):
         tokenization.learn(["a"], "letters", "<eos>")
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "kind"),
+    [
+        (
+            {"kind": "characters", "names": ["<blank>", " ", "A"]},
+            ["<blank>", " ", "A"],
+            "characters",
+        ),
+        ({"kind": "words", "names": ["<blank>", "GO"]}, ["<blank>", "GO"], "words"),
+        (
+            {"kind": "words", "names": ["<eos>", "<unk>", "go"], "alphabet": "go"},
+            ["<eos>", "<unk>", "go"],
+            "words",
+        ),
+        (
+            {"kind": "characters", "names": ["<eos>", " ", "<unk>"], "alphabet": " "},
+            ["<eos>", " ", "<unk>"],
+            "characters",
+        ),
+        (
+            {"names": ["<eos>", "<unk>", "a"], "words": "ptb", "max_length": 7},
+            ["<eos>", "<unk>", "a"],
+            "captions",
+        ),
+    ],
+)
+def test_files_of_every_earlier_format(tmp_path, data, names, kind):
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps(data))
+    tokens = tokenization.load(path)
+    assert (tokens.names, tokens.kind) == (names, kind)
+    save(tokens, path)
+    assert tokenization.load(path).to_dict() == tokens.to_dict() == {"kind": kind, **data}
+
+
+@pytest.mark.parametrize("special", ["<blank>", "<eos>"])
+def test_pieces_of_earlier_files(tmp_path, special):
+    pieces = Pieces.learn(["GO ON", "NO GO", "ON AND ON"], special, 9)
+    data = {"kind": "pieces", "model": pieces.model.hex()}
+    if special == "<eos>":
+        data["alphabet"] = pieces.alphabet
+    (tmp_path / "tokens.json").write_text(json.dumps(data))
+    tokens = tokenization.load(tmp_path / "tokens.json", special)
+    assert tokens.names == pieces.names and tokens.names[0] == special
+    assert tokens.encode("NO GO") == pieces.encode("NO GO")
+    # Without <unk> what is unknown is left out.
+    assert (pieces.unk in tokens.encode("NO X")) == (special == "<eos>")
+
+
+def test_tokens_are_learned_once(tmp_path):
+    path = tmp_path / "tokens.json"
+    first = tokenization.learn_once(path, ["a b"], "words", "<eos>")
+    again = tokenization.learn_once(path, ["c d"], "words", "<eos>")
+    assert again.names == first.names
+    with pytest.raises(ValueError, match=r"tokens.json: holds words of an earlier training, but t"):
+        tokenization.learn_once(path, ["a b"], "bpe", "<eos>", "target_tokens")
+
+
+def test_another_number_of_tokens_than_the_model_has(tmp_path):
+    path = tmp_path / "tokens.json"
+    save(Characters.learn(["ab"]), path)
+    with pytest.raises(ValueError, match=r"tokens.json: has 4 tokens, and the model of a.json kno"):
+        tokenization.load(path, "<blank>", 5, "a.json")
+    with pytest.raises(ValueError, match=r"tokens.json: holds words; must hold the words of capti"):
+        save(Words.learn(["a"], "<eos>"), path)
+        tokenization.load_vocabulary(path)

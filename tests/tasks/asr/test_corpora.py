@@ -10,8 +10,8 @@ import soundfile
 
 from gatedrnn.data.preparation import Policy, Prepared
 from gatedrnn.data.utterance import read_csv
-from gatedrnn.tasks.asr.corpora import prepare_corpus
-from tests.data.corpora import real_data, tone
+from gatedrnn.tasks.asr.corpora import prepare, prepare_corpus, read
+from tests.data.corpora import RATE, real_data, tone
 
 
 def figures(prepared: Prepared) -> dict[str, tuple[int, int]]:
@@ -129,3 +129,42 @@ def test_official_librispeech(tmp_path):
         )
     with pytest.raises(FileNotFoundError, match="LibriSpeech's subsets"):
         prepare_corpus("librispeech", tmp_path, tmp_path / "out")
+
+
+def recordings(folder: Path) -> Path:
+    """A manifest of two speakers."""
+    rows = ["audio,text,speaker"]
+    for name in "ab":
+        tone(folder / f"{name}.wav", 0.5)
+        rows.append(f"{name}.wav,YES,{name}")
+    (folder / "all.csv").write_text("\n".join(rows))
+    return folder / "all.csv"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_recipes_prepare_any_corpus(tmp_path, named):
+    """The corpus of a recipe is named in its YAML; older files are known by their keys."""
+    out = {"prepared_folder": str(tmp_path / "out"), "sample_rate": RATE}
+    every = {"train_manifest": recordings(tmp_path), "dev_manifest": None, "test_manifest": None}
+    every |= out | {"characters": None, "distant_test": None}
+    sets = prepare(every | ({"corpus": "manifest"} if named else {}))
+    assert sets == {split: tmp_path / "out" / f"{split}.csv" for split in ("train", "dev")}
+    dataset = read(sets["dev"], "dev", every | ({"corpus": "manifest"} if named else {}))
+    assert (len(dataset), dataset.texts) == (1, ["YES"])
+    sets = prepare(every | {"distant_test": print} | ({"corpus": "manifest"} if named else {}))
+    assert list(sets) == ["train", "dev", "dev-distant"]
+    tones = {"train_utterances": 2, "dev_utterances": 1} | ({"corpus": "tones"} if named else {})
+    assert len(read(prepare(tones)["train"], "train", tones)) == 2
+    ami = {"prepared_folder": str(tmp_path / "out")} | ({"corpus": "ami"} if named else {})
+    with pytest.raises(
+        FileNotFoundError, match=r"eval.csv: no such file; run recipes/AMI/ami_prep"
+    ):
+        prepare(ami)
+    (tmp_path / "out" / "eval.csv").touch()
+    more = {"more_tests": {"far": str(tmp_path / "out")}}
+    assert list(prepare(ami | more)) == ["train", "dev", "eval", "eval-far"]
+
+
+def test_a_corpus_that_is_unknown():
+    with pytest.raises(ValueError, match="corpus: 'wsj' is unknown; must be one of ami, an4, libr"):
+        prepare({"corpus": "wsj"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.preparation import STAMP, prepare
-from gatedrnn.data.report import Report
+from gatedrnn.data.report import Report, read_report
 from gatedrnn.data.utterance import Utterance, read_csv
 
 
@@ -63,3 +64,18 @@ def test_files_have_ordinary_permissions(tmp_path: Path):
     (tmp_path / "ordinary").touch()
     write_atomically(tmp_path / "ours", "")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_reports_of_older_versions_have_the_keys_of_today(tmp_path):
+    old = {"corpus": "mine", "figures": {"splits": {}}, "checks": [], "notes": [], "faults": {}}
+    (tmp_path / "report.json").write_text(json.dumps(old))
+    report = read_report(tmp_path / "report.json")
+    assert sorted(report) == ["checks", "corpus", "issues", "notes", "statistics"]
+    assert report["statistics"] == {"splits": {}}
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    write_atomically(tmp_path / "deep" / "a.bin", b"\r\n\xff")
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"\r\n\xff"
+    write_atomically(tmp_path / "a.txt", "\r\u00e9\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\r\xc3\xa9\n"

@@ -13,6 +13,7 @@ import pytest
 from gatedrnn.data.preparation import Prepared
 from gatedrnn.data.utterance import Utterance, read_csv
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
+from gatedrnn.tasks.asr.corpora.ami.segments import kaldi, plain
 from recipes.AMI import ami_prepare
 from tests.data.corpora import Nxt, cut, tone
 
@@ -312,3 +313,25 @@ def test_command(corpus, tmp_path, capsys):
     assert "normalize 'no': must be one of plain, kaldi" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         ami_prepare.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "as_plain", "as_kaldi"),
+    [
+        # What Kaldi's script makes of it, but for its bug, which loses "UM" and "I".
+        (
+            "YEAH UM,I THINK THE L_C_D T_V_ MM-HMM ANTI-TRUST",
+            "YEAH UM I THINK THE LCD TV MM HMM ANTI TRUST",
+            "YEAH UM I THINK THE L. C. D T. V. MM-HMM ANTI TRUST",
+        ),
+        ("T_V_s , and L_C_D_'s .", "TVS AND LCD'S", "T. V. S AND L. C. D. 'S"),
+        ("uh huh uh-huh Mm hmm", "UH HUH UH HUH MM HMM", "UH-HUH UH-HUH MM-HMM"),
+        ("hmm mm hmmm", "HMM MM HMMM", "HMM MM HMMM"),
+        ("I- .. @'s ?", "I 'S", "I 'S"),
+        ("'Kay it's", "'KAY IT'S", "'KAY IT'S"),
+        ("_ - ...", "", ""),
+    ],
+)
+def test_text_normalization(text, as_plain, as_kaldi):
+    assert plain(text) == as_plain
+    assert kaldi(text) == as_kaldi
