@@ -259,7 +259,7 @@ def hold_out_speakers(
 class Prepared:
     """A prepared corpus: split -> file, the report, and whether it was there already."""
 
-    csv: Mapping[str, Path]
+    files: Mapping[str, Path]
     report: Path
     reused: bool
 

@@ -6,7 +6,6 @@ A scene has one kind of shape at a place, or two with a relation between them.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.captioned import CaptionedItem, CaptionedItems, Group, choose
 
 #: Red, green and blue.
@@ -283,10 +283,6 @@ def write_image(path: str | Path, pixels: np.ndarray) -> None:
         from PIL import Image
     except ModuleNotFoundError as error:
         raise MissingExtraError('images need Pillow: pip install "gatedrnn[captions]"') from error
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, format="PNG")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(encoded.getvalue())
-    os.replace(draft, path)
+    write_atomically(path, encoded.getvalue())

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import string
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sentencepiece
 import torch
 
-from gatedrnn.data.files import write_atomically
 from gatedrnn.data.text import Text
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 
@@ -101,6 +98,7 @@ class Tokens(ABC):
         if alphabet is not None and UNKNOWN_NAME not in self.names:
             raise ValueError(f"tokens must begin with {EOS_NAME} and have {UNKNOWN_NAME}")
         self._alphabet = set(alphabet or "")
+        self._index = {name: i for i, name in enumerate(self.names) if i}
         #: Index of ``<unk>``; None for tokens of speech recognizers.
         self.unk = None if alphabet is None else self.names.index(UNKNOWN_NAME)
 
@@ -108,12 +106,17 @@ class Tokens(ABC):
         return len(self.names)
 
     @abstractmethod
+    def split(self, text: str) -> Sequence[str]:
+        """The parts of a line that are to have tokens."""
+
     def encode(self, text: str) -> list[int]:
         """Tokenizes a line; what is unknown becomes ``<unk>``, or is left out without ``<unk>``."""
+        tokens = (self._index.get(part, self.unk) for part in self.split(text))
+        return [token for token in tokens if token is not None]
 
-    @abstractmethod
     def unknown(self, text: str) -> list[str]:
         """The parts of a line that have no token."""
+        return [part for part in self.split(text) if part not in self._index]
 
     @abstractmethod
     def token_text(self, token: int) -> str:
@@ -205,10 +208,6 @@ class Words(Tokens):
 
     kind = "words"
 
-    def __init__(self, names: Sequence[str], alphabet: str | None = None) -> None:
-        super().__init__(names, alphabet)
-        self._index = {name: i for i, name in enumerate(self.names) if i}
-
     @classmethod
     def learn(
         cls,
@@ -256,17 +255,8 @@ class Words(Tokens):
         return cls([*first, *names], alphabet)
 
     def split(self, text: str) -> Sequence[str]:
-        """The words of a text."""
+        """See :meth:`Tokens.split`."""
         return text.split()
-
-    def encode(self, text: str) -> list[int]:
-        """See :meth:`Tokens.encode`."""
-        tokens = (self._index.get(word, self.unk) for word in self.split(text))
-        return [token for token in tokens if token is not None]
-
-    def unknown(self, text: str) -> list[str]:
-        """See :meth:`Tokens.unknown`."""
-        return [word for word in self.split(text) if word not in self._index]
 
     def token_text(self, token: int) -> str:
         """See :meth:`Tokens.token_text`."""
@@ -312,10 +302,6 @@ class Characters(Tokens):
 
     kind = "characters"
 
-    def __init__(self, names: Sequence[str], alphabet: str | None = None) -> None:
-        super().__init__(names, alphabet)
-        self._index = {name: i for i, name in enumerate(self.names) if len(name) == 1}
-
     @classmethod
     def learn(cls, lines: Iterable[str], special: str = BLANK_NAME) -> Characters:
         """Takes the characters of a text and the space; for ``special`` see :class:`Words`."""
@@ -324,18 +310,10 @@ class Characters(Tokens):
             return cls([BLANK_NAME, *alphabet])
         return cls([EOS_NAME, *alphabet, UNKNOWN_NAME], alphabet)
 
-    def _split(self, text: str) -> str:
+    def split(self, text: str) -> str:
+        """See :meth:`Tokens.split`."""
         # A part of a text may begin or end with a space that counts; a transcript may not.
         return " ".join(text.split()) if self.alphabet is None else text
-
-    def encode(self, text: str) -> list[int]:
-        """See :meth:`Tokens.encode`."""
-        tokens = (self._index.get(character, self.unk) for character in self._split(text))
-        return [token for token in tokens if token is not None]
-
-    def unknown(self, text: str) -> list[str]:
-        """See :meth:`Tokens.unknown`."""
-        return [character for character in self._split(text) if character not in self._index]
 
     def token_text(self, token: int) -> str:
         """See :meth:`Tokens.token_text`."""
@@ -358,15 +336,16 @@ class Characters(Tokens):
 
     def join(self, tokens: Sequence[int]) -> str:
         """See :meth:`Tokens.join`."""
-        return self._split("".join(self.names[token] for token in tokens))
+        return self.split("".join(self.names[token] for token in tokens))
 
     def encode_text(self, text: Text) -> Encoded:
         """See :meth:`Tokens.encode_text`; all at once, as texts of characters are long."""
         end = "\n" if text.ends else ""
         codes = np.frombuffer(end.join([*text.lines, ""]).encode("utf-32-le"), dtype=np.uint32)
         table = np.full(0x110000, self.unk, dtype=np.int32)
-        for name, token in self._index.items():
-            table[ord(name)] = token
+        for token, name in enumerate(self.names):
+            if len(name) == 1:
+                table[ord(name)] = token
         if end:
             table[ord(end)] = EOS
         ids = table[codes]
@@ -459,9 +438,11 @@ class Pieces(Tokens):
     def _encode(self, text: str, out_type: type) -> list[Any]:
         # The mark is SentencePiece's own character for a space: in a text it would begin a word.
         parts = _parts(text.replace(_MARK, "_"), _ENCODED_WORDS)
-        return [
-            piece for part in parts for piece in self._processor.encode(part, out_type=out_type)
-        ]
+        return [i for part in parts for i in self._processor.encode(part, out_type=out_type)]
+
+    def split(self, text: str) -> list[str]:
+        """See :meth:`Tokens.split`."""
+        return self._encode(text, str)
 
     def encode(self, text: str) -> list[int]:
         """See :meth:`Tokens.encode`."""
@@ -470,7 +451,7 @@ class Pieces(Tokens):
 
     def unknown(self, text: str) -> list[str]:
         """See :meth:`Tokens.unknown`."""
-        pairs = zip(self._encode(text, int), self._encode(text, str), strict=True)
+        pairs = zip(self._encode(text, int), self.split(text), strict=True)
         return [part for i, part in pairs if i == self._unknown]
 
     def token_text(self, token: int) -> str:
@@ -637,198 +618,6 @@ class Vocabulary(Words):
             "words": self.words,
             "max_length": self.max_length,
         }
-
-
-#: Values of ``kind`` in :func:`learn` -> the kind that files name.
-KINDS = {
-    "words": Words.kind,
-    "characters": Characters.kind,
-    "unigram": Pieces.kind,
-    "bpe": Pieces.kind,
-}
-#: Kind in a file -> class and its keys.
-_CLASSES: dict[str, tuple[type[Tokens], tuple[str, ...], tuple[str, ...]]] = {
-    Words.kind: (Words, ("names",), ("alphabet",)),
-    Characters.kind: (Characters, ("names",), ("alphabet",)),
-    Pieces.kind: (Pieces, ("model",), ("alphabet",)),
-    Vocabulary.kind: (Vocabulary, ("names", "words", "max_length"), ()),
-}
-
-
-def learn(
-    lines: Iterable[str],
-    kind: str,
-    special: str = BLANK_NAME,
-    pieces: int | None = None,
-    min_count: int = 1,
-    max_size: int | None = None,
-) -> Tokens:
-    """Learns the tokens of a training.
-
-    Arguments
-    ---------
-    lines : iterable of str
-        The training text, or transcripts.
-    kind : str
-        ``"words"``, ``"characters"``, ``"unigram"`` or ``"bpe"``; the last two are kinds of
-        SentencePiece's pieces.
-    special : str
-        ``"<blank>"`` for speech recognizers: what is unknown is left out; ``"<eos>"`` for texts,
-        with ``<unk>``.
-    pieces : int or None
-        Number of pieces; None for 500 for speech recognizers and 1000 for texts.
-    min_count : int
-        Occurrences that a word must have.
-    max_size : int or None
-        Maximum number of words, the special ones included.
-
-    Returns
-    -------
-    Tokens
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
-    """
-    if kind == "words":
-        return Words.learn(lines, special, min_count, max_size)
-    if kind == "characters":
-        return Characters.learn(lines, special)
-    if kind in KINDS:
-        size = pieces or (500 if special == BLANK_NAME else 1000)
-        return Pieces.learn(lines, special, size, kind)
-    raise ValueError(f"tokens must be {', '.join(list(KINDS)[:-1])} or bpe, not {kind!r}")
-
-
-def learn_once(
-    path: Path, lines: Iterable[str], kind: str, special: str, key: str = "tokens", **options: Any
-) -> Tokens:
-    """Learns and saves tokens, or loads them where the file of an earlier start is there.
-
-    ``key`` is the YAML key of ``kind``, for messages; ``options`` are those of :func:`learn`.
-    """
-    if not path.is_file():
-        tokens = learn(lines, kind, special, **options)
-        save(tokens, path)
-        return tokens
-    tokens = load(path, special)
-    if tokens.kind != KINDS.get(kind, kind):
-        raise ValueError(
-            f"{path}: holds {tokens.kind} of an earlier training, but {key} is {kind}; use another "
-            "output_folder"
-        )
-    return tokens
-
-
-def from_dict(data: Mapping[str, Any]) -> Tokens:
-    """Makes tokens from the content of a ``tokens.json``, also from one of an older version.
-
-    Arguments
-    ---------
-    data : Mapping
-        What :meth:`Tokens.to_dict` returned. Files of older versions have no ``kind`` for captions.
-
-    Returns
-    -------
-    Tokens
-
-    Raises
-    ------
-    ValueError
-        If a key is missing or unknown, or has a wrong value.
-
-    Example
-    -------
-    >>> from_dict(Characters.learn(["AB"], EOS_NAME).to_dict()).names
-    ['<eos>', ' ', 'A', 'B', '<unk>']
-    >>> from_dict({"names": ["<eos>", "<unk>", "a"], "words": "plain", "max_length": 16}).kind
-    'captions'
-    """
-    if not isinstance(data, Mapping):
-        raise ValueError("must be an object with named values")
-    values = dict(data)
-    kind = values.pop("kind", None if "max_length" not in data else Vocabulary.kind)
-    if kind not in _CLASSES:
-        raise ValueError(f"kind must be one of {', '.join(_CLASSES)}, not {kind!r}")
-    tokens_class, required, optional = _CLASSES[kind]
-    if set(values) - {*optional} != {*required}:
-        keys = sorted({*required, *optional})
-        raise ValueError(f"tokens of kind {kind} have {keys}, not {sorted(values)}")
-    names, model = values.get("names", []), values.get("model", "")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("names must be a list of strings")
-    if "model" in values:
-        values["model"] = bytes.fromhex(model)
-    return tokens_class(**values)
-
-
-def save(tokens: Tokens, path: str | Path) -> None:
-    """Writes tokens as JSON, atomically."""
-    write_atomically(path, json.dumps(tokens.to_dict(), ensure_ascii=False) + "\n")
-
-
-def load(
-    path: str | Path,
-    special: str | None = None,
-    count: int | None = None,
-    model: str = "config.json",
-) -> Tokens:
-    """Reads tokens.
-
-    Arguments
-    ---------
-    path : str or Path
-        A ``tokens.json`` of this or an older version.
-    special : str or None
-        First token that they must have: ``"<blank>"`` or ``"<eos>"``; None for either.
-    count : int or None
-        Number of tokens that the model has; None for any.
-    model : str
-        File that tells the number, for the message.
-
-    Returns
-    -------
-    Tokens
-
-    Raises
-    ------
-    ValueError
-        If the file is broken, or holds other tokens.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "tokens.json"
-    >>> save(Characters.learn(["AB"]), path)
-    >>> load(path).names
-    ['<blank>', ' ', 'A', 'B']
-    """
-    try:
-        tokens = from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        if special not in (None, tokens.names[0]):
-            raise ValueError(f"the first token is {tokens.names[0]}, and must be {special}")
-    except (ValueError, TypeError, RuntimeError, RecursionError) as error:
-        raise ValueError(f"{path}: does not hold the tokens of a model: {error}") from error
-    if count not in (None, len(tokens)):
-        raise ValueError(
-            f"{path}: has {len(tokens)} tokens, and the model of {model} knows {count}"
-        )
-    return tokens
-
-
-def load_vocabulary(path: str | Path, count: int | None = None) -> Vocabulary:
-    """Reads the vocabulary of captions; for ``count`` see :func:`load`."""
-    tokens = load(path, EOS_NAME, count)
-    if not isinstance(tokens, Vocabulary):
-        raise ValueError(f"{path}: holds {tokens.kind}; must hold the words of captions")
-    return tokens
-
-
-def read_text_tokens(
-    path: str | Path, count: int | None = None, model: str = "config.json"
-) -> Tokens:
-    """Reads the tokens of a text, such as a language model's; see :func:`load`."""
-    return load(path, EOS_NAME, count, model)
 
 
 def _frequent(counts: Counter[str], min_count: int, special: Sequence[str]) -> list[str]:

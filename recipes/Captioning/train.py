@@ -44,7 +44,7 @@ def read(hparams: Mapping[str, Any]) -> CaptionSets:
         features=hparams["features"],
         **options,
     )
-    items = {split: prepared.items(split) for split in prepared.manifests}
+    items = {split: prepared.items(split) for split in prepared.files}
     tests = {"test": items["test"]} if items.get("test") else {}
     return CaptionSets(items["train"], items["dev"], tests)
 

@@ -252,7 +252,7 @@ def test_sounds_have_the_events_of_their_scenes():
 def test_scenes_as_a_recipe_prepares_them(tmp_path):
     path = Scenes().write(tmp_path / "scenes", {"train": 40, "dev": 4, "test": 4})
     prepared = prepare_captions("manifest", path, tmp_path / "out")
-    assert {s: len(prepared.items(s)) for s in prepared.manifests} == {
+    assert {s: len(prepared.items(s)) for s in prepared.files} == {
         "train": 40, "dev": 4, "test": 4
     }  # fmt: skip
     assert not prepared.findings()["issues"]

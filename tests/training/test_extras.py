@@ -44,7 +44,7 @@ def test_rooms_are_simulated_on_the_fly(tmp_path, monkeypatch):
     (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lists = prepare_corpus(
         "manifest", None, tmp_path / "prepared", train=tmp_path / "all.jsonl"
-    ).csv
+    ).files
     close = speech_dataset(lists["train"], SAMPLE_RATE)
     train, dev = (
         speech_dataset(

@@ -50,7 +50,7 @@ def prepared(corpus: tuple[Path, Path], out: Path, **options: str) -> Prepared:
 
 
 def rows(prepared: Prepared) -> dict[str, Utterance]:
-    return {row.id: row for path in prepared.csv.values() for row in read_csv(path)}
+    return {row.id: row for path in prepared.files.values() for row in read_csv(path)}
 
 
 def issues(prepared: Prepared) -> dict[str, dict[str, str]]:
@@ -59,7 +59,7 @@ def issues(prepared: Prepared) -> dict[str, dict[str, str]]:
 
 def test_rows(corpus, tmp_path):
     found = prepared(corpus, tmp_path / "out")
-    assert {split: len(read_csv(path)) for split, path in found.csv.items()} == {
+    assert {split: len(read_csv(path)) for split, path in found.files.items()} == {
         "train": 2,
         "dev": 1,
         "eval": 1,
@@ -260,10 +260,10 @@ def test_the_zip_file_need_not_be_unpacked(corpus, tmp_path):
 
 
 def test_something_else_than_annotations(corpus, tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no corpusResources/meetings.xml"):
+    with pytest.raises(FileNotFoundError, match="has no corpusResources/meetings.xml"):
         prepare_ami(corpus[1], tmp_path / "out", corpus[1])
     shutil.copytree(corpus[0] / "ami_public_manual_1.6.2", corpus[0] / "copy")
-    with pytest.raises(ValueError, match="holds the annotations 2 times, in .*copy/; give"):
+    with pytest.raises(ValueError, match="has the annotations 2 times, in .*copy/; give"):
         prepare_ami(corpus[0], tmp_path / "out", corpus[1])
     (tmp_path / "a.tar").write_bytes(b"not a zip file")
     with pytest.raises(ValueError, match="must be a folder or the zip file"):
@@ -283,7 +283,7 @@ def test_partition_of_ones_own(corpus, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"train": ["ES2011a"], "dev": ["ES2002a"], "eval": []}))
     found = prepared(corpus, tmp_path / "out", partition=str(path))
-    counts = [len(read_csv(file)) for file in found.csv.values()]
+    counts = [len(read_csv(file)) for file in found.files.values()]
     assert counts == [1, 2, 0]
     assert list(issues(found)["meeting-unknown"]) == ["TS3003a"]
     path.write_text(json.dumps({"train": ["ES2011a"], "dev": ["ES2011a"], "eval": []}))

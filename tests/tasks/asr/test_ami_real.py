@@ -53,7 +53,7 @@ def test_unsplit(annotations, tmp_path):
 
 def compare_with_language_model_text(found: Prepared) -> None:
     """The texts that somebody else made of the same annotations are the same."""
-    for split, path in found.csv.items():
+    for split, path in found.files.items():
         ours = Counter(row.words for row in read_csv(path))
         theirs: Counter[str] = Counter()
         with gzip.open(real_data("ami", "lm_text", f"{split}.tsv.gz"), "rt") as lines:
@@ -97,7 +97,7 @@ def test_real_recordings(annotations, tmp_path):
     assert set(meetings) <= set(find_partition("full-corpus-asr").meetings)
     found = prepare_ami(annotations, tmp_path / "out", audio, AmiOptions(partition=str(partition)))
     assert found.findings()["issues"]["past-the-end"]["count"] > 1000
-    rows = [row for split in ("train", "dev") for row in read_csv(found.csv[split])]
+    rows = [row for split in ("train", "dev") for row in read_csv(found.files[split])]
     known = 0
     for row in rows:
         told = texts[f"{Path(row.wav).name.split('.')[0]} {row.speaker}"]
@@ -111,7 +111,7 @@ def test_real_recordings(annotations, tmp_path):
             assert len(row.words.split()) <= len(text[0].split()) + 1
     assert known == sum(map(len, texts.values())) == 61
     assert len(rows) <= 63
-    dataset = speech_dataset(found.csv["dev"], rate=16_000)
+    dataset = speech_dataset(found.files["dev"], rate=16_000)
     item = dataset[0]
     assert len(item["sig"]) == round(item["duration"] * 16_000)
     assert float(item["sig"].abs().max()) > 0.001

@@ -79,7 +79,7 @@ def test_utterances_are_those_of_training(tmp_path, ending):
 
 
 def test_the_lists_of_an4_give_the_signals_of_training(tmp_path):
-    path = prepare_corpus("an4", real_data("an4"), tmp_path).csv["dev"]
+    path = prepare_corpus("an4", real_data("an4"), tmp_path).files["dev"]
     rows, items = read_csv(path)[:20], find_items([path])[:20]
     for rate in (16_000, 8_000):
         data = SpeechDataset(rows, rate)

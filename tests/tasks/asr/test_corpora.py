@@ -52,7 +52,7 @@ def test_real_an4_in_the_official_layout(tmp_path):
 
 
 def read_all(prepared: Prepared) -> list[list]:
-    return [read_csv(path) for path in prepared.csv.values()]
+    return [read_csv(path) for path in prepared.files.values()]
 
 
 @pytest.mark.parametrize("kind", ["sph", "wav", "little", "big"])
@@ -76,7 +76,7 @@ def test_official_an4(tmp_path, kind):
                 path.write_bytes(wave.astype("<i2" if kind == "little" else ">i2").tobytes())
     found = prepare_corpus("an4", root, tmp_path / "out")
     assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (4, 2)}
-    row = read_csv(found.csv["test"])[0]
+    row = read_csv(found.files["test"])[0]
     assert (row.words, row.speaker, row.stop) == ("YES 0", "fash", 8000)
     if kind in ("little", "big"):
         samples, _ = soundfile.read(row.wav, dtype="int16")

@@ -81,7 +81,7 @@ def test_bad_corpus(folder):
         "{half a line",
         policy=Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'"),
     )
-    rows = {row.id: row for row in read_csv(found.csv["train"])}
+    rows = {row.id: row for row in read_csv(found.files["train"])}
     name = folder.name
     assert set(rows) == {
         f"{name}-good", f"{name}-stereo", f"{name}-slow", "long", "twice", "no-speaker"
@@ -123,7 +123,7 @@ def test_unknown_characters_can_be_removed(folder):
     rows = (row("good", "y-e!s"), row("good", "?!", id="none"))
     jsonl(folder / "dev.jsonl", row("other", "yes", "bob"))
     found = prepare(folder, *rows, policy=policy)
-    assert [row.words for row in read_csv(found.csv["train"])] == ["YES"]
+    assert [row.words for row in read_csv(found.files["train"])] == ["YES"]
     assert list(issues(found)["characters-removed"]) == [f"{folder.name}-good", "none"]
     assert list(issues(found)["text-empty"]) == ["none"]
 
@@ -143,7 +143,7 @@ def test_tables(folder, ending, mark):
     header, line = "audio,text,speaker,start,duration", "good.wav,OH YES,ann,0.25,0.5"
     path.write_text(f"{header}\n{line}\n".replace(",", mark))
     found = prepare_corpus("manifest", None, folder / "out", train=path, dev=folder / "dev.jsonl")
-    row = read_csv(found.csv["train"])[0]
+    row = read_csv(found.files["train"])[0]
     assert (row.start, row.stop, row.words) == (4000, 12000, "OH YES")
     assert not issues(found)
 
@@ -192,7 +192,7 @@ def test_dev_speakers_are_no_training_speakers(folder):
     found = prepare_corpus(
         "manifest", None, folder / "out", train=train, policy=Policy(dev_share=0.2, seed=3)
     )
-    speakers = [{row.speaker for row in read_csv(path)} for path in found.csv.values()]
+    speakers = [{row.speaker for row in read_csv(path)} for path in found.files.values()]
     assert len(speakers[1]) == 2 and not speakers[0] & speakers[1]
     assert len(speakers[0] | speakers[1]) == 7
     assert "dev is made of training speakers" in found.findings()["notes"][0]

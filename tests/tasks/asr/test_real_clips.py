@@ -33,7 +33,7 @@ def prepared(tmp_path_factory):
     train, dev, test = (folder / f"{name}.jsonl" for name in sets)
     return prepare_corpus(
         "manifest", None, folder / "prepared", train=train, dev=dev, test=test
-    ).csv
+    ).files
 
 
 @pytest.mark.parametrize("head", ["ctc", "transducer"])

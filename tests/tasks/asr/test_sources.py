@@ -157,8 +157,8 @@ def test_two_lists_with_the_same_names(tmp_path):
 
 def test_the_lists_of_an4(tmp_path):
     prepared = prepare_corpus("an4", real_data("an4"), tmp_path)
-    rows = read_csv(prepared.csv["dev"])
-    items = find_items([prepared.csv["dev"]])
+    rows = read_csv(prepared.files["dev"])
+    items = find_items([prepared.files["dev"]])
     assert len(items) == len(rows) > 50
     assert [i.name for i in items] == [row.id for row in rows]
     assert [i.text for i in items] == [row.words for row in rows]

@@ -155,7 +155,7 @@ def test_split_with_nothing_left_stops_with_a_report(tmp_path):
 def test_real_nlvr_as_a_recipe_prepares_it(tmp_path):
     data = real_data("captions", "nlvr")
     found = prepare_captions("nlvr", data, tmp_path / "out", decode=False, unpack=tmp_path / "png")
-    assert {s: len(found.items(s)) for s in found.manifests} == {
+    assert {s: len(found.items(s)) for s in found.files} == {
         "train": 438, "dev": 109, "test": 556
     }  # fmt: skip
     assert read_image(found.items("train")[0].path).shape == (100, 400, 3)

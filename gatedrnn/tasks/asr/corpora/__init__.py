@@ -105,7 +105,7 @@ def prepare_corpus(
     >>> rows = "audio,text,speaker\\na.wav,YES,ann\\nb.wav,NO,bob\\n"
     >>> _ = (folder / "train.csv").write_text(rows)
     >>> prepared = prepare_corpus("manifest", None, folder / "out", train=folder / "train.csv")
-    >>> [len(path.read_text().splitlines()) for path in prepared.csv.values()]
+    >>> [len(path.read_text().splitlines()) for path in prepared.files.values()]
     [2, 2]
     """
     out, report = Path(out), Report(corpus)
@@ -152,9 +152,9 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
         Policy(rate=hparams["sample_rate"], characters=hparams.get("characters")),
         **{name: hparams[key] for name, key in corpus.options.items() if hparams.get(key)},
     )
-    sets = dict(prepared.csv)
+    sets = dict(prepared.files)
     if hparams.get("distant_test") is not None:
-        sets |= {name + DISTANT: path for name, path in prepared.csv.items() if name != "train"}
+        sets |= {name + DISTANT: path for name, path in prepared.files.items() if name != "train"}
     return sets
 
 

@@ -1,4 +1,4 @@
-"""Corpora of captions to manifests: every item is looked at, and each fault named once."""
+"""Corpora of captions to manifests: every item is checked, and each issue reported once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from gatedrnn.data.files import fingerprint, is_current, write_stamp
-from gatedrnn.data.preparation import REPORT, STAMP
+from gatedrnn.data.preparation import REPORT, Prepared, prepare
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.captioning.corpora.audiocaps import read_audiocaps
 from gatedrnn.tasks.captioning.corpora.clotho import read_clotho
@@ -42,46 +41,12 @@ LAYOUTS: dict[str, Callable[..., list[CaptionItem]]] = {
 }
 
 
-@dataclass(frozen=True)
-class PreparedCaptions:
-    """A prepared corpus of captions.
-
-    Arguments
-    ---------
-    manifests : Mapping
-        Split -> JSON lines, for :func:`~gatedrnn.tasks.captioning.corpora.items.read_manifest`.
-    report : Path
-        The report, JSON.
-    reused : bool
-        Whether it lay there already.
-    """
-
-    manifests: Mapping[str, Path]
-    report: Path
-    reused: bool
+class PreparedCaptions(Prepared):
+    """A prepared corpus of captions: split -> JSON lines, and a report."""
 
     def items(self, split: str) -> list[CaptionItem]:
-        """Reads the items of a split.
-
-        Arguments
-        ---------
-        split : str
-            A key of ``manifests``.
-
-        Returns
-        -------
-        list of CaptionItem
-        """
-        return read_manifest(self.manifests[split], Report(split))
-
-    def findings(self) -> dict[str, Any]:
-        """Reads the report.
-
-        Returns
-        -------
-        dict
-        """
-        return json.loads(self.report.read_text(encoding="utf-8"))
+        """Reads the items of a split."""
+        return read_manifest(self.files[split], Report(split))
 
 
 def read_items(layout: str, where: str | Path, report: Report, **options: Any) -> list[CaptionItem]:
@@ -217,7 +182,6 @@ def prepare_captions(
     >>> [item.id for item in found.items("train")], list(found.findings()["issues"])
     (['a.png'], ['image-missing'])
     """
-    out = Path(out)
     report = Report(layout)
     listed = read_items(layout, where, report, **options)
     if features is not None:
@@ -225,51 +189,40 @@ def prepare_captions(
     texts = json.dumps([asdict(item) for item in listed], sort_keys=True)
     settings = {
         "captions": hashlib.sha256(texts.encode()).hexdigest(),
-        "layout": layout,
         "decode": decode,
         "options": {name: str(value) for name, value in options.items()},
         "issues": report.as_dict()["issues"],
     }
-    there = [split for split in SPLITS if any(item.split == split for item in listed)]
-    manifests = {split: out / f"{split}.jsonl" for split in there}
-    key = fingerprint(settings, {item.file for item in listed})
-    if is_current(out / STAMP, key):
-        logger.info("%s: %s is up to date", layout, out)
-        return PreparedCaptions(manifests, out / REPORT, reused=True)
-    # A run that is killed half-way must not look like the one before it.
-    (out / STAMP).unlink(missing_ok=True)
-    kept = check_items(listed, report, decode)
-    made = {split: [item for item in kept if item.split == split] for split in there}
-    report.statistics["splits"] = {split: figures_of(items) for split, items in made.items()}
-    report.write(out / REPORT)
-    report.log()
-    for split in splits:
-        if not made.get(split):
-            number = sum(item.split == split for item in listed)
-            raise ValueError(
-                f"{layout}: no item of {split} can be used ({number} are listed); "
-                f"{out / REPORT} names each issue"
-            )
-    for split, path in manifests.items():
-        write_manifest(path, made[split])
-    write_stamp(out / STAMP, key, [*manifests.values(), out / REPORT])
-    for split, figures in report.statistics["splits"].items():
-        logger.info("%s: %s: %s", layout, split, figures)
-    return PreparedCaptions(manifests, out / REPORT, reused=False)
+
+    def make(report: Report) -> dict[str, list[CaptionItem]]:
+        kept = check_items(listed, report, decode)
+        sets = {split: [item for item in kept if item.split == split] for split in SPLITS}
+        for split in splits:
+            if not sets[split]:
+                number = sum(item.split == split for item in listed)
+                raise ValueError(
+                    f"{layout}: no item of {split} can be used ({number} are listed); "
+                    f"{Path(out) / REPORT} names each issue"
+                )
+        return sets
+
+    prepared = prepare(
+        layout,
+        out,
+        settings,
+        {item.file for item in listed},
+        make,
+        splits=[split for split in SPLITS if any(item.split == split for item in listed)],
+        report=report,
+        write=write_manifest,
+        suffix=".jsonl",
+        describe=statistics_of,
+    )
+    return PreparedCaptions(prepared.files, prepared.report, prepared.reused)
 
 
-def figures_of(items: Iterable[CaptionItem]) -> dict[str, float | int]:
-    """The usual figures of a split.
-
-    Arguments
-    ---------
-    items : iterable of CaptionItem
-        Its items.
-
-    Returns
-    -------
-    dict
-    """
+def statistics_of(items: Iterable[CaptionItem]) -> dict[str, float | int]:
+    """Numbers of items, captions and words of a split."""
     numbers = [len(item.references) for item in items]
     words = sum(len(caption.split()) for item in items for caption in item.references)
     return {

@@ -22,7 +22,11 @@ _MEETINGS = "corpusResources/meetings.xml"
 
 
 class Annotations:
-    """The files of the AMI manual annotations."""
+    """The files of the AMI manual annotations.
+
+    ``path`` is the folder that has ``words``, ``segments`` and ``corpusResources``, at any depth,
+    or the zip file ``ami_public_manual_1.6.2.zip``, which need not be unpacked.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -89,32 +93,25 @@ class Annotations:
         )
 
     def read(self, folder: str, name: str) -> bytes:
-        """Reads a file.
-
-        Arguments
-        ---------
-        folder : str
-            As for :meth:`names`.
-        name : str
-            One of the names.
-
-        Returns
-        -------
-        bytes
-        """
+        """Reads a file of a folder."""
         full = f"{self._root}{folder}/{name}"
         if self._zip is not None:
             return self._zip.read(full)
         return self._names[full].read_bytes()
 
     def inputs(self) -> list[Path]:
-        """All files on the disk that these annotations stand in."""
+        """All files on the disk from which annotations are read."""
         return sorted(set(self._names.values()))
 
 
 # A tuple, since there are 1.2 million: a frozen dataclass takes several times as long to make.
-class Token(NamedTuple):
-    """An element of a file of words: all of them, since links count every one."""
+class NxtToken(NamedTuple):
+    """An element of a file of words; there is one for each, since links count them all.
+
+    ``kind`` is ``"word"``, ``"punctuation"``, or the name of the XML element (``"vocalsound"``,
+    ...). ``start`` and ``end`` are in seconds, repaired where they were missing or reversed;
+    ``timed`` tells whether the file has both.
+    """
 
     id: str
     kind: str
@@ -125,16 +122,16 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A segment as the transcriber made it."""
+class NxtSegment:
+    """A segment of the transcriber: times in seconds, and the tokens that it refers to."""
 
     id: str
     start: float
     end: float
-    tokens: tuple[Token, ...]
+    tokens: tuple[NxtToken, ...]
 
     @property
-    def words(self) -> tuple[Token, ...]:
+    def words(self) -> tuple[NxtToken, ...]:
         """The words, without punctuation, laughter and the like."""
         return tuple(token for token in self.tokens if token.kind == "word")
 
@@ -183,7 +180,7 @@ def read_meetings(data: bytes, name: str) -> dict[tuple[str, str], Participant]:
     return people
 
 
-def read_words(data: bytes, name: str, report: Report) -> list[Token] | None:
+def read_words(data: bytes, name: str, report: Report) -> list[NxtToken] | None:
     """Reads a file of words.
 
     Example
@@ -200,7 +197,7 @@ def read_words(data: bytes, name: str, report: Report) -> list[Token] | None:
     root = _parse(data, name, report)
     if root is None:
         return None
-    tokens: list[Token] = []
+    tokens: list[NxtToken] = []
     last = 0.0
     for element in root:
         identifier = element.get(_ID, "")
@@ -220,14 +217,14 @@ def read_words(data: bytes, name: str, report: Report) -> list[Token] | None:
             end = start
         if kind == "transformerror":
             report.add("word-transform-error", identifier, f"{element.get('w', '')!r}")
-        tokens.append(Token(identifier, kind, text, start, end, timed))
+        tokens.append(NxtToken(identifier, kind, text, start, end, timed))
         last = end
     return tokens
 
 
 def read_segments(
-    data: bytes, name: str, words_name: str, tokens: list[Token], report: Report
-) -> list[Segment] | None:
+    data: bytes, name: str, words_name: str, tokens: list[NxtToken], report: Report
+) -> list[NxtSegment] | None:
     """Reads a file of segments, and finds the words that they refer to.
 
     The references decide which words belong to a segment, not the times: on the real annotations
@@ -265,8 +262,8 @@ def read_segments(
 
 
 def _segment(
-    element: ET.Element, identifier: str, tokens: tuple[Token, ...], report: Report
-) -> Segment:
+    element: ET.Element, identifier: str, tokens: tuple[NxtToken, ...], report: Report
+) -> NxtSegment:
     """Makes a segment, with the times of its words where it has none of its own."""
     start = _seconds(element, "transcriber_start")
     end = _seconds(element, "transcriber_end")
@@ -278,7 +275,7 @@ def _segment(
         timed = [token for token in tokens if token.timed] or tokens
         start = min(token.start for token in timed)
         end = max(token.end for token in timed)
-    return Segment(identifier, start, end, tokens)
+    return NxtSegment(identifier, start, end, tokens)
 
 
 def _places(href: str, words_name: str, places: Mapping[str, int]) -> list[int] | None:

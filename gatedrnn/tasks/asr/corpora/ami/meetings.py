@@ -65,7 +65,7 @@ _OTHERS = ("Mix-Headset", "Mix-Lapel", "MDM8")
 
 @dataclass(frozen=True)
 class Partition:
-    """Which meeting belongs to which split.
+    """A partition: meeting -> split.
 
     Example
     -------
@@ -131,7 +131,7 @@ def _read_partition(path: Path) -> Partition:
             raise ValueError(f"partition {path}: {split} must be a list of names of meetings")
         for meeting in data[split]:
             if meeting in meetings:
-                raise ValueError(f"partition {path}: {meeting} stands in two splits")
+                raise ValueError(f"partition {path}: {meeting} is in two splits; must be in one")
             meetings[meeting] = split
     return Partition(path.name, meetings)
 
@@ -167,7 +167,7 @@ class Microphone:
 
 
 def find_recordings(folder: str | Path, report: Report) -> dict[tuple[str, str], Path]:
-    """Finds all recordings under a folder, whatever folders they lie in.
+    """Finds all recordings under a folder, in folders of any depth.
 
     Example
     -------

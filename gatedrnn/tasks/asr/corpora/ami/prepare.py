@@ -40,14 +40,14 @@ from gatedrnn.tasks.asr.corpora.ami.segments import (
 
 logger = logging.getLogger(__name__)
 
-#: Sample rate of the corpus; also what samples are counted at where there is no audio.
+#: Sample rate of the corpus; also of the sample counts where there is no audio.
 RATE = 16_000
 #: Recordings of the first array that were never published.
 _NEVER_PUBLISHED = ("IS1003b", "IS1007d")
 
 _LHOTSE = "lhotse, pull request 889"
 _KALDI = "sclite and asclite of Kaldi and ESPnet count 94.5 to 95.2 and 89.6 to 90.0 thousand"
-#: (segmentation, split) -> (utterances, part by which they may differ, source).
+#: (segmentation, split) -> (utterances, fraction by which they may differ, source).
 _UTTERANCES = {
     # Exact for dev and eval: the same references in the same annotations.
     ("unsplit", "dev"): (8_665, 0.0, _LHOTSE),
@@ -142,7 +142,7 @@ def prepare_ami(
     audio : str or Path or None
         Folder of the recordings, nested in any way; None for text only.
     options : AmiOptions or None
-        What is to be prepared.
+        None for the defaults.
 
     Returns
     -------
@@ -330,7 +330,7 @@ class _Maker:
 
 
 def _inspect(path: Path, report: Report) -> AudioFile | None:
-    """Reads the header of a recording, and tells the report what is odd about it."""
+    """Reads the header of a recording, and reports its issues."""
     try:
         header = inspect(path)
     except AudioError as error:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.asr.corpora.ami.annotations import Segment, Token
+from gatedrnn.tasks.asr.corpora.ami.annotations import NxtSegment, NxtToken
 
 #: Longest utterance of ``words30``, in words, where there is a comma to split at.
 MAX_WORDS = 30
@@ -32,38 +32,38 @@ _HYPHENATED = re.compile(r"(?<!\S)(MM) (HMM)(?!\S)|(?<!\S)(UH) (HUH)(?!\S)")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An utterance to be, still in seconds and words.
+    """A part of a segment that becomes an utterance; times are in seconds.
 
     Example
     -------
-    >>> Piece(0.5, 2.0, (Token("w0", "word", "Hi", 1.0, 1.5, True),)).text
+    >>> Piece(0.5, 2.0, (NxtToken("w0", "word", "Hi", 1.0, 1.5, True),)).text
     'Hi'
     """
 
     start: float
     end: float
-    words: tuple[Token, ...]
+    words: tuple[NxtToken, ...]
 
     @property
     def text(self) -> str:
-        """The words as they stand in the annotations."""
+        """The words as in the annotations."""
         return " ".join(word.text for word in self.words)
 
 
-def unsplit(segment: Segment) -> list[Piece]:
+def unsplit(segment: NxtSegment) -> list[Piece]:
     """Keeps a segment whole.
 
     Example
     -------
-    >>> laugh = Token("w0", "vocalsound", "", 1.0, 1.5, True)
-    >>> unsplit(Segment("s", 0.0, 2.0, (laugh,)))
+    >>> laugh = NxtToken("w0", "vocalsound", "", 1.0, 1.5, True)
+    >>> unsplit(NxtSegment("s", 0.0, 2.0, (laugh,)))
     []
     """
     words = segment.words
     return [Piece(segment.start, segment.end, words)] if words else []
 
 
-def words30(segment: Segment) -> list[Piece]:
+def words30(segment: NxtSegment) -> list[Piece]:
     """Splits a segment at full stops, and what is still long at commas."""
     pieces = []
     for sentence in _split(segment.tokens, "."):
@@ -77,7 +77,7 @@ def words30(segment: Segment) -> list[Piece]:
 
 
 #: Name -> segmentation.
-SEGMENTATIONS: dict[str, Callable[[Segment], list[Piece]]] = {
+SEGMENTATIONS: dict[str, Callable[[NxtSegment], list[Piece]]] = {
     "unsplit": unsplit,
     "words30": words30,
 }
@@ -111,9 +111,9 @@ def report_overlaps(name: str, pieces: Iterable[Piece], report: Report) -> None:
         running = max(running, piece.end)
 
 
-def _split(tokens: Sequence[Token], mark: str) -> list[list[Token]]:
+def _split(tokens: Sequence[NxtToken], mark: str) -> list[list[NxtToken]]:
     """Splits at a punctuation mark, which is dropped."""
-    parts: list[list[Token]] = [[]]
+    parts: list[list[NxtToken]] = [[]]
     for token in tokens:
         if token.kind == "punctuation" and token.text == mark:
             parts.append([])
@@ -122,7 +122,7 @@ def _split(tokens: Sequence[Token], mark: str) -> list[list[Token]]:
     return parts
 
 
-def _split_long(tokens: list[Token]) -> list[list[Token]]:
+def _split_long(tokens: list[NxtToken]) -> list[list[NxtToken]]:
     """Splits at the comma nearest to the middle until no part is too long, or no comma is left."""
     words = [token.kind == "word" for token in tokens]
     total = sum(words)
