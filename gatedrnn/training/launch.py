@@ -1,37 +1,34 @@
-"""From a command line to a running recipe: YAML, processes, output folder."""
+"""From a command line to a running recipe: processes, output folder, users' errors."""
 
 from __future__ import annotations
 
-import difflib
+import dis
 import gc
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import speechbrain as sb
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from speechbrain.utils.distributed import ddp_init_group, if_main_process
 from speechbrain.utils.run_opts import RunOptions
 
+from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.files import write_atomically
+from gatedrnn.training.recipe_yaml import RecipeYaml, read_keys, read_recipe, rename_keys
+
 Result = TypeVar("Result")
 
-#: Key of a YAML file whose other keys take the place of those of another file, which it names.
-BASE = "base"
-#: Key that names a file of the folder ``setups`` beside that other file, to be put on top.
-SETUP = "setup"
-#: Its value where there is nothing to be put on top.
-NO_SETUP = ("none", None)
-#: Key of a base file: its keys whose mappings are added to, instead of replaced.
-EXTENDED = "extended_keys"
-#: Keys that say what a training is: its data, how they are divided, and what is learnt from them.
-#: With others its checkpoints would be tested on what they have seen, or as what they are not.
+#: Name of the resolved YAML of a training in its output folder, as SpeechBrain writes it.
+HYPERPARAMS = "hyperparams.yaml"
+#: Keys that identify a training: its data, how they are divided, and the model. With other values
+#: its checkpoints would be tested on data that they were trained on, or loaded into another model.
 IDENTITY = (
     "seed", "corpus", "dataset", "corpus_options", "source", "target", "lowercase", "source_tokens",
     "target_tokens", "tokens", "order", "permutation", "folds", "division_seed", "phrases",
@@ -39,10 +36,69 @@ IDENTITY = (
     "proj_size", "parameters", "bidirectional", "pooling", "attention", "attention_size",
     "embedding_size", "tied", "cutoffs",
 )  # fmt: skip
-#: Keys in them that may change: which further sets are tested.
+#: Keys within their values that may change: which further sets are tested.
 _FREE = ("tests",)
-#: Seconds at the end of a run, in which Python's lock is free.
+#: Seconds at the end of a run in which Python's lock is free.
 _SETTLING = 0.3
+
+
+def run_script(train: Callable[..., Any], *readers: Callable[..., Any]) -> int:
+    """Runs a recipe's script: ``sys.exit(run_script(train_lm, read))``.
+
+    A user's error is one line on standard error; with ``--debug``, which SpeechBrain takes as well,
+    it has a traceback, as all other errors have.
+
+    Arguments
+    ---------
+    train : callable
+        Function of a task, such as ``train_asr``: given the arguments of the command line and the
+        readers.
+    *readers : callable
+        Functions that prepare and read the data.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 after a user's error.
+    """
+    try:
+        train(sys.argv[1:], *readers)
+    except (ValueError, OSError, MissingExtraError) as error:
+        if "--debug" in sys.argv or not is_user_error(error):
+            raise
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether an error is about what a user has given, not about a mistake in a program.
+
+    A ``ValueError`` is if this package or SpeechBrain raises it by a ``raise`` statement.
+
+    Example
+    -------
+    >>> from gatedrnn.training.recipe_yaml import read_recipe
+    >>> for cause in (lambda: read_recipe("nowhere.yaml"), lambda: max([]), lambda: int("a")):
+    ...     try:
+    ...         cause()
+    ...     except (ValueError, OSError) as error:
+    ...         print(is_user_error(error))
+    True
+    False
+    False
+    """
+    if not isinstance(error, ValueError):
+        return isinstance(error, (OSError, MissingExtraError))
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return False
+    package = str(innermost.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    instruction = innermost.tb_frame.f_code.co_code[innermost.tb_lasti]
+    raised = instruction == dis.opmap["RAISE_VARARGS"]
+    return raised and package in ("gatedrnn", "speechbrain", "hyperpyyaml", "__main__")
 
 
 def run_recipe(
@@ -64,7 +120,7 @@ def run_recipe(
     """
     hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
     _refuse_empty(overrides)
-    hparams_file, overrides = lay(hparams_file, overrides)
+    recipe = read_recipe(hparams_file, overrides)
     run_opts = _choose_backend(run_opts)
     ddp_init_group(run_opts)
     before = _flushes_denormals()
@@ -72,11 +128,13 @@ def run_recipe(
     # more, are next to zero, and such numbers cost a CPU a hundred times what others do.
     torch.set_flush_denormal(True)
     try:
-        with open(hparams_file, encoding="utf-8") as file:
-            hparams = load_hyperpyyaml(file, overrides)
+        hparams = recipe.load()
+        folder = Path(hparams["output_folder"])
         if if_main_process():
-            refuse_another_training(Path(hparams["output_folder"]), hparams)
-        sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+            refuse_another_training(folder, hparams)
+        sb.create_experiment_directory(str(folder))
+        if if_main_process():
+            _write_hyperparams(recipe, folder)
         result = work(hparams, run_opts)
         if torch.distributed.is_initialized():
             # A process that closed its connections while another still used them could abort it.
@@ -89,20 +147,25 @@ def run_recipe(
             torch.distributed.destroy_process_group()
 
 
+def _write_hyperparams(recipe: RecipeYaml, folder: Path) -> None:
+    head = f"# Generated {date.today()} from:\n# {recipe.path.resolve()}\n# yamllint disable\n"
+    write_atomically(folder / HYPERPARAMS, head + recipe.resolved())
+
+
 def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
-    """Refuses to go on with a training under options that make it another one.
+    """Refuses to resume a training with another value of a key of ``IDENTITY``.
 
     Arguments
     ---------
     folder : Path
-        An output folder; one without checkpoints is anybody's.
+        An output folder; one without checkpoints is accepted.
     hparams : Mapping
-        The YAML's values; only those of ``IDENTITY`` matter.
+        The YAML's values.
 
     Raises
     ------
     ValueError
-        If the folder holds a training with another value of a key; it names the key and both.
+        If the folder has a training with another value; it names the key and both values.
 
     Example
     -------
@@ -114,16 +177,16 @@ def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
     Traceback (most recent call last):
     ValueError: ... holds a training with network 'ran', not 'gru': use another --output_folder
     """
-    path = folder / "hyperparams.yaml"
+    path = folder / HYPERPARAMS
     if not path.is_file() or next(folder.rglob("CKPT+*"), None) is None:
         return
-    before = _read(path)
+    before = rename_keys(read_keys(path), None)
     for key in IDENTITY:
         if key not in before or key not in hparams:
             continue
         try:
-            old, new = _plain(before[key]), _plain(hparams[key])
-        except TypeError:  # made by the YAML, of what stands in other keys
+            old, new = _value(before[key]), _value(hparams[key])
+        except TypeError:  # an object that the YAML makes from other keys
             continue
         if old != new:
             raise ValueError(
@@ -132,157 +195,47 @@ def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
             )
 
 
-def _plain(value: Any) -> Any:
-    """A value without what a YAML reader notes about it."""
+def _value(value: Any) -> Any:
+    """A number, text, list or dict without the YAML reader's annotations."""
     if getattr(getattr(value, "tag", None), "value", None) is not None:
         raise TypeError(f"{value!r} has a tag")
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items() if k not in _FREE}
+        return {str(k): _value(v) for k, v in value.items() if k not in _FREE}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [_value(v) for v in value]
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
     if value is None:
         return None
-    raise TypeError(f"{value!r} is not plain")
+    raise TypeError(f"{value!r} is not JSON-serialisable")
 
 
 def _flushes_denormals() -> bool:
-    """Whether this thread takes numbers next to zero for zeros: torch tells nobody."""
-    least = torch.tensor(torch.finfo(torch.float32).tiny)
-    return not (least / 2).item()
+    """Whether this thread flushes denormal numbers to zero; torch has no function that says so."""
+    smallest = torch.tensor(torch.finfo(torch.float32).tiny)
+    return not (smallest / 2).item()
 
 
 def _settle() -> None:
-    """Lets the threads of the process group put down what they hold of Python.
+    """Lets the threads of the process group release their Python objects.
 
-    A thread that has done its part of a collective lets go of tensors, which takes Python's lock.
-    One that asks for it when the interpreter has begun to end is ended in the midst of C++, and
-    that aborts the process after all its work is done.
+    A thread releases the tensors of a finished collective under Python's lock. One that asks for
+    the lock when the interpreter is shutting down is ended within C++, which aborts the process.
     """
     gc.collect()
     time.sleep(_SETTLING)
 
 
-def lay(path: str, overrides: str) -> tuple[str, str | dict[str, Any]]:
-    """Lays files of a recipe on top of each other, so that none repeats another.
-
-    A file with the key ``base`` holds what differs from the file that it names. The key ``setup``
-    (in it, or on the command line) names a file in the folder ``setups`` beside that one, whose
-    keys come on top, and those of the command line come on top of all. A set-up can have a ``base``
-    among the set-ups. Values are replaced as a whole, but for mappings of the keys that the base
-    lists under ``extended_keys``, which are merged.
-
-    Arguments
-    ---------
-    path : str
-        A YAML file.
-    overrides : str
-        YAML of the command line.
-
-    Returns
-    -------
-    path : str
-        The file at the bottom.
-    overrides : str or dict
-        What to override in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of the files is not there; the message lists the set-ups there are.
-    ValueError
-        If one is not YAML with keys, or a key is not in the file at the bottom.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "all.yaml").write_text("layers: 1\\nwidth: 8\\nsetup: none\\n")
-    >>> _ = (folder / "mine.yaml").write_text("base: all.yaml\\nwidth: 16\\n")
-    >>> (folder / "setups").mkdir()
-    >>> _ = (folder / "setups" / "deep.yaml").write_text("layers: 10\\n")
-    >>> bottom, changes = lay(str(folder / "mine.yaml"), "setup: deep")
-    >>> Path(bottom).name, dict(changes)
-    ('all.yaml', {'width': 16, 'layers': 10, 'setup': 'deep'})
-    """
-    top = _read(Path(path))
-    given = YAML().load(overrides) or {} if overrides else {}
-    if BASE not in top and given.get(SETUP) in NO_SETUP:
-        _refuse_unknown(given, top, path)
-        return path, overrides
-    bottom, changes, known = Path(path), {}, top
-    if BASE in top:
-        changes = dict(top)
-        bottom = bottom.parent / changes.pop(BASE)
-        known = _read(bottom)
-    name = given.get(SETUP, changes.get(SETUP))
-    extended = known.get(EXTENDED, ())
-    if name not in NO_SETUP:
-        changes = _override(changes, _setup(bottom.parent / "setups", str(name)), extended)
-    changes = _override(changes, given, extended)
-    _refuse_unknown(changes, known, bottom)
-    return str(bottom), changes
-
-
-def _override(
-    keys: Mapping[str, Any], above: Mapping[str, Any], extended: Sequence[str]
-) -> dict[str, Any]:
-    """Keys with those of another file on top; mappings of ``extended`` keys are merged."""
-    merged = {
-        key: {**keys[key], **value}
-        for key, value in above.items()
-        if key in extended and isinstance(keys.get(key), Mapping) and isinstance(value, Mapping)
-    }
-    return {**keys, **above, **merged}
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str | Path) -> None:
-    """A misspelled key, named with what is like it."""
-    for key in given:
-        if key not in known:
-            like = difflib.get_close_matches(str(key), map(str, known), 3)
-            hint = f"; is it {' or '.join(like)}?" if like else ""
-            raise ValueError(f"{path} has no key {key!r}{hint}")
-
-
-def _setup(folder: Path, name: str) -> dict[str, Any]:
-    """The keys of a set-up, on top of those of its base."""
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-        raise FileNotFoundError(f"{path}: there is no such set-up; there are: {known}")
-    keys = dict(_read(path))
-    base = keys.pop(BASE, None)
-    if base is None:
-        return keys
-    if Path(base).stem == name:
-        raise ValueError(f"{path} is its own {BASE}")
-    return _setup(folder, Path(base).stem) | keys
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """A file's keys, with the tags of their values."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        found = YAML().load(path)
-    except YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{path} holds no keys with values")
-    return found
-
-
 def _refuse_empty(overrides: str) -> None:
-    """A flag without a value would silently become a null."""
+    """Refuses a flag without a value, which would become null."""
     empty = re.findall(r"^(\w+):\s*(?:null|None)?\s*$", overrides or "", re.MULTILINE)
     if empty:
         raise ValueError(f"--{empty[0]} needs a value, such as --{empty[0]}=True")
 
 
 def _choose_backend(run_opts: RunOptions) -> RunOptions:
-    """Processes on CPUs can only talk by gloo: take it, where nothing else was asked for."""
+    """Takes gloo for processes on CPUs, unless the command line names a backend."""
     on_cpu = run_opts.device == "cpu" or not torch.cuda.is_available()
     if "RANK" in os.environ and on_cpu and "distributed_backend" not in run_opts.overridden_args:
         chosen = run_opts.overridden_args | {"distributed_backend"}

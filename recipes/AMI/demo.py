@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
 
 from gatedrnn.data.plots import draw_recording
@@ -36,7 +35,7 @@ from gatedrnn.simulation.room import ARRAY_SIZE
 from gatedrnn.simulation.voices import SAMPLE_RATE
 from gatedrnn.tasks.asr.rescoring import notes
 from gatedrnn.tasks.asr.results_text import read_n_best, table, transcripts
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
 LM = HERE.parent / "LM"
@@ -207,9 +206,7 @@ def _given(keys: Sequence[str]) -> dict[str, Any]:
 def _output_folder(train: Sequence[str]) -> Path:
     """Where the training that was called like this has written."""
     path, _, overrides = sb.parse_arguments(list(train[1:]))
-    path, overrides = lay(path, overrides)
-    with open(path, encoding="utf-8") as stream:
-        return Path(load_hyperpyyaml(stream, overrides)["output_folder"])
+    return Path(read_recipe(path, overrides).load()["output_folder"])
 
 
 def _draw(folder: Path, options: CorpusOptions) -> Path:

@@ -17,6 +17,7 @@ from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
 from gatedrnn.tasks.captioning.data import CaptionSets
 from gatedrnn.tasks.captioning.simulated import SIMULATED, simulate
 from gatedrnn.tasks.captioning.train import train_captioner
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any]) -> CaptionSets:
@@ -50,4 +51,4 @@ def read(hparams: Mapping[str, Any]) -> CaptionSets:
 
 
 if __name__ == "__main__":
-    train_captioner(sys.argv[1:], read)
+    sys.exit(run_script(train_captioner, read))

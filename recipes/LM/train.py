@@ -16,6 +16,7 @@ from typing import Any
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.language_modeling.corpora import Corpus, read_corpus
 from gatedrnn.tasks.language_modeling.train import train_lm
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> Corpus:
@@ -37,4 +38,4 @@ def read(hparams: Mapping[str, Any], report: Report) -> Corpus:
 
 
 if __name__ == "__main__":
-    train_lm(sys.argv[1:], read)
+    sys.exit(run_script(train_lm, read))

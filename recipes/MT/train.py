@@ -17,6 +17,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_parallel
 from gatedrnn.tasks.translation.corpora import ParallelCorpus, read_parallel
 from gatedrnn.tasks.translation.train import train_translator
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:
@@ -41,4 +42,4 @@ def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:
 
 
 if __name__ == "__main__":
-    train_translator(sys.argv[1:], read)
+    sys.exit(run_script(train_translator, read))

@@ -17,6 +17,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_music
 from gatedrnn.tasks.music.corpora import MusicCorpus, read_music
 from gatedrnn.tasks.music.train import train_music
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
@@ -40,4 +41,4 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
 
 
 if __name__ == "__main__":
-    train_music(sys.argv[1:], read)
+    sys.exit(run_script(train_music, read))

@@ -18,6 +18,7 @@ from gatedrnn.simulation.small_sets import write_sentences
 from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.corpora.sentences import read_sentences, sentence_set
 from gatedrnn.tasks.classification.train import train_classifier
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
@@ -50,4 +51,4 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
 
 
 if __name__ == "__main__":
-    train_classifier(sys.argv[1:], read)
+    sys.exit(run_script(train_classifier, read))

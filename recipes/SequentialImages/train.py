@@ -17,6 +17,7 @@ from gatedrnn.simulation.small_sets import write_digits
 from gatedrnn.tasks.classification.corpora.images import read_images, sets_as_sequences
 from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.train import train_classifier
+from gatedrnn.training.launch import run_script
 
 
 def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
@@ -42,4 +43,4 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
 
 
 if __name__ == "__main__":
-    train_classifier(sys.argv[1:], read)
+    sys.exit(run_script(train_classifier, read))

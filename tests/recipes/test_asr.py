@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 
 ROOT = Path(__file__).parents[2]
 #: File -> its resolved keys in the first release, one key a line.
@@ -24,9 +23,7 @@ PLACEHOLDERS = {
 
 def resolved(path: Path, overrides: str) -> dict:
     """Keys of a YAML file, references resolved, nothing constructed."""
-    base, changes = lay(str(path), overrides)
-    with open(base, encoding="utf-8") as file:
-        return YAML().load(resolve_references(file, changes))
+    return YAML().load(read_recipe(path, overrides).resolved())
 
 
 def differences(released, now, where=""):

@@ -1,9 +1,9 @@
-"""What a recipe does to the process that it runs in."""
+"""What a recipe does to its process, and what becomes of its errors."""
 
 import pytest
 import torch
 
-from gatedrnn.training.launch import run_recipe
+from gatedrnn.training.launch import run_recipe, run_script
 
 
 def flushed() -> bool:
@@ -23,3 +23,57 @@ def test_numbers_next_to_zero_are_zeros_in_a_recipe_only(tmp_path, before):
         assert flushed() == before
     finally:
         torch.set_flush_denormal(False)
+
+
+# ---- errors of a recipe's script ------------------------------------------------------------
+
+
+def run(monkeypatch, train, *options):
+    monkeypatch.setattr("sys.argv", ["recipes/LM/train.py", "a.yaml", *options])
+    return run_script(train, lambda: None)
+
+
+def test_a_users_error_is_one_line(monkeypatch, capsys, tmp_path):
+    (tmp_path / "a.yaml").write_text(f"output_folder: {tmp_path / 'out'}\nseed: 1\n")
+
+    def train(arguments, read):
+        run_recipe([str(tmp_path / "a.yaml"), "--sed=2"], read)
+
+    assert run(monkeypatch, train) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("train.py: error: ") and error.count("\n") == 1
+    assert "a.yaml has no key 'sed'; is it seed?" in error
+    with pytest.raises(ValueError, match="has no key"):
+        run(monkeypatch, train, "--debug")
+
+
+def test_an_argument_that_a_class_does_not_have_is_a_users_error(monkeypatch, capsys, tmp_path):
+    wrong = "out: !new:torch.nn.Linear\n    size: 3\n"
+    (tmp_path / "a.yaml").write_text(f"output_folder: {tmp_path / 'out'}\n{wrong}")
+
+    def train(arguments, read):
+        run_recipe([str(tmp_path / "a.yaml")], read)
+
+    assert run(monkeypatch, train) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("train.py: error: ") and "torch.nn.Linear" in error
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, RuntimeError])
+def test_other_errors_have_a_traceback(monkeypatch, error):
+    def train(arguments, read):
+        raise error("a mistake")
+
+    with pytest.raises(error):
+        run(monkeypatch, train)
+
+
+def test_a_value_error_that_nobody_raised_has_a_traceback(monkeypatch):
+    with pytest.raises(ValueError, match="empty"):
+        run(monkeypatch, lambda arguments, read: max([]))
+    with pytest.raises(ValueError, match="zip"):
+        run(monkeypatch, lambda arguments, read: list(zip([1], [], strict=True)))
+
+
+def test_success_is_zero(monkeypatch):
+    assert run(monkeypatch, lambda arguments, read: None) == 0

@@ -12,6 +12,7 @@ import sys
 
 from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.train import train_asr
+from gatedrnn.training.launch import run_script
 
 if __name__ == "__main__":
-    train_asr(sys.argv[1:], prepare, read)
+    sys.exit(run_script(train_asr, prepare, read))

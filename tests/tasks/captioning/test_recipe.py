@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.train import train_captioner
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.captioning.test_readers import image
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "Captioning"
@@ -104,9 +103,7 @@ def test_nlvr_and_features(tmp_path):
 
 def load(corpus: str, overrides: str) -> dict:
     """The values of a YAML file, with what is laid on top."""
-    bottom, changes = lay(str(HPARAMS / f"{corpus}.yaml"), f"data_folder: nowhere\n{overrides}")
-    with open(bottom, encoding="utf-8") as file:
-        return load_hyperpyyaml(file, changes)
+    return read_recipe(HPARAMS / f"{corpus}.yaml", f"data_folder: nowhere\n{overrides}").load()
 
 
 @pytest.mark.parametrize("corpus", CORPORA)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.experiments.compare.specification import read_table
 from gatedrnn.tasks.classification.train import train_classifier
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.asr.tiny import run_script
 from tests.tasks.classification.test_model import SLIM
 
@@ -146,9 +145,7 @@ BUILT = [
 def test_every_setup_builds(recipe, setup):
     name = "mnist" if recipe == IMAGES else "mr"
     given = f"data_folder: nowhere\nsetup: {setup}\n"
-    bottom, changes = lay(str(recipe / "hparams" / f"{name}.yaml"), given)
-    with open(bottom, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, changes)
+    hparams = read_recipe(recipe / "hparams" / f"{name}.yaml", given).load()
     with torch.device("meta"):
         model = hparams["model"](3, 28, hidden_size=8, num_layers=1)
     assert model.linear.weight.shape == (3, model.rnn.output_size)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.tasks.language_modeling.train import train_lm
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.language_modeling.tiny import lines
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "LM"
@@ -91,9 +90,7 @@ CORPORA = ("ami", "ptb", "wikitext", "text8", "folder")
 
 def load(corpus: str, overrides: str) -> dict:
     """The values of a YAML file, with what is laid on top."""
-    bottom, changes = lay(str(HPARAMS / f"{corpus}.yaml"), f"data_folder: nowhere\n{overrides}")
-    with open(bottom, encoding="utf-8") as file:
-        return load_hyperpyyaml(file, changes)
+    return read_recipe(HPARAMS / f"{corpus}.yaml", f"data_folder: nowhere\n{overrides}").load()
 
 
 @pytest.mark.parametrize("setup", SETUPS)
@@ -143,10 +140,10 @@ def test_a_mistake_is_one_clear_error(tmp_path, corpora):
         recipe("ptb", *data, "--tokens=characters")
     (tmp_path / "own.yaml").write_text("base: nothing.yaml\n")
     with pytest.raises(FileNotFoundError, match=r"nothing\.yaml"):
-        lay(str(tmp_path / "own.yaml"), "")
+        read_recipe(tmp_path / "own.yaml")
     (tmp_path / "broken.yaml").write_text("a: [1\n")
     with pytest.raises(ValueError, match=r"broken\.yaml is not YAML"):
-        lay(str(tmp_path / "broken.yaml"), "")
+        read_recipe(tmp_path / "broken.yaml")
 
 
 def test_yaml_of_the_recipe_repeats_nothing():

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.experiments.compare.specification import read_table
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.music.gate_plots import plot_gates
 from gatedrnn.tasks.music.train import train_music
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.asr.tiny import run_script
 from tests.tasks.music.tiny import write_corpus
 
@@ -123,9 +122,7 @@ def test_two_processes(tmp_path):
 
 def load(overrides: str) -> dict:
     """The values of a YAML file, with what is laid on top."""
-    bottom, changes = lay(str(HPARAMS / "jsb.yaml"), f"data_folder: nowhere\n{overrides}")
-    with open(bottom, encoding="utf-8") as file:
-        return load_hyperpyyaml(file, changes)
+    return read_recipe(HPARAMS / "jsb.yaml", f"data_folder: nowhere\n{overrides}").load()
 
 
 @pytest.mark.parametrize("setup", SETUPS)

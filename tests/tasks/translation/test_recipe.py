@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.experiments.compare.specification import read_table
 from gatedrnn.tasks.translation.model import make_translator
-from gatedrnn.training.launch import lay
+from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.asr.tiny import run_script
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "MT"
@@ -37,9 +36,7 @@ def test_two_processes(tmp_path):
 
 def load(corpus: str, overrides: str) -> dict:
     """The values of a YAML file, with what is laid on top."""
-    bottom, changes = lay(str(HPARAMS / f"{corpus}.yaml"), f"data_folder: nowhere\n{overrides}")
-    with open(bottom, encoding="utf-8") as file:
-        return load_hyperpyyaml(file, changes)
+    return read_recipe(HPARAMS / f"{corpus}.yaml", f"data_folder: nowhere\n{overrides}").load()
 
 
 @pytest.mark.parametrize("setup", SETUPS)
