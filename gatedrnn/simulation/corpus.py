@@ -355,8 +355,8 @@ def _write_resources(out: Path, plans: tuple[MeetingPlan, ...]) -> None:
 
 
 def write_meeting(meeting: Meeting, out: Path) -> None:
-    """Writes a meeting in the official layout. The folder of its audio comes last, so
-    that an interrupted meeting does not look complete.
+    """Writes a meeting in the official layout. The folder of its audio comes last, so that an
+    interrupted meeting does not look complete.
     """
     name = meeting.plan.name
     partial = out / ".partial" / name

@@ -20,13 +20,7 @@ STAMP = ".simulated.json"
 
 
 def write_once(folder: Path, options: Mapping[str, object], write: Callable[[Path], None]) -> None:
-    """Writes files into a folder of its own, unless it holds the same set already.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds other files.
-    """
+    """Writes files into a folder of its own, unless it holds the same set already."""
     key = fingerprint(options, [])
     stamp = folder / STAMP
     if is_current(stamp, key):
@@ -349,11 +343,6 @@ def make_pieces(
 ) -> dict[str, list[list[list[int]]]]:
     """A corpus in the JSON form: part -> pieces -> frames -> notes. Pieces have ``chords`` to
     one and a half times as many chords.
-
-    Example
-    -------
-    >>> {part: len(pieces) for part, pieces in make_pieces().items()}
-    {'train': 12, 'valid': 5, 'test': 4}
     """
     pieces, number = {}, 1000 * seed
     for part, count in zip(("train", "valid", "test"), counts, strict=True):

@@ -29,38 +29,10 @@ _SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 def read_audiocaps(folder: str | Path, report: Report) -> list[CaptionItem]:
     """Reads ``train.csv``, ``val.csv`` and ``test.csv``, and finds the clips.
 
-    The corpus comes without its clips, and downloaders have each their own names: those of
-    :data:`NAMES` are understood (times in seconds, ``stop`` ten after ``start``), anywhere below
-    the folder; where two fit, the one in a folder called like the part. Items are called
-    ``{youtube_id}_{start}``. A clip that nobody can download any more is named in the report.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where all that lies.
-    report : Report
-        Told about rows that are skipped.
-
-    Returns
-    -------
-    list of CaptionItem
-        Unchecked.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a column is missing.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "val.csv").write_text(
-    ...     "audiocap_id,youtube_id,start_time,caption\\n"
-    ...     "7,abc,30,A duck quacks\\n8,abc,30,Ducks quack\\n")
-    >>> [(item.id, item.references) for item in read_audiocaps(folder, Report("audiocaps"))]
-    [('abc_30', ('A duck quacks', 'Ducks quack'))]
+    The corpus comes without its clips, and every downloader names them differently: the names of
+    :data:`NAMES` are known (times in seconds, ``stop`` ten after ``start``), anywhere below the
+    folder; of two matches the one in a folder named like the part. Ids are
+    ``{youtube_id}_{start}``.
     """
     folder = Path(folder)
     files: dict[str, list[Path]] = {}
@@ -88,7 +60,7 @@ def read_audiocaps(folder: str | Path, report: Report) -> list[CaptionItem]:
 
 
 def _clip(row: Mapping[str, str]) -> dict[str, str | int]:
-    """What names are made of."""
+    """Values of the fields of :data:`NAMES`."""
     start = float(row["start_time"] or "nan")
     if not row["youtube_id"] or not start >= 0:
         raise ValueError(f"youtube_id {row['youtube_id']!r}, start_time {row['start_time']!r}")
@@ -104,9 +76,9 @@ def _clip(row: Mapping[str, str]) -> dict[str, str | int]:
 def _find(
     clip: Mapping[str, str | int], part: str, files: Mapping[str, list[Path]], folder: Path
 ) -> str:
-    """Path of a clip; where there is none, where it could be."""
+    """Path of a clip, or of where it could be."""
     for name in NAMES:
-        found = files.get(name.format(**clip), [])
-        for path in sorted(found, key=lambda path: part not in path.parent.parts):
+        paths = files.get(name.format(**clip), [])
+        for path in sorted(paths, key=lambda path: part not in path.parent.parts):
             return str(path.absolute())
     return str((folder / part / f"{NAMES[0].format(**clip)}.wav").absolute())

@@ -16,35 +16,8 @@ PARTS = {"development": "train", "validation": "dev", "evaluation": "test"}
 def read_clotho(folder: str | Path, report: Report) -> list[CaptionItem]:
     """Reads ``clotho_captions_{development,validation,evaluation}.csv`` and finds the recordings.
 
-    Those of a part lie in a folder of its name, as the archives unpack, or in
+    The recordings of a part are in a folder of its name, as the archives unpack, or in
     ``clotho_audio_development`` and the like. Version 1 has no validation part.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where all that lies.
-    report : Report
-        Told about rows that are skipped.
-
-    Returns
-    -------
-    list of CaptionItem
-        Unchecked.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a column is missing.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "clotho_captions_evaluation.csv").write_text(
-    ...     "file_name,caption_1,caption_2\\nSanta Motor.wav,It whines.,A machine whines.\\n")
-    >>> [(item.id, item.split, len(item.references)) for item in read_clotho(folder, Report("c"))]
-    [('Santa Motor.wav', 'test', 2)]
     """
     folder = Path(folder)
     items = []

@@ -14,7 +14,7 @@ _LISTS = {
     "test": "Flickr_8k.testImages.txt",
 }
 _CAPTIONS = "Flickr8k.token.txt"
-#: What the folder of images is called; the first is the archive's own spelling.
+#: Names of the folder of images; the first is that of the archive.
 _FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
 
 
@@ -23,41 +23,14 @@ def read_flickr8k(
 ) -> list[CaptionItem]:
     """Reads ``Flickr8k.token.txt`` and ``Flickr_8k.{train,dev,test}Images.txt``.
 
-    Captions of the 93 images that are in no list are left out, and told to the report.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where the text files lie.
-    report : Report
-        Told about lines that are skipped.
-    images : str or Path or None
-        Folder of the images; None for ``Flicker8k_Dataset`` or the like beside the text files.
-
-    Returns
-    -------
-    list of CaptionItem
-        Unchecked, in the order of the lists.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a text file is not there.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "Flickr8k.token.txt").write_text("a.jpg#0\\tA dog .\\nb.jpg#0\\tA cat .\\n")
-    >>> for part, name in {"train": "a.jpg", "dev": "b.jpg", "test": ""}.items():
-    ...     _ = (folder / f"Flickr_8k.{part}Images.txt").write_text(name)
-    >>> [(item.id, item.split) for item in read_flickr8k(folder, Report("flickr8k"))]
-    [('a.jpg', 'train'), ('b.jpg', 'dev')]
+    Captions of the 93 images that are in no list are left out and reported. ``images`` is the
+    folder of the images, by default ``Flicker8k_Dataset`` or the like beside the text files.
     """
     folder = Path(folder)
     paths = {name: find_text(folder, name) for name in (_CAPTIONS, *_LISTS.values())}
-    lost = [name for name, path in paths.items() if path is None]
-    if lost:
-        raise FileNotFoundError(f"{folder}: there is no {', '.join(lost)} in it")
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        raise FileNotFoundError(f"{folder}: there is no {', '.join(missing)} in it")
     place = Path(images) if images else next(
         (folder / name for name in _FOLDERS if (folder / name).is_dir()), folder / _FOLDERS[0]
     )  # fmt: skip

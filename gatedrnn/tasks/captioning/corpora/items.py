@@ -138,20 +138,6 @@ def write_manifest(path: str | Path, items: Iterable[CaptionItem]) -> None:
     """Writes items as JSON lines, which :func:`read_manifest` reads.
 
     Paths within the manifest's folder are written relative to it, so that the folder can be moved.
-
-    Arguments
-    ---------
-    path : str or Path
-        The ``.jsonl`` file.
-    items : iterable of CaptionItem
-        The items.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "train.jsonl"
-    >>> write_manifest(path, [CaptionItem("1", "train", "/d/a.png", "image", ("a dog",))])
-    >>> print(path.read_text().strip())
-    {"id": "1", "split": "train", "image": "/d/a.png", "references": ["a dog"]}
     """
     path = Path(path)
     folder = path.parent.absolute()

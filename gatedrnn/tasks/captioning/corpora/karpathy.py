@@ -16,44 +16,14 @@ REST = "restval"
 
 
 def read_karpathy(
-    file: str | Path, images: str | Path, report: Report, restval: str = "train"
+    file: str | Path, report: Report, images: str | Path, restval: str = "train"
 ) -> list[CaptionItem]:
     """Reads ``dataset_{coco,flickr8k,flickr30k}.json``.
 
-    Items are called by ``cocoid`` where there is one, as COCO's server and its annotations call
-    them, else by the file's name. References are the ``raw`` sentences.
-
-    Arguments
-    ---------
-    file : str or Path
-        The JSON file, of ``caption_datasets.zip``.
-    images : str or Path
-        Folder of the images; COCO's ``train2014`` and ``val2014`` may lie in it.
-    report : Report
-        Told about entries that are skipped.
-    restval : str
-        What becomes of COCO's 30,504 ``restval`` images: ``"train"`` as usual, or ``"skip"``.
-
-    Returns
-    -------
-    list of CaptionItem
-        Unchecked.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file or the folder is not there.
-    ValueError
-        If it is no such file, or ``restval`` is something else.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "dataset_flickr8k.json").write_text(json.dumps({"images": [
-    ...     {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "A dog ."}]}]}))
-    >>> items = read_karpathy(folder / "dataset_flickr8k.json", folder, Report("flickr8k"))
-    >>> items[0].id, items[0].split, items[0].references
-    ('a.jpg', 'dev', ('A dog .',))
+    ``images`` is the folder of the images; COCO's ``train2014`` and ``val2014`` may be in it. The
+    30,504 ``restval`` images of COCO belong to ``"train"``, as usual, or are left out (``"skip"``).
+    Ids are ``cocoid`` where there is one, as in COCO's annotations, else the file's name.
+    References are the ``raw`` sentences.
     """
     if restval not in ("train", "skip"):
         raise ValueError(f"restval must be train or skip, not {restval!r}")
@@ -93,7 +63,7 @@ def read_karpathy(
 
 
 def _path(images: Path, entry: Mapping[str, Any]) -> Path:
-    """Where the image lies: with its ``filepath``, or all in one folder."""
+    """Path of the image: with its ``filepath``, or all in one folder."""
     deep = images / str(entry.get("filepath") or "") / str(entry["filename"])
     flat = images / str(entry["filename"])
     return flat if flat.is_file() and not deep.is_file() else deep

@@ -24,42 +24,11 @@ def read_nlvr(
 ) -> list[CaptionItem]:
     """Reads ``{train,dev,test}.json`` or ``.jsonl``: true sentences as captions of their images.
 
-    A line names its image in ``image``, or the official way by ``identifier``, of which the first
-    of six permutations is taken (``dev-1572-0-0.png``). Images lie anywhere below the folder, or in
-    ``dev_images.zip`` and the like. Where there is no ``train``, ``dev`` is parted: sentences that
-    are true of several images stay on one side. False sentences are left out.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where all that lies.
-    report : Report
-        Told about lines that are skipped.
-    unpack : str or Path or None
-        Folder into which archives of images are unpacked; None if there are none.
-    dev_share : float
-        Part of the sentences that is held out for dev where there is no ``train``.
-
-    Returns
-    -------
-    list of CaptionItem
-        Unchecked.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If ``dev_share`` does not lie between 0 and 1.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "test.jsonl").write_text(
-    ...     '{"identifier": "7-0", "sentence": "There is a black box.", "label": "true"}\\n')
-    >>> (item,) = read_nlvr(folder, Report("nlvr"))
-    >>> item.id, item.split, item.file.name
-    ('test-7-0', 'test', 'test-7-0-0.png')
+    A line names its image in ``image``, or officially by ``identifier``, of which the first of six
+    permutations is taken (``dev-1572-0-0.png``). Images are anywhere below the folder, or in
+    ``dev_images.zip`` and the like, which are unpacked into the folder ``unpack``. Without
+    ``train`` a fraction ``dev_share`` of the sentences of ``dev`` stays dev, and the others become
+    train: sentences that are true of several images stay on one side. False sentences are left out.
     """
     if not 0 < dev_share < 1:
         raise ValueError(f"dev_share {dev_share}: must lie between 0 and 1")
@@ -73,9 +42,9 @@ def read_nlvr(
     items: dict[str, CaptionItem] = {}
     for part, table in tables.items():
         for place, row in read_rows(table, report) if table else ():
-            lost = [key for key in ("identifier", "sentence", "label") if key not in row]
-            if lost:
-                report.add("column-missing", place, f"no {', '.join(lost)}")
+            missing = [key for key in ("identifier", "sentence", "label") if key not in row]
+            if missing:
+                report.add("column-missing", place, f"no {', '.join(missing)}")
                 continue
             if str(row["label"]).lower() != "true":
                 continue
@@ -85,36 +54,19 @@ def read_nlvr(
             path = str(files.get(file, folder / file).absolute())
             split = part
             if part == "dev" and tables["train"] is None:
-                split = "dev" if _draw(identifier.split("-")[0]) < dev_share else "train"
+                split = "dev" if _fraction(identifier.split("-")[0]) < dev_share else "train"
             before = items[name].references if name in items else ()
             items[name] = CaptionItem(name, split, path, "image", (*before, str(row["sentence"])))
     return list(items.values())
 
 
-def _draw(sentence: str) -> float:
-    """A number from 0 to 1 that follows from a sentence's number alone."""
+def _fraction(sentence: str) -> float:
+    """A number from 0 to 1 that depends only on a sentence's number."""
     return int(hashlib.sha256(sentence.encode()).hexdigest()[:8], 16) / 16**8
 
 
 def unpack_images(archive: str | Path, folder: str | Path) -> dict[str, Path]:
-    """Unpacks the PNG files of an archive, those that are not there yet.
-
-    Arguments
-    ---------
-    archive : str or Path
-        The zip file.
-    folder : str or Path
-        Where all are put, whatever folders they are in.
-
-    Returns
-    -------
-    dict
-        Name -> file.
-
-    Raises
-    ------
-    ValueError
-        If it is no zip file, or is cut off.
+    """Unpacks the PNG files of a zip archive into a flat folder; returns name -> file.
 
     Example
     -------
@@ -126,14 +78,14 @@ def unpack_images(archive: str | Path, folder: str | Path) -> dict[str, Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    images = {}
     try:
         with zipfile.ZipFile(archive) as opened:
             for member in opened.infolist():
                 name = PurePosixPath(member.filename).name
                 if not name.endswith(".png"):
                     continue
-                path = found[name] = folder / name
+                path = images[name] = folder / name
                 if path.is_file() and path.stat().st_size == member.file_size:
                     continue
                 draft = folder / f".{name}"
@@ -142,4 +94,4 @@ def unpack_images(archive: str | Path, folder: str | Path) -> dict[str, Path]:
                 draft.replace(path)
     except zipfile.BadZipFile as error:
         raise ValueError(f"{archive}: {error}") from error
-    return found
+    return images

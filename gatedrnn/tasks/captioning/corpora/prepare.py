@@ -1,12 +1,11 @@
-"""Corpora of captions to manifests: every item is checked, and each issue reported once."""
+"""Preparation of captioning corpora: every item is checked; what can be used becomes manifests."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,7 @@ from gatedrnn.tasks.captioning.corpora.karpathy import read_karpathy
 from gatedrnn.tasks.captioning.corpora.media import MediaError, check, with_features
 from gatedrnn.tasks.captioning.corpora.nlvr import read_nlvr
 
-logger = logging.getLogger(__name__)
-
-#: Layout -> its reader: ``reader(where, ..., report=report)``.
+#: Layout -> its reader: ``reader(where, report=report, **options)`` returns unchecked items.
 LAYOUTS: dict[str, Callable[..., list[CaptionItem]]] = {
     "karpathy": read_karpathy,
     "clotho": read_clotho,
@@ -42,7 +39,7 @@ LAYOUTS: dict[str, Callable[..., list[CaptionItem]]] = {
 
 
 class PreparedCaptions(Prepared):
-    """A prepared corpus of captions: split -> JSON lines, and a report."""
+    """A prepared corpus of captions, whose files are manifests (JSON lines)."""
 
     def items(self, split: str) -> list[CaptionItem]:
         """Reads the items of a split."""
@@ -50,30 +47,7 @@ class PreparedCaptions(Prepared):
 
 
 def read_items(layout: str, where: str | Path, report: Report, **options: Any) -> list[CaptionItem]:
-    """Reads a corpus as it lists itself, unchecked.
-
-    Arguments
-    ---------
-    layout : str
-        A key of ``LAYOUTS``.
-    where : str or Path
-        Its folder, Karpathy's file, or a manifest.
-    report : Report
-        Told about what is skipped.
-    **options : Any
-        Of the layout's reader.
-
-    Returns
-    -------
-    list of CaptionItem
-
-    Raises
-    ------
-    FileNotFoundError
-        If something is not there.
-    ValueError
-        If there is no such layout, or something is not what it should be.
-    """
+    """The items of a corpus as it lists them, unchecked; options are those of its reader."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
     return LAYOUTS[layout](where, report=report, **options)
@@ -82,21 +56,7 @@ def read_items(layout: str, where: str | Path, report: Report, **options: Any) -
 def check_items(
     items: Iterable[CaptionItem], report: Report, decode: bool = True
 ) -> list[CaptionItem]:
-    """Keeps the items that can be used, and of each the captions that can.
-
-    Arguments
-    ---------
-    items : iterable of CaptionItem
-        As a corpus lists them.
-    report : Report
-        Told about the others.
-    decode : bool
-        See :func:`gatedrnn.tasks.captioning.corpora.media.check`.
-
-    Returns
-    -------
-    list of CaptionItem
-        White space in their captions is one space each.
+    """Keeps the usable items, and of each the usable captions, with single spaces.
 
     Example
     -------
@@ -139,25 +99,25 @@ def prepare_captions(
 ) -> PreparedCaptions:
     """Writes ``train.jsonl``, ``dev.jsonl``, if there is one ``test.jsonl``, and ``report.json``.
 
-    Done once: nothing is written again while options, texts and files are the same.
+    Nothing is written again while options, texts and files are unchanged.
 
     Arguments
     ---------
     layout : str
         A key of ``LAYOUTS``.
     where : str or Path
-        The corpus's folder, Karpathy's file, or a manifest.
+        Folder of the corpus, Karpathy's file, or a manifest.
     out : str or Path
         Folder for the results.
     splits : iterable of str
-        Those that must not be empty.
+        Splits that must not be empty.
     decode : bool
-        Decode every file; False to look only whether it is there.
+        Decode every file; False to check only that it exists.
     features : str or Path or None
-        Features in place of images or recordings: see
+        Precomputed features in place of images or recordings: see
         :func:`~gatedrnn.tasks.captioning.corpora.media.with_features`.
     **options : Any
-        Of the layout's reader, such as ``images``.
+        Options of the layout's reader, such as ``images``.
 
     Returns
     -------
@@ -166,7 +126,7 @@ def prepare_captions(
     Raises
     ------
     FileNotFoundError
-        If something is not there.
+        If the corpus is not there.
     ValueError
         If a split has no item left; the report says why.
 
@@ -178,10 +138,11 @@ def prepare_captions(
     >>> write_image(folder / "a.png", np.zeros((4, 4, 3), dtype=np.uint8))
     >>> _ = (folder / "mine.csv").write_text(
     ...     "image,caption,split\\na.png,a dog,train\\nb.png,a cat,train\\n")
-    >>> found = prepare_captions("manifest", folder / "mine.csv", folder / "out", ["train"])
-    >>> [item.id for item in found.items("train")], list(found.findings()["issues"])
+    >>> prepared = prepare_captions("manifest", folder / "mine.csv", folder / "out", ["train"])
+    >>> [item.id for item in prepared.items("train")], list(prepared.findings()["issues"])
     (['a.png'], ['image-missing'])
     """
+    out = Path(out)
     report = Report(layout)
     listed = read_items(layout, where, report, **options)
     if features is not None:
@@ -193,18 +154,19 @@ def prepare_captions(
         "options": {name: str(value) for name, value in options.items()},
         "issues": report.as_dict()["issues"],
     }
+    present = [split for split in SPLITS if any(item.split == split for item in listed)]
 
     def make(report: Report) -> dict[str, list[CaptionItem]]:
         kept = check_items(listed, report, decode)
-        sets = {split: [item for item in kept if item.split == split] for split in SPLITS}
+        items = {split: [item for item in kept if item.split == split] for split in present}
         for split in splits:
-            if not sets[split]:
+            if not items.get(split):
                 number = sum(item.split == split for item in listed)
                 raise ValueError(
                     f"{layout}: no item of {split} can be used ({number} are listed); "
-                    f"{Path(out) / REPORT} names each issue"
+                    f"{out / REPORT} names each issue"
                 )
-        return sets
+        return items
 
     prepared = prepare(
         layout,
@@ -212,7 +174,7 @@ def prepare_captions(
         settings,
         {item.file for item in listed},
         make,
-        splits=[split for split in SPLITS if any(item.split == split for item in listed)],
+        splits=present,
         report=report,
         write=write_manifest,
         suffix=".jsonl",
@@ -221,7 +183,7 @@ def prepare_captions(
     return PreparedCaptions(prepared.files, prepared.report, prepared.reused)
 
 
-def statistics_of(items: Iterable[CaptionItem]) -> dict[str, float | int]:
+def statistics_of(items: Sequence[CaptionItem]) -> dict[str, float | int]:
     """Numbers of items, captions and words of a split."""
     numbers = [len(item.references) for item in items]
     words = sum(len(caption.split()) for item in items for caption in item.references)
