@@ -1,4 +1,4 @@
-"""Labelled sequences as batches."""
+"""Batches of labelled sequences."""
 
 from __future__ import annotations
 
@@ -14,19 +14,8 @@ _WHITE = 255.0
 
 
 class SequenceBatch:
-    """Some labelled sequences together.
-
-    Arguments
-    ---------
-    id : sequence of str
-        Their names.
-    inputs : torch.Tensor
-        Frames (batch, time, width), or tokens (batch, time).
-    lengths : torch.Tensor or None
-        Relative lengths, (batch,); ``None`` if all are equally long.
-    labels : torch.Tensor
-        Numbers of the classes, (batch,).
-    """
+    """Labelled sequences: names, frames (batch, time, width) or tokens (batch, time), relative
+    lengths (batch,), None if all are equally long, and labels (batch,)."""
 
     _TENSORS = ("inputs", "lengths", "labels")
 
@@ -44,18 +33,7 @@ class SequenceBatch:
         return len(self.id)
 
     def to(self, device: torch.device | str) -> SequenceBatch:
-        """Moves the tensors.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            Where to.
-
-        Returns
-        -------
-        SequenceBatch
-            This one.
-        """
+        """Moves the tensors to a device; returns itself."""
         for name in self._TENSORS:
             value = getattr(self, name)
             if value is not None:
@@ -63,13 +41,7 @@ class SequenceBatch:
         return self
 
     def pin_memory(self) -> SequenceBatch:
-        """Has the tensors lie where a GPU can fetch them.
-
-        Returns
-        -------
-        SequenceBatch
-            This one.
-        """
+        """Pins the tensors for transfer to a GPU; returns itself."""
         for name in self._TENSORS:
             value = getattr(self, name)
             if value is not None:
@@ -78,26 +50,10 @@ class SequenceBatch:
 
 
 class SequenceDataset(Dataset):
-    """Labelled sequences, given out by the batch: one at a time would take longer than training.
+    """Labelled sequences by the batch, since one at a time would take longer than training.
 
-    Arguments
-    ---------
-    name : str
-        What their names begin with.
-    inputs : torch.Tensor or sequence of torch.Tensor
-        Frames of bytes, (number, time, width), which become numbers from 0 to 1; or the tokens of
-        each sequence.
-    labels : torch.Tensor
-        Numbers of the classes, (number,).
-
-    Example
-    -------
-    >>> tokens = [torch.tensor([5, 6, 7]), torch.tensor([8])]
-    >>> batch = SequenceDataset("dev", tokens, torch.tensor([0, 1])).__getitems__([1, 0])
-    >>> batch.id, batch.inputs.tolist(), batch.labels.tolist()
-    (('dev-1', 'dev-0'), [[8, 0, 0], [5, 6, 7]], [1, 0])
-    >>> SequenceDataset("dev", torch.full((1, 2, 1), 255), torch.tensor([0])).sizes
-    [2]
+    Inputs are frames of bytes, (number, time, width), which become numbers from 0 to 1, or the
+    tokens of each sequence.
     """
 
     def __init__(
@@ -107,7 +63,7 @@ class SequenceDataset(Dataset):
         # As many digits for all, so that the order of names is that of numbers.
         digits = len(str(len(labels) - 1))
         self.names = [f"{name}-{number:0{digits}d}" for number in range(len(labels))]
-        self.sizes = [len(one) for one in inputs]
+        self.sizes = [len(sequence) for sequence in inputs]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,17 +72,7 @@ class SequenceDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> SequenceBatch:
-        """A batch.
-
-        Arguments
-        ---------
-        indices : sequence of int
-            Which sequences.
-
-        Returns
-        -------
-        SequenceBatch
-        """
+        """The batch of some sequences."""
         names = [self.names[index] for index in indices]
         labels = self.labels[torch.as_tensor(indices)]
         if isinstance(self.inputs, torch.Tensor):
@@ -134,20 +80,10 @@ class SequenceDataset(Dataset):
             return SequenceBatch(names, frames, None, labels)
         chosen = [self.inputs[index] for index in indices]
         tokens = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=PADDING)
-        lengths = torch.tensor([len(one) for one in chosen]) / tokens.shape[1]
+        lengths = torch.tensor([len(sequence) for sequence in chosen]) / tokens.shape[1]
         return SequenceBatch(names, tokens.long(), lengths, labels)
 
 
-def together(batch: SequenceBatch) -> SequenceBatch:
-    """Collates what is a batch already: for loaders.
-
-    Arguments
-    ---------
-    batch : SequenceBatch
-        From :class:`SequenceDataset`.
-
-    Returns
-    -------
-    SequenceBatch
-    """
+def collate(batch: SequenceBatch) -> SequenceBatch:
+    """Collates what is a batch already: for loaders."""
     return batch

@@ -14,29 +14,22 @@ from gatedrnn.modules.dropout import DropoutRates, drop_units
 from gatedrnn.modules.initialisation import start_from
 from gatedrnn.nnet.lengths import frame_counts
 
-#: What is made of a sequence's outputs.
+#: Ways to pool the outputs of a sequence.
 POOLINGS = ("last", "mean", "max")
-#: Tokens that fill up short sequences, and that stand for words without one of their own.
+#: Tokens that pad short sequences, and of unknown words.
 PADDING, UNKNOWN = 0, 1
 
 
 class Classified(NamedTuple):
-    """What a classifier makes of sequences.
-
-    Arguments
-    ---------
-    scores : torch.Tensor
-        (batch, classes), unnormalised.
-    auxiliary : torch.Tensor or None
-        The recurrence's own loss term (in training), summed over the frames.
-    """
+    """Output of a classifier: scores of the classes (batch, classes), unnormalised, and the
+    recurrence's own loss term in training, summed over the frames."""
 
     scores: torch.Tensor
     auxiliary: torch.Tensor | None
 
 
 class WordEmbedding(nn.Module):
-    """Words as vectors: learnt, or begun from (or kept at) those of others.
+    """Word vectors: trained, or initialized with (or fixed to) pretrained ones.
 
     Arguments
     ---------
@@ -47,16 +40,11 @@ class WordEmbedding(nn.Module):
     trainable : bool
         Whether training changes them.
     word_dropout : float
-        Part of the words that become the unknown one in training, each by itself.
+        Probability with which a word becomes the unknown one in training, in [0, 1).
     init_range : float
-        They start uniform between minus and plus this.
+        Initial values are uniform between minus and plus this.
     unknown : int
         The token of unknown words.
-
-    Raises
-    ------
-    ValueError
-        If ``word_dropout`` is not in [0, 1).
 
     Example
     -------
@@ -86,19 +74,19 @@ class WordEmbedding(nn.Module):
 
     @torch.no_grad()
     def fill(self, names: Sequence[str], vectors: Mapping[str, np.ndarray]) -> int:
-        """Has words begin with vectors of others.
+        """Sets vectors of words.
 
         Arguments
         ---------
         names : sequence of str
             The tokens' names, in their order.
         vectors : Mapping
-            Word -> vector.
+            Word -> vector (size,).
 
         Returns
         -------
         int
-            How many of the tokens have got one.
+            Number of tokens with a vector.
 
         Raises
         ------
@@ -119,18 +107,7 @@ class WordEmbedding(nn.Module):
         return filled
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Vectors of tokens.
-
-        Arguments
-        ---------
-        tokens : torch.Tensor
-            (batch, time).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch, time, size).
-        """
+        """Vectors (batch, time, size) of tokens (batch, time)."""
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped, self.unknown)
@@ -140,18 +117,18 @@ class WordEmbedding(nn.Module):
 class SequenceClassifier(nn.Module):
     """Frames or tokens to scores of classes.
 
-    All it computes goes through its ``forward``, so that data parallelism wraps it once. What a
-    sequence's scores are does not depend on what it is batched with.
+    All it computes goes through its ``forward``, so that data parallelism wraps it once. The scores
+    of a sequence do not depend on the rest of its batch.
 
     Arguments
     ---------
     classes : int
         Number of classes.
     inputs : int or torch.nn.Module
-        Width of a frame; or what makes frames of tokens, with its width as ``output_size``: a
+        Width of a frame; or a module from tokens to frames with their width as ``output_size``: a
         :class:`WordEmbedding`.
     network : str
-        A key that ``gatedrnn list`` prints.
+        Recurrence: a key that ``gatedrnn list`` prints.
     num_layers : int
         Depth of the stack.
     hidden_size : int
@@ -166,10 +143,11 @@ class SequenceClassifier(nn.Module):
         ``"last"``: the output after the last frame (of the reverse direction after the first);
         ``"mean"`` or ``"max"`` over the frames.
     dropout : float or Mapping
-        See ``of``: ``embedding`` is that of the frames,
-        ``output`` that of the pooled output; ``words`` is the embedding's ``word_dropout`` here.
+        See :class:`~gatedrnn.modules.dropout.DropoutRates`: ``embedding`` is the rate of the
+        frames, ``output`` that of the pooled output; for ``words`` use the embedding's
+        ``word_dropout``.
     start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+        Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
     ------

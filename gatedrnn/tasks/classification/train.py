@@ -12,6 +12,7 @@ from typing import Any
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
 from speechbrain.utils.seed import seed_everything
 from torch import nn
 
@@ -20,17 +21,21 @@ from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
-from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, together
+from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
+from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, collate
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
-from gatedrnn.tasks.classification.model import Classified
-from gatedrnn.tasks.classification.words import embedding_of, make_tokens
-from gatedrnn.tokens import Tokens
+from gatedrnn.tasks.classification.model import Classified, WordEmbedding
+from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
 from gatedrnn.training.brain import GuardedBrain, Objective
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget, write_report
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
 
+logger = get_logger(__name__)
+
 Stage = sb.Stage
+
+TOKENS = "tokens.json"
 
 #: Distance of the seeds of two trainings, so that no fold of one is a fold of the other.
 _SEEDS_OF_FOLDS = 1000
@@ -43,27 +48,21 @@ class ClassifierBrain(GuardedBrain):
     ---------
     classes : sequence of str
         Names of the classes.
-    modules : Mapping
-        ``model``.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
 
-        - ``batch_size``: most sequences in one process's share of a batch;
+        - ``batch_size``: maximum number of sequences in the batch of one process;
         - optionally ``max_batch_frames``: longest sequence times their number;
-        - ``label_smoothing``: part of the probability that is spread over all classes.
+        - ``label_smoothing``: fraction of the probability that is spread over all classes.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
-
-    Raises
-    ------
-    ValueError
-        If ``label_smoothing`` is not in [0, 1).
+        Other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`; ``modules`` has
+        ``model``.
     """
 
     criterion = "accuracy"
     unit = " %"
     higher_is_better = True
-    collate = staticmethod(together)
+    collate = staticmethod(collate)
 
     def __init__(self, classes: Sequence[str], hparams: Mapping[str, Any], **kwargs: Any) -> None:
         # What bounds a batch of utterances bounds one of sequences.
@@ -80,41 +79,15 @@ class ClassifierBrain(GuardedBrain):
     # ---- one batch --------------------------------------------------------------------------
 
     def compute_forward(self, batch: SequenceBatch, stage: Stage) -> Classified:
-        """Scores the classes.
-
-        Arguments
-        ---------
-        batch : SequenceBatch
-            The sequences.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Classified
-        """
+        """Scores the classes."""
         batch = batch.to(self.device)
         return self.network("model", stage)(batch.inputs, batch.lengths)
 
     def compute_objectives(
         self, predictions: Classified, batch: SequenceBatch, stage: Stage
     ) -> Objective:
-        """The loss; outside training also the classes found.
-
-        Arguments
-        ---------
-        predictions : Classified
-            Of :meth:`compute_forward`.
-        batch : SequenceBatch
-            The sequences.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-            Sum over the sequences, and their number.
-        """
+        """Sum of the losses over the sequences; outside training it also collects the
+        predictions."""
         training = stage == Stage.TRAIN
         scores = predictions.scores.float()
         total = torch.nn.functional.cross_entropy(
@@ -137,43 +110,20 @@ class ClassifierBrain(GuardedBrain):
     # ---- a stage ----------------------------------------------------------------------------
 
     def validation_figures(self) -> dict[str, float]:
-        """Loss per sequence, and accuracy in per cent.
-
-        Returns
-        -------
-        dict
-        """
+        """Loss per sequence, and accuracy in per cent."""
         loss, results = self.gathered()
         return {"loss": loss, self.criterion: accuracy(results)}
 
     def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
-        """Tests the best checkpoint.
+        """Tests the best checkpoint on a set.
 
-        Arguments
-        ---------
-        name : str
-            Name of the set, for the files.
-        loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
-        folder : Path
-            Where ``confusion_NAME.tsv``, whose rows are the true classes, and
-            ``predictions_NAME.tsv`` go.
-
-        Returns
-        -------
-        dict
-            Figures.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
+        Writes ``confusion_NAME.tsv``, whose rows are the true classes, and ``predictions_NAME.tsv``
+        into the folder."""
         self.find_best()
         self.evaluate(loader, **self.best_key)
         loss, results = self.gathered()
         errors = sum(result["label"] != result["prediction"] for result in results)
-        figures = {
+        metrics = {
             "accuracy": accuracy(results),
             "loss": loss,
             "errors": errors,
@@ -190,39 +140,75 @@ class ClassifierBrain(GuardedBrain):
             ]
             write_atomically(folder / f"predictions_{name}.tsv", head + "".join(lines))
             print(
-                f"{name}: accuracy {figures['accuracy']:.2f} %, {errors} errors in {len(results)} "
+                f"{name}: accuracy {metrics['accuracy']:.2f} %, {errors} errors in {len(results)} "
                 f"({path})"
             )
-        return figures
+        return metrics
 
 
 class ClassifierTraining(Training):
     """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`.
 
-    Of the YAML it takes what :func:`make_model` takes, and for sentences what
-    :mod:`~gatedrnn.tasks.classification.words` takes.
-    """
+    Of the YAML it takes ``model``, which makes the classifier given the number of classes and the
+    width of frames or an embedding, and optionally ``parameters``: the maximum number of
+    parameters, without the embedding, in place of ``hidden_size``. For sentences it takes
+    ``embedding``, which makes it given the number of tokens; ``tokens``, ``min_count`` and
+    ``pieces`` (see :func:`gatedrnn.tokens.learn`); and ``vectors``, a file of word vectors, or
+    null."""
 
     task = "classification"
     brain_class = ClassifierBrain
     curve = Curve("accuracy", "accuracy, %", (0, 105))
 
     def make_tokens(self) -> None:
-        """Learns the tokens of sentences; sequences of frames have none."""
-        if not isinstance(self.data.train.inputs, torch.Tensor):
-            make_tokens(self.hparams, self.data, self.folder / "tokens.json")
+        """Learns the tokens of sentences; sequences of frames have none.
+
+        With pretrained word vectors, words of the other sets that have a vector are tokens, too."""
+        if isinstance(self.data.train.inputs, torch.Tensor):
+            return
+        path = self.folder / TOKENS
+        kind, vectors = self.hparams.get("tokens", "words"), self.hparams.get("vectors")
+        if vectors and kind != "words":
+            raise ValueError(f"vectors: are those of words, but tokens is {kind}; must be words")
+        options = {
+            "pieces": int(self.hparams.get("pieces", 1000)),
+            "min_count": int(self.hparams.get("min_count", 1)),
+        }
+        is_learned = path.is_file()
+        tokens = learn_once(path, self.data.train.inputs, kind, EOS_NAME, **options)
+        if vectors and not is_learned:
+            sets = (self.data.valid, *self.data.tests)
+            others = {word for part in sets for text in part.inputs for word in text.split()}
+            others -= set(tokens.names)
+            # What has no vector stays unknown: its embedding would be one that was never trained.
+            known = read_vectors(vectors, {*tokens.names, *others}).keys() & others
+            save(Words([*tokens.names, *sorted(known)], tokens.alphabet), path)
 
     def prepare(self) -> None:
-        """Makes the datasets, and for sentences the embedding."""
+        """Loads the tokens of sentences, and makes their embedding."""
         self.tokens: Tokens | None = None
         if isinstance(self.data.train.inputs, torch.Tensor):
             self.inputs: int | nn.Module = self.data.train.inputs.shape[2]
         else:
-            path = self.folder / "tokens.json"
-            self.inputs, self.tokens = embedding_of(self.hparams, self.data, path)
+            self.tokens = read_text_tokens(self.folder / TOKENS)
+            self.inputs = self._embedding(self.tokens)
+
+    def _embedding(self, tokens: Tokens) -> WordEmbedding:
+        """The embedding of tokens, with pretrained vectors where there are any."""
+        embedding = self.hparams["embedding"](len(tokens), unknown=tokens.unk)
+        vectors = self.hparams.get("vectors")
+        if vectors:
+            filled = embedding.fill(tokens.names, read_vectors(vectors, tokens.names))
+            if if_main_process():
+                logger.info(f"{filled} of {len(tokens)} words start with a vector of {vectors}")
+        if if_main_process():
+            for part in (self.data.valid, *self.data.tests):
+                unknown = sum(len(tokens.unknown(sentence)) for sentence in part.inputs)
+                logger.info(f"{part.name}: {len(part)} sentences, {unknown} unknown words")
+        return embedding
 
     def make_model(self) -> nn.Module:
-        """Makes the classifier."""
+        """Makes the classifier, of the size that meets the budget."""
         model = make_model(self.hparams, len(self.data.classes), self.inputs)
         self.counts = _counts(model)
         if if_main_process():
@@ -271,32 +257,7 @@ class ClassifierTraining(Training):
 
 
 def make_model(hparams: Mapping[str, Any], classes: int, inputs: int | nn.Module) -> nn.Module:
-    """Makes the classifier that a YAML describes, with the size that meets its budget.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        ``model`` makes it given the number of classes and what it reads, and takes
-        ``hidden_size``; optionally ``parameters``: the most that it may have in place of
-        ``hidden_size``, those of the embedding, which all networks have alike, not counted.
-    classes : int
-        Number of classes.
-    inputs : int or torch.nn.Module
-        Width of a frame, or the embedding.
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Example
-    -------
-    >>> from functools import partial
-    >>> from gatedrnn.tasks.classification.model import SequenceClassifier
-    >>> make = partial(SequenceClassifier, network="slim")
-    >>> model = make_model({"model": make, "parameters": 52_610}, 10, 28)
-    >>> model.rnn.hidden_size
-    100
-    """
+    """Makes the classifier of a YAML for frames of a width or for an embedding."""
     make = hparams["model"]
     width = inputs.output_size if isinstance(inputs, nn.Module) else inputs
     size = size_within_budget(hparams, lambda n: make(classes, width, hidden_size=n))
@@ -315,20 +276,20 @@ def _counts(model: nn.Module) -> dict[str, int]:
 def train_classifier(
     arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Sequence[Splits]]
 ) -> dict[str, Any]:
-    """Trains and tests a classifier; of a corpus in folds one for each.
+    """Trains and tests a classifier, or one for each fold of a corpus.
 
     Arguments
     ---------
     arguments : sequence of str
-        Of the command line: a YAML file, and what to override in it.
+        Command line: a YAML file, and values that override it.
     read : callable
-        Reads the corpus, given the YAML's values and a report for its faults: one division, or one
-        for each fold.
+        Reads the corpus, given the YAML's values and a report for issues: one
+        :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`, or one for each fold.
 
     Returns
     -------
     dict
-        Figures of every set.
+        Set -> its metrics.
     """
 
     def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
@@ -348,22 +309,7 @@ def train_classifier(
 def fit_folds(
     hparams: Mapping[str, Any], run_opts: Any, divisions: Sequence[Splits]
 ) -> dict[str, Any]:
-    """Trains a classifier for each fold, as a training of its own in ``fold-NUMBER``.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        See :class:`ClassifierTraining`; a fold's seed is made of ``seed`` and its number.
-    run_opts : Mapping or RunOptions
-        SpeechBrain's options of the command line.
-    divisions : sequence of Splits
-        One for each fold.
-
-    Returns
-    -------
-    dict
-        Means and standard deviations over the folds; also in ``results.json``.
-    """
+    """Trains a classifier for each fold, as a training of its own in ``fold-NUMBER``."""
     folder = Path(hparams["output_folder"])
     results = []
     for number, sets in enumerate(divisions, start=1):
@@ -384,26 +330,26 @@ def fit_folds(
         return {}
     whole = _over_folds(results) | {"seed": hparams["seed"]}
     write_atomically(folder / "results.json", json.dumps(whole, indent=2) + "\n")
-    for name, figures in whole["sets"].items():
+    for name, metrics in whole["sets"].items():
         print(
-            f"{name}, {len(results)} folds: accuracy {figures['accuracy']:.2f} % +- "
-            f"{figures['accuracy deviation']:.2f}"
+            f"{name}, {len(results)} folds: accuracy {metrics['accuracy']:.2f} % +- "
+            f"{metrics['accuracy deviation']:.2f}"
         )
     return whole["sets"]
 
 
 def _over_folds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the folds; of costs the sums."""
+    """Means over the folds; sums of the costs."""
     sets = {}
     for name in results[0]["sets"]:
-        found = [result["sets"][name] for result in results]
-        values = [one["accuracy"] for one in found]
+        folds = [result["sets"][name] for result in results]
+        values = [fold["accuracy"] for fold in folds]
         sets[name] = {
             "accuracy": statistics.fmean(values),
             "accuracy deviation": statistics.stdev(values),
-            "loss": statistics.fmean(one["loss"] for one in found),
-            "errors": sum(one["errors"] for one in found),
-            "sequences": sum(one["sequences"] for one in found),
+            "loss": statistics.fmean(fold["loss"] for fold in folds),
+            "errors": sum(fold["errors"] for fold in folds),
+            "sequences": sum(fold["sequences"] for fold in folds),
         }
     whole: dict[str, Any] = {
         key: round(statistics.fmean(result[key] for result in results))
@@ -423,17 +369,17 @@ def _over_folds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _count(hparams: Mapping[str, Any], sets: Splits) -> dict[str, Any]:
-    """Prints what every variant of the recurrence would have at this size; trains nothing."""
+    """Prints the numbers of parameters of every variant of the recurrence; trains nothing."""
     frames = sets.train.inputs
     width = frames.shape[2] if isinstance(frames, torch.Tensor) else hparams["embedding_size"]
-    found = {}
+    counts_of = {}
     for options in find(hparams["network"]).variants or ({},):
         with torch.device("meta"):
             model = hparams["model"](len(sets.classes), width, network_options=options, start=None)
         name = " ".join((hparams["network"], *(f"{k}={v}" for k, v in options.items())))
-        found[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
+        counts_of[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
     if if_main_process():
         print(f"{width} -> {model.rnn.hidden_size} -> {len(sets.classes)}, whole, recurrence:")
-        for name, counts in found.items():
+        for name, counts in counts_of.items():
             print(f"{name:32}" + "".join(f"{count:12}" for count in counts.values()))
-    return found
+    return counts_of

@@ -43,12 +43,6 @@ _DAMAGED = (
 class Music:
     """Pieces of one part of a corpus: its name, names of the pieces, and their piano rolls, each
     (frames, 88), uint8, of zeros and ones.
-
-    Example
-    -------
-    >>> music = Music("train", ["a"], [torch.eye(88, dtype=torch.uint8)[:5]])
-    >>> music.frames, music.notes
-    (5, (21, 25))
     """
 
     name: str
@@ -82,15 +76,7 @@ class MusicCorpus:
 
 
 def make_music(name: str, rolls: Sequence[np.ndarray], report: Report) -> Music:
-    """Music of the piano rolls (frames, 88) with something to predict; the report names the others.
-
-    Example
-    -------
-    >>> report = Report("mine")
-    >>> rolls = [np.zeros((0, 88), np.uint8), np.eye(88, dtype=np.uint8)]
-    >>> make_music("valid", rolls, report).ids, report.items("piece-empty")
-    (['valid-001'], {'valid-000': 'no frames'})
-    """
+    """Music of the piano rolls (frames, 88) with something to predict; the report names the others."""
     ids, kept = [], []
     for number, roll in enumerate(rolls):
         piece = f"{name}-{number:03d}"
@@ -174,12 +160,7 @@ def read_music(
         raise ValueError(f"step must be a whole number of at least 1, not {step!r}")
     files = CORPORA[corpus]
     path = _find(Path(folder), files.files if file is None else (file,))
-    if path.name.endswith(".mat"):
-        parts = read_matlab(path)
-    elif path.name.endswith(_JSON):
-        parts = read_note_lists(path, report)
-    else:
-        raise ValueError(f"{path}: music is read from .mat, .json and .json.gz files")
+    parts = read_parts(path, report)
     try:
         music = {n: make_music(n, [roll[::step] for roll in parts[n]], report) for n in PARTS}
     except ValueError as error:
@@ -222,18 +203,19 @@ def _find(folder: Path, names: tuple[str, ...]) -> Path:
     raise FileNotFoundError(f"{folder}: there is no {' or '.join(names)} in it")
 
 
+def read_parts(path: Path, report: Report) -> dict[str, list[np.ndarray]]:
+    """Part -> piano rolls (frames, 88), uint8, of a MATLAB or JSON file."""
+    if path.name.endswith(".mat"):
+        return read_matlab(path)
+    if path.name.endswith(_JSON):
+        return read_note_lists(path, report)
+    raise ValueError(f"{path}: music is read from .mat, .json and .json.gz files")
+
+
 def read_matlab(path: str | Path) -> dict[str, list[np.ndarray]]:
     """Reads a MATLAB file whose cell arrays hold one piano roll for each piece.
 
-    Returns
-    -------
-    dict
-        Part -> piano rolls, each (frames, 88), uint8.
-
-    Raises
-    ------
-    ValueError
-        If it is no MATLAB file, a cell array is missing, or a piece is no roll of 88 keys.
+    Returns: Part -> piano rolls, each (frames, 88), uint8.
 
     Example
     -------
@@ -282,15 +264,7 @@ def read_note_lists(path: str | Path, report: Report) -> dict[str, list[np.ndarr
 
     A piece is a list of frames, a frame a list of notes from 21 to 108.
 
-    Returns
-    -------
-    dict
-        Part -> piano rolls, each (frames, 88), uint8.
-
-    Raises
-    ------
-    ValueError
-        If it is not JSON, a part is missing, or a note is none of a piano.
+    Returns: Part -> piano rolls, each (frames, 88), uint8.
 
     Example
     -------
@@ -310,13 +284,14 @@ def read_note_lists(path: str | Path, report: Report) -> dict[str, list[np.ndarr
         if not isinstance(pieces, list):
             raise ValueError(f"{path} must be an object with lists {', '.join(PARTS)}: no {part}")
         parts[part] = [
-            _roll_of_notes(piece, f"{path}: {part}: piece {number}", f"{part}-{number:03d}", report)
+            roll_of_notes(piece, f"{path}: {part}: piece {number}", f"{part}-{number:03d}", report)
             for number, piece in enumerate(pieces)
         ]
     return parts
 
 
-def _roll_of_notes(piece: Any, place: str, name: str, report: Report) -> np.ndarray:
+def roll_of_notes(piece: Any, place: str, name: str, report: Report) -> np.ndarray:
+    """Piano roll (frames, 88), uint8, of a list of frames, each a list of MIDI notes."""
     if not isinstance(piece, list) or not all(isinstance(frame, list) for frame in piece):
         raise ValueError(f"{place} is no list of frames, each a list of notes")
     roll = np.zeros((len(piece), KEYS), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Pieces of music as batches of frames with the frames that follow them."""
+"""Batches of pieces: frames, and the frames that follow them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,8 @@ from gatedrnn.tasks.music.corpora import Music
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Some sequences, side by side.
-
-    Arguments
-    ---------
-    inputs : torch.Tensor
-        What is read, (batch, time, size); zeros past a sequence's end.
-    targets : torch.Tensor
-        What is predicted: the frame after each of them.
-    lengths : torch.Tensor
-        Relative lengths, (batch,), float64.
-    id : tuple of str
-        Names of the sequences.
-    """
+    """Pieces side by side: frames to read and the frames after them, (batch, time, size), zeros
+    past the end of a piece; relative lengths, (batch,), float64; and names."""
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -38,17 +27,7 @@ class FrameBatch:
         return torch.round(self.lengths * self.inputs.shape[1]).long()
 
     def to(self, device: torch.device | str) -> FrameBatch:
-        """The batch on a device.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            The device.
-
-        Returns
-        -------
-        FrameBatch
-        """
+        """The batch on a device."""
         names = ("inputs", "targets", "lengths")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
@@ -56,24 +35,7 @@ class FrameBatch:
 class PieceDataset(Dataset):
     """Pieces of music, each with the frames to read and the frames to predict.
 
-    Arguments
-    ---------
-    music : Music
-        The pieces.
-    first_frame : bool
-        Whether the first frame of a piece is predicted, too, from a frame of silence before it;
-        otherwise the first prediction is that of the second frame.
-
-    Example
-    -------
-    >>> piece = torch.eye(88, dtype=torch.uint8)[:5]
-    >>> pieces = PieceDataset(Music("valid", ["a", "b"], [piece, piece[:3]]), first_frame=False)
-    >>> pieces.sizes
-    [4, 2]
-    >>> batch = collate([pieces[0], pieces[1]])
-    >>> batch.inputs.shape, batch.counts.tolist()
-    (torch.Size([2, 4, 88]), [4, 2])
-    """
+    With ``first_frame`` the first frame of a piece is predicted, too, from silence before it."""
 
     def __init__(self, music: Music, first_frame: bool) -> None:
         self.music, self.first_frame = music, first_frame
@@ -92,17 +54,7 @@ class PieceDataset(Dataset):
 
 
 def collate(items: Sequence[tuple[str, torch.Tensor, torch.Tensor]]) -> FrameBatch:
-    """Puts sequences side by side.
-
-    Arguments
-    ---------
-    items : sequence of tuple
-        Name, frames to read and frames to predict of each.
-
-    Returns
-    -------
-    FrameBatch
-    """
+    """A batch of names, frames to read and frames to predict."""
     names, inputs, targets = zip(*items, strict=True)
     longest = max(map(len, inputs))
     lengths = torch.tensor([len(part) / longest for part in inputs], dtype=torch.float64)

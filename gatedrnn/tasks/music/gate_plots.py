@@ -39,20 +39,7 @@ _SHOWN = 6
 
 
 def write_gates(runs: Mapping[str, Training], output: Path) -> list[str]:
-    """Writes ``gates.json``, ``gates.csv`` and plots (with matplotlib); returns the names.
-
-    Example
-    -------
-    >>> import torch
-    >>> from gatedrnn.nnet import RAN
-    >>> from gatedrnn.tasks.music.gates import measure_gates
-    >>> net, x = RAN(4, input_size=3), torch.rand(2, 9, 3)
-    >>> layers = measure_gates(net, lambda x: net(x)[0].sum(), [x])
-    >>> folder = getfixture("tmp_path")
-    >>> files = write_gates({"RAN": [{"epoch": 0, "layers": layers}]}, folder)
-    >>> files[:2], len((folder / "gates.csv").read_text().splitlines())
-    (['gates.json', 'gates.csv'], 3)
-    """
+    """Writes ``gates.json``, ``gates.csv`` and plots (with matplotlib); returns the names."""
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(runs, indent=1)
     write_atomically(output / "gates.json", text + "\n")
@@ -89,7 +76,7 @@ def rows(runs: Mapping[str, Training]) -> Iterator[dict[str, Any]]:
 
 
 def _draw(path: Path, draw: Any, runs: Mapping[str, Training]) -> None:
-    # The object interface needs no display and leaves a caller's figures alone.
+    # The object interface needs no display and leaves the plots of a caller alone.
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
@@ -224,20 +211,7 @@ def _cycle() -> tuple[str, ...]:
 
 
 def plot_gates(arguments: Sequence[str], read: Read) -> int:
-    """Measures the gates of trainings, and writes statistics and plots.
-
-    Arguments
-    ---------
-    arguments : sequence of str
-        Command line.
-    read : callable
-        Reads a training's corpus, given its YAML's values and a report for issues.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 2 after bad input.
-    """
+    """Measures the gates of trainings, and writes statistics and plots."""
     parser = argparse.ArgumentParser(prog="plot_gates.py", description=plot_gates.__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="output folder of a training")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where all is written")

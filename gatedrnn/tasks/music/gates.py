@@ -29,19 +29,7 @@ _CONSTANT = 1e-12
 
 @dataclass(frozen=True)
 class GateSettings:
-    """Options of the statistics.
-
-    Arguments
-    ---------
-    gates : tuple of str
-        Names of the gates in the cells' equations; the correlation is that of the first two.
-    bins : int
-        Of the histograms, from 0 to 1.
-    batches : int
-        Maximum number of batches.
-    seed : int
-        Of the noise.
-    """
+    """Options of the statistics."""
 
     gates: tuple[str, ...] = ("i", "f")
     bins: int = 40
@@ -204,24 +192,8 @@ def layer_statistics(
 ) -> dict[str, Any]:
     """Statistics of a layer.
 
-    Arguments
-    ---------
-    parts : Mapping
-        Gate -> its values, and where there are any ``"slope GATE"`` and ``"gradient GATE"``, each
-        as tensors (frames, units).
-    settings : GateSettings
-        Options.
-
-    Returns
-    -------
-    dict
-        ``"units"``, ``"values"``: number of values of each gate. ``"gates"``: of each gate its
-        ``histogram``, ``mean``, ``deviation``, fractions that are ``closed`` and ``open``, and the
-        ``bimodality`` coefficient (Sarle's: 5/9 for a uniform distribution, 1 for two points);
-        ``slope``, its derivative by the input of the sigmoid, or of the function that makes the
-        Gamma shapes, as the norm over these; ``gradient``, that of the loss by them.
-        ``"correlation"`` of the first two gates over all units, and ``"unit correlations"`` of each
-        unit, ``None`` where a gate is constant.
+    parts: Gate -> its values, and where there are any ``"slope GATE"`` and ``"gradient GATE"``,
+        each as tensors (frames, units).
     """
     values = {
         gate: torch.cat(list(parts[gate])).double() for gate in settings.gates if gate in parts
@@ -243,13 +215,7 @@ def layer_statistics(
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> list[float | None]:
-    """Pearson's correlation of the columns of (rows, columns), None where a column is constant.
-
-    Example
-    -------
-    >>> correlation(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([[3.0, 1.0], [1.0, 2.0]]))
-    [-1.0, None]
-    """
+    """Pearson's correlation of the columns of (rows, columns), None where a column is constant."""
     first, second = (v.double() - v.double().mean(dim=0) for v in (first, second))
     spread = first.square().mean(dim=0), second.square().mean(dim=0)
     moves = (spread[0] > _CONSTANT) & (spread[1] > _CONSTANT)

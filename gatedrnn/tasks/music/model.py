@@ -1,4 +1,4 @@
-"""A model of sequences of binary vectors, such as piano rolls: what is in the next frame."""
+"""A model of sequences of binary vectors, such as piano rolls: it predicts the next frame."""
 
 from __future__ import annotations
 
@@ -15,20 +15,10 @@ from gatedrnn.nnet.stack import Hidden
 
 
 class FrameLoss(NamedTuple):
-    """What a model makes of frames with targets.
-
-    Arguments
-    ---------
-    losses : torch.Tensor
-        Negative log-probability of each target frame, (batch, time): the sum over its elements;
-        zero past a sequence's length.
-    scores : torch.Tensor
-        Logits of the elements, (batch, time, size).
-    hidden : torch.Tensor or tuple
-        State after the last frame.
-    auxiliary : torch.Tensor or None
-        The recurrence's own loss term (in training), summed over the frames.
-    """
+    """Output of a model for frames with targets: the negative log-probability of each target frame,
+    (batch, time), the sum over its elements, zero past a sequence's length; logits of the elements,
+    (batch, time, size); the state after the last frame; and in training the recurrence's own loss
+    term, summed over the frames."""
 
     losses: torch.Tensor
     scores: torch.Tensor
@@ -39,7 +29,7 @@ class FrameLoss(NamedTuple):
 class SequenceModel(nn.Module):
     """Frames of zeros and ones to the probabilities of ones in the next frame.
 
-    A stack of any recurrence, then a linear layer and a sigmoid for each element: given what was
+    A stack of any recurrence, then a linear layer and a sigmoid for each element: given the frames
     before, the elements of a frame are independent. It is one module and all it computes goes
     through its ``forward``, so that data parallelism wraps it once.
 
@@ -48,7 +38,7 @@ class SequenceModel(nn.Module):
     size : int
         Elements of a frame.
     network : str
-        A key that ``gatedrnn list`` prints.
+        Recurrence: a key that ``gatedrnn list`` prints.
     num_layers : int
         Depth of the stack.
     hidden_size : int
@@ -58,13 +48,13 @@ class SequenceModel(nn.Module):
     network_options : Mapping or None
         Further options of the recurrence, such as ``{"variant": "5g"}``.
     dropout : float
-        Part of the units dropped in training, between layers and before the output layer.
+        Probability of dropping units in training, between layers and before the output layer.
     dropout_input : float
-        Part of the elements of the input dropped in training.
+        Probability of dropping elements of the input in training.
     locked : bool
         Drop the same units in all frames of a sequence.
     start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+        Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
     ------

@@ -27,7 +27,7 @@ Read = Callable[[Mapping[str, Any], Report], MusicCorpus]
 
 Stage = sb.Stage
 
-#: What the sum of a batch's losses is divided by.
+#: Divisors of the sum of a batch's losses.
 LOSS_PER = ("piece", "frame")
 #: The probability from which on a key is counted as predicted.
 _SOUNDS = 0.5
@@ -37,32 +37,26 @@ class SequenceModelBrain(GuardedBrain):
     """Trains a :class:`~gatedrnn.tasks.music.model.SequenceModel`.
 
     A piece is read from its first frame to its last but one, and each frame after the first is
-    predicted from those before it. The figure is the negative log-likelihood per frame, in nats:
+    predicted from those before it. The metric is the negative log-likelihood per frame, in nats:
     the sum over the 88 keys of the binary cross-entropy, averaged over all predicted frames of all
-    pieces. The first frame of a piece is predicted by nothing and does not count, as in the code of
-    Song et al. 2019 and of Bai et al. 2018; with ``first_frame`` it is predicted from silence and
+    pieces. The first frame of a piece is not predicted and does not count, as in the code of Song
+    et al. 2019 and of Bai et al. 2018; with ``first_frame`` it is predicted from silence and
     counts, as in Boulanger-Lewandowski et al. 2012. Padding never counts.
 
     Arguments
     ---------
-    modules : Mapping
-        ``model``.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
 
         - ``first_frame``: see above;
-        - ``batch_size``: pieces in one process's share of a batch;
-        - ``max_batch_frames``: longest piece times number of pieces of one process's share, and
-          of a batch in evaluation;
+        - ``batch_size``: pieces in the batch of one process;
+        - ``max_batch_frames``: longest piece times number of pieces of one process's batch, in
+          training and evaluation;
         - ``loss_per``: ``"piece"``: gradients of the sum over a piece's frames, averaged over the
           pieces of a batch, as in the authors' code; ``"frame"``: of the mean over frames.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
-
-    Raises
-    ------
-    ValueError
-        If ``loss_per`` is neither.
+        Other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`; ``modules`` has
+        ``model``.
     """
 
     criterion = "NLL"
@@ -78,17 +72,7 @@ class SequenceModelBrain(GuardedBrain):
     # ---- what is read -----------------------------------------------------------------------
 
     def training_music(self, music: Music) -> SaveableDataLoader:
-        """Loader of this process's share of the training pieces.
-
-        Arguments
-        ---------
-        music : Music
-            The pieces.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this process's fraction of the training pieces."""
         options, (rank, world) = self.hparams, self.ranks
         self.training_set = PieceDataset(music, bool(options.first_frame))
         self.train_sampler = EpochBatchSampler(
@@ -104,17 +88,7 @@ class SequenceModelBrain(GuardedBrain):
         return loader
 
     def evaluation_music(self, music: Music) -> SaveableDataLoader:
-        """Loader of this process's share of the pieces of a validation or test set.
-
-        Arguments
-        ---------
-        music : Music
-            The pieces.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this process's fraction of the pieces of a validation or test set."""
         rank, world = self.ranks
         pieces = PieceDataset(music, bool(self.hparams.first_frame))
         sampler = EvaluationBatchSampler(
@@ -125,130 +99,75 @@ class SequenceModelBrain(GuardedBrain):
     # ---- one batch --------------------------------------------------------------------------
 
     def compute_forward(self, batch: FrameBatch, stage: Stage) -> FrameLoss:
-        """Reads pieces.
-
-        Arguments
-        ---------
-        batch : FrameBatch
-            The pieces.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        FrameLoss
-        """
+        """Losses of the frames of pieces."""
         batch = batch.to(self.device)
         return self.network("model", stage)(batch.inputs, None, batch.targets, batch.lengths)
 
     def compute_objectives(
         self, predictions: FrameLoss, batch: FrameBatch, stage: Stage
     ) -> Objective:
-        """The loss, and by what it is divided.
-
-        Arguments
-        ---------
-        predictions : FrameLoss
-            Of :meth:`compute_forward`.
-        batch : FrameBatch
-            The pieces.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-        """
+        """The loss, and the number that it is divided by."""
         total = predictions.losses.sum()
         if predictions.auxiliary is not None:
             total = total + predictions.auxiliary
         if stage != Stage.TRAIN:
-            self._note(predictions, batch)
+            self._collect(predictions, batch)
         rows = float(len(batch.id))
         return Objective(
             total, float(batch.counts.sum()), rows if self.hparams.loss_per == "piece" else None
         )
 
-    def _note(self, predictions: FrameLoss, batch: FrameBatch) -> None:
-        """Notes the figures of each piece."""
+    def _collect(self, predictions: FrameLoss, batch: FrameBatch) -> None:
+        """Collects the metrics of each piece."""
         losses = predictions.losses.detach().double().cpu()
         scores = predictions.scores.detach().float().cpu()
-        heard = scores > math.log(_SOUNDS / (1.0 - _SOUNDS))
+        is_predicted = scores > math.log(_SOUNDS / (1.0 - _SOUNDS))
         for row, (name, count) in enumerate(zip(batch.id, batch.counts.tolist(), strict=True)):
-            found, right = heard[row, :count], batch.targets[row, :count] > 0
-            self.results.append({
-                "id": name, "frames": count, "loss": float(losses[row].sum()),
-                "both": int((found & right).sum()), "either": int((found | right).sum()),
-            })  # fmt: skip
+            predicted, correct = is_predicted[row, :count], batch.targets[row, :count] > 0
+            result = {"id": name, "frames": count, "loss": float(losses[row].sum())}
+            result["both"] = int((predicted & correct).sum())
+            result["either"] = int((predicted | correct).sum())
+            self.results.append(result)
 
     # ---- a stage ----------------------------------------------------------------------------
 
     def validation_figures(self) -> dict[str, float]:
-        """Figures of the pieces that have just been evaluated.
-
-        Returns
-        -------
-        dict
-        """
-        return figures_of(self.gathered()[1])
+        """Metrics of the pieces that have just been evaluated."""
+        return metrics_of(self.gathered()[1])
 
     def test(self, music: Music, folder: Path) -> dict[str, float]:
-        """Tests the best checkpoint.
-
-        Arguments
-        ---------
-        music : Music
-            The pieces.
-        folder : Path
-            Where ``pieces_NAME.tsv``, with the figures of every piece, goes.
-
-        Returns
-        -------
-        dict
-            Figures.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
+        """Tests the best checkpoint; writes ``pieces_NAME.tsv``, the NLL of every piece."""
         self.find_best()
         self.on_evaluate_start(min_key=self.criterion)
-        figures = self.validate(self.evaluation_music(music))
+        metrics = self.validate(self.evaluation_music(music))
         pieces = self.gathered()[1]
         if if_main_process():
             rows = [f"{p['id']}\t{p['frames']}\t{p['loss'] / p['frames']:.6f}\n" for p in pieces]
             path = folder / f"pieces_{music.name}.tsv"
             write_atomically(path, "piece\tframes\tNLL\n" + "".join(rows))
             print(
-                f"{music.name}: NLL {figures['NLL']:.4f} per frame, accuracy "
-                f"{figures['accuracy']:.2f} %, {figures['frames']} frames predicted of "
-                f"{figures['pieces']} pieces ({path})"
+                f"{music.name}: NLL {metrics['NLL']:.4f} per frame, accuracy "
+                f"{metrics['accuracy']:.2f} %, {metrics['frames']} frames predicted of "
+                f"{metrics['pieces']} pieces ({path})"
             )
-        return figures
+        return metrics
 
 
-def figures_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
-    """The figures of some pieces.
+def metrics_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
+    """Metrics of pieces.
 
     Arguments
     ---------
     pieces : list of dict
-        Of each, ``frames`` predicted, the sum of their ``loss``, and how many keys sound in
-        ``both`` prediction and piece, and in ``either``.
+        Of each the number of predicted ``frames``, the sum of their ``loss``, and the numbers of
+        keys in ``both`` prediction and piece, and in ``either``.
 
     Returns
     -------
     dict
-        ``"loss"`` and ``"NLL"``: mean over all frames; ``"NLL of pieces"``: mean over pieces of
-        their means; ``"accuracy"``: keys in both, of those in either, in percent; ``"frames"``,
+        ``"loss"`` and ``"NLL"``: mean over all frames; ``"NLL of pieces"``: mean of the means of
+        pieces; ``"accuracy"``: keys in both, in percent of those in either; ``"frames"``,
         ``"pieces"``.
-
-    Example
-    -------
-    >>> one = {"frames": 3, "loss": 6.0, "both": 3, "either": 4}
-    >>> figures_of([one, {"frames": 1, "loss": 4.0, "both": 0, "either": 1}])["NLL"]
-    2.5
     """
     frames = sum(p["frames"] for p in pieces)
     mean = math.fsum(p["loss"] for p in pieces) / max(frames, 1)
@@ -310,9 +229,10 @@ def train_music(arguments: Sequence[str], read: Read) -> dict[str, Any]:
     Arguments
     ---------
     arguments : sequence of str
-        Of the command line: a YAML file, and what to override in it.
+        Command line: a YAML file, and values that override it.
     read : callable
-        Reads the corpus, given the YAML's values and a report for issues.
+        Reads the :class:`~gatedrnn.tasks.music.corpora.MusicCorpus`, given the YAML's values and a
+        report for issues.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.music.corpora import Music
 from gatedrnn.tasks.music.data import PieceDataset, collate
 from gatedrnn.tasks.music.model import SequenceModel
-from gatedrnn.tasks.music.train import figures_of
+from gatedrnn.tasks.music.train import metrics_of
 
 
 def model(network: str = "lstmp", **options) -> SequenceModel:
@@ -77,7 +77,7 @@ def test_dropout_is_locked_and_in_all_places():
 
 
 def test_mean_over_frames_and_mean_over_pieces():
-    found = figures_of([
+    found = metrics_of([
         {"frames": 4, "loss": 8.0, "both": 3, "either": 6},
         {"frames": 1, "loss": 7.0, "both": 1, "either": 2},
     ])  # fmt: skip

@@ -14,7 +14,13 @@ import numpy as np
 import torch
 
 from gatedrnn.data.report import Check, Report
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits, hold_out
+from gatedrnn.tasks.classification.corpora.labelled import (
+    ORDERS,
+    ImageFrames,
+    LabelledSet,
+    Splits,
+    hold_out,
+)
 
 #: The last images for training that are held out for validation: no set has such a part.
 HELD_OUT = 5000
@@ -41,8 +47,6 @@ _GZIP = b"\x1f\x8b"
 #: Third byte of idx files of unsigned bytes, the only ones that are read, and of others.
 UNSIGNED_BYTE = 0x08
 _OTHERS = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
-#: Frames of images as sequences.
-ORDERS = ("rows", "pixels")
 
 
 def read_images(
@@ -263,34 +267,7 @@ def as_sequences(
 ) -> torch.Tensor:
     """Reads images as sequences.
 
-    Arguments
-    ---------
-    images : torch.Tensor
-        (number, height, width, channels).
-    order : str
-        ``"rows"``: a row of pixels with all their channels is a frame, from top to bottom;
-        ``"pixels"``: one pixel is, row after row.
-    permutation : int or None
-        Seed of a permutation of the pixels, the same for all images (the channels of a pixel stay
-        together); None for no permutation.
-
-    Returns
-    -------
-    torch.Tensor
-        (number, time, width of a frame).
-
-    Raises
-    ------
-    ValueError
-        If there is no such order.
-
-    Example
-    -------
-    >>> images = torch.arange(12).reshape(1, 2, 2, 3)
-    >>> as_sequences(images).tolist()
-    [[[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]]
-    >>> as_sequences(images, "pixels", permutation=1)[0, :, 0].tolist()
-    [3, 9, 6, 0]
+    images: (number, height, width, channels).
     """
     if order not in ORDERS:
         raise ValueError(f"order must be {' or '.join(ORDERS)}, not {order!r}")
@@ -312,9 +289,11 @@ def sets_as_sequences(sets: Splits, order: str = "rows", permutation: int | None
     def convert(part: LabelledSet) -> LabelledSet:
         return replace(part, inputs=as_sequences(part.inputs, order, permutation))
 
+    _, *size = sets.train.inputs.shape
     return Splits(
         sets.classes,
         convert(sets.train),
         convert(sets.valid),
         tuple(convert(part) for part in sets.tests),
+        ImageFrames(*size, order, permutation),
     )

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+
+from gatedrnn.data.config import Choices, Config, Range
+
+#: Frames of images: rows of pixels, or single pixels.
+ORDERS = ("rows", "pixels")
 
 
 @dataclass(frozen=True)
 class LabelledSet:
     """Sequences with their classes.
 
-    Arguments
-    ---------
-    name : str
-        Name in results.
-    inputs : torch.Tensor or sequence of str
-        Frames of bytes, (number, time, width); images, (number, height, width, channels); or
-        sentences.
-    labels : torch.Tensor
-        Indices of the classes, (number,), int64.
+    inputs: Frames of bytes, (number, time, width); images, (number, height, width, channels);
+        or sentences.
     """
 
     name: str
@@ -48,23 +46,33 @@ class LabelledSet:
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Training, validation and test sets of a classifier.
+class ImageFrames(Config):
+    """How images become frames: their size, the order of pixels, and the seed of a permutation.
 
-    Arguments
-    ---------
-    classes : sequence of str
-        Names of the classes; a label is an index into them.
-    train, valid : LabelledSet
-        For training, and for the choice of the checkpoint.
-    tests : tuple of LabelledSet
-        For reported results.
+    See :func:`~gatedrnn.tasks.classification.corpora.images.as_sequences`.
     """
+
+    height: Annotated[int, Range(1, 16384)]
+    width: Annotated[int, Range(1, 16384)]
+    channels: Annotated[int, Range(1, 4)]
+    order: Annotated[str, Choices(*ORDERS)] = "rows"
+    permutation: int | None = None
+
+    @property
+    def frame_width(self) -> int:
+        """Width of a frame."""
+        return self.channels * (self.width if self.order == "rows" else 1)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test sets of a classifier."""
 
     classes: Sequence[str]
     train: LabelledSet
     valid: LabelledSet
     tests: tuple[LabelledSet, ...] = ()
+    images: ImageFrames | None = None
 
     def __post_init__(self) -> None:
         for part in (self.train, self.valid, *self.tests):
@@ -81,12 +89,6 @@ def hold_out(
 ) -> tuple[LabelledSet, LabelledSet]:
     """Divides a training set into the rest, in its order, and ``count`` sequences for validation:
     random ones of a seed, or the last ones.
-
-    Example
-    -------
-    >>> whole = LabelledSet("all", list("abcde"), torch.tensor([0, 1, 0, 1, 0]))
-    >>> [part.inputs for part in hold_out(whole, 2)]
-    [['a', 'b', 'c'], ['d', 'e']]
     """
     if not 0 < count < len(whole):
         raise ValueError(

@@ -178,13 +178,6 @@ def read_labelled(path: str | Path, name: str, classes: int, report: Report) -> 
 
     What is not UTF-8 is read as Windows-1252, or as Latin-1 where it is not that either; the report
     names the encoding, and lines without a word, which are skipped.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.all"
-    >>> _ = path.write_bytes(b"1 a clich\\xe9\\n0  fine \\n")
-    >>> read_labelled(path, "all", 2, Report("mine")).inputs
-    ['a cliché', 'fine']
     """
     path = Path(path)
     sentences, labels = [], []
