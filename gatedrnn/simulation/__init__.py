@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gatedrnn import lazy
 
 _MODULES = {
     "Acoustics": "meeting",
@@ -19,10 +18,5 @@ _MODULES = {
     "write_parallel": "small_sets",
     "write_sentences": "small_sets",
 }
-__all__ = list(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

@@ -1,1 +1,17 @@
-"""Classification of sequences: sentences and images."""
+"""Classification of sequences: images row by row, sentences, frames."""
+
+from __future__ import annotations
+
+from gatedrnn import lazy
+
+_MODULES = {
+    "Classifier": "bundle",
+    "SequenceClassifier": "model",
+    "WordEmbedding": "model",
+    "classify": "apply",
+    "load_classifier": "bundle",
+    "read_inputs": "apply",
+    "train_classifier": "train",
+}
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

@@ -76,7 +76,7 @@ class MusicCorpus:
 
 
 def make_music(name: str, rolls: Sequence[np.ndarray], report: Report) -> Music:
-    """Music of the piano rolls (frames, 88) with something to predict; the report names the others."""
+    """Music of the piano rolls (frames, 88) of two frames or more; the report names the others."""
     ids, kept = [], []
     for number, roll in enumerate(rolls):
         piece = f"{name}-{number:03d}"

@@ -1,1 +1,17 @@
-"""Corpora of images and recordings with captions."""
+"""Captioning corpora: readers, manifests, media files, and their preparation."""
+
+from __future__ import annotations
+
+from gatedrnn import lazy
+
+_MODULES = {
+    "CaptionItem": "items",
+    "MediaError": "media",
+    "MediaOptions": "media",
+    "load_media": "media",
+    "prepare_captions": "prepare",
+    "read_manifest": "items",
+    "write_manifest": "items",
+}
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

@@ -1,1 +1,16 @@
-"""Corpora of labelled sentences and images."""
+"""Labelled images and sentences, and word vectors."""
+
+from __future__ import annotations
+
+from gatedrnn import lazy
+
+_MODULES = {
+    "LabelledSet": "labelled",
+    "Splits": "labelled",
+    "read_images": "images",
+    "read_sentences": "sentences",
+    "read_vectors": "word_vectors",
+    "sets_as_sequences": "images",
+}
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)
