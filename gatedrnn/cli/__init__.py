@@ -1,1 +1,1 @@
-"""The ``gatedrnn`` command."""
+"""The ``gatedrnn`` command: ``gatedrnn.cli.main``; one module for each command of no task."""

@@ -1,1 +1,3 @@
-"""Tables of trainings, and benchmarks."""
+"""Experiments: tables of trainings (compare) and benchmarks (bench)."""
+
+__all__ = ["bench", "compare"]

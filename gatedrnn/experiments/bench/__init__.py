@@ -1,1 +1,13 @@
-"""Timings of recurrent networks beside those of other libraries."""
+"""Benchmarks of recurrent networks against those of other libraries."""
+
+from gatedrnn import lazy
+
+_MODULES = {
+    "Benchmark": "implementations",
+    "Implementation": "implementations",
+    "Shape": "implementations",
+    "Timing": "measure",
+    "peak_memory": "measure",
+}
+__all__ = list(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)
