@@ -89,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _named_benchmarks(arguments: argparse.Namespace) -> list[Benchmark]:
     """The recurrences of the command line, at its shape."""
+    import yaml
+
     from gatedrnn.cells import find
     from gatedrnn.experiments.bench.implementations import (
         Benchmark,
@@ -114,12 +116,15 @@ def _named_benchmarks(arguments: argparse.Namespace) -> list[Benchmark]:
         options = {}
         for pair in pairs:
             option, equals, value = pair.partition("=")
-            if not equals or option not in cell.options():
+            defaults = cell.options()
+            if not equals or option not in defaults:
                 raise ValueError(
                     f"{name}: {pair!r} is no option of {key}; write OPTION=VALUE with one of: "
-                    f"{', '.join(cell.options()) or 'none'}"
+                    f"{', '.join(defaults) or 'none'}"
                 )
-            options[option] = value
+            # slim's variants are text, though some look like numbers.
+            text = isinstance(defaults[option], str)
+            options[option] = value if text else yaml.safe_load(value)
         own.append(ours(cell.key, **options))
         all_options.append((cell.key, options))
     key, options = all_options[0]

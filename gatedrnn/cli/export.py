@@ -37,17 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
         wanted = WithLanguage(arguments.lm, setting, arguments.lm_mode, arguments.beam_size)
     elif arguments.beam_size is not None:
         raise ValueError("--beam-size is for --lm: without it, that of the training's test is kept")
-    try:
-        config = export(
-            arguments.results,
-            arguments.bundle,
-            overwrite=arguments.overwrite,
-            onnx=arguments.onnx,
-            language=wanted,
-        )
-    # An exported graph that differs from the model; nothing has been written.
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
+    config = export(
+        arguments.results,
+        arguments.bundle,
+        overwrite=arguments.overwrite,
+        onnx=arguments.onnx,
+        language=wanted,
+    )
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
     for kind, what, measure, digits, use in (
