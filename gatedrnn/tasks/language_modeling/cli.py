@@ -103,7 +103,8 @@ def run_perplexity(arguments: argparse.Namespace) -> int:
 def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn generate``."""
     _add_language_model(parser)
-    add_value(parser, "--prompt", "prefix that the model continues", kind=str, metavar="TEXT")
+    text = "prefix that the model continues"
+    parser.add_argument("--prompt", default="", metavar="TEXT", help=text)
     add_value(parser, "--tokens", "maximum number of tokens of a text", 50)
     add_value(parser, "--lines", "lines after which a text ends, 0: no limit but --tokens", 1)
     add_value(parser, "--count", "number of texts", 1)
