@@ -14,6 +14,7 @@ from typing import Any
 #: Old dotted name of a class or function -> where it is now. Names that stood in the YAML files of
 #: recipes, in ``hyperparams.yaml`` of bundles, or in the README's examples.
 RENAMED = {
+    "gatedrnn.dataio.text.Text": "gatedrnn.data.text.Text",
     "gatedrnn.decoding.Hypothesis": "gatedrnn.tokens.hypotheses.Hypothesis",
     "gatedrnn.decoding.TransducerBeamSearcher": (
         "gatedrnn.tasks.asr.transducer_search.TransducerBeamSearcher"
@@ -71,6 +72,7 @@ RENAMED = {
     "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
         "gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling"
     ),
+    "gatedrnn.training.tokens.Characters": "gatedrnn.tokens.Characters",
     "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.train.train_asr",
 }
 

@@ -10,7 +10,7 @@ import torch
 
 from gatedrnn.seq2seq.search import SearchOptions, search
 from gatedrnn.tasks.translation.bundle import TranslatorBundle
-from gatedrnn.tasks.translation.data import sources_together
+from gatedrnn.tasks.translation.data import collate_sources
 from gatedrnn.tokens import EOS
 
 #: Batches of sentences that are read at once, to be sorted by their lengths.
@@ -123,7 +123,7 @@ def _search(
     bundle: TranslatorBundle, sources: list[list[int]], options: SearchOptions
 ) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
     device = next(bundle.model.parameters()).device
-    batch, lengths = sources_together(sources)
+    batch, lengths = collate_sources(sources)
     encoded = bundle.model.encode(batch.to(device), lengths.to(device))
     return [
         (tuple(bundle.target.join(one.tokens) for one in found), tuple(o.score for o in found))

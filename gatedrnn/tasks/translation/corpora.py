@@ -2,8 +2,8 @@
 
 Tatoeba has no official split, and the same sentence in many pairs ("Hi." with several greetings,
 and each of them with other English sentences), so that a random split would test on sentences of
-training. Here pairs that share a sentence, in either language and but for case, spaces and
-punctuation, are a group, directly or over others; groups go to a set as wholes.
+training. Here pairs that share a sentence, in either language ignoring case, spaces and
+punctuation, are a group, directly or through other pairs; a group is never divided.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pairs:
     Arguments
     ---------
     name : str
-        What results call them.
+        Name of the set, in results.
     source, target : sequence of str
         The sentences, words separated by single spaces.
 
@@ -84,16 +84,16 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Languages:
-    """Languages of a translator, which its bundle keeps.
+    """The two languages of a translator, as in its bundle.
 
     Arguments
     ---------
     source, target : str
         Codes of the two languages, such as ``"de"``.
     lowercase : bool
-        Whether it knows small letters only.
+        Whether all text is in lower case.
     bleu_tokenize : str
-        How sacreBLEU splits what it writes, see :mod:`gatedrnn.tasks.translation.metrics`.
+        sacreBLEU's tokenizer of the translations, see :mod:`gatedrnn.tasks.translation.metrics`.
 
     Raises
     ------
@@ -121,47 +121,17 @@ class Languages:
             raise ValueError(f"languages: lowercase must be true or false, not {self.lowercase!r}")
 
     def prepared(self, sentence: str) -> str:
-        """A sentence as training has seen it: words separated by single spaces.
-
-        Arguments
-        ---------
-        sentence : str
-            The sentence.
-
-        Returns
-        -------
-        str
-        """
+        """A sentence as in training: words separated by single spaces, perhaps in lower case."""
         squeezed = " ".join(sentence.split())
         return squeezed.lower() if self.lowercase else squeezed
 
     def to_dict(self) -> dict[str, Any]:
-        """The values as a dict, JSON-serialisable.
-
-        Returns
-        -------
-        dict
-        """
+        """The values as a dict, JSON-serialisable."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> Languages:
-        """Reads what :meth:`to_dict` gave.
-
-        Arguments
-        ---------
-        data : Any
-            Plain data.
-
-        Returns
-        -------
-        Languages
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
+        """The inverse of :meth:`to_dict`; a ValueError if something is missing or wrong."""
         known = [field.name for field in fields(cls)]
         if not isinstance(data, Mapping) or set(data) != set(known):
             raise ValueError(f"languages must be an object with {', '.join(known)}, not {data!r}")
@@ -190,16 +160,11 @@ class ParallelCorpus:
 
     @property
     def evaluated(self) -> Mapping[str, Pairs]:
-        """Name -> what is tested."""
+        """Name -> pairs that are tested."""
         return {pairs.name: pairs for pairs in (self.valid, *self.tests)}
 
     def reversed(self) -> ParallelCorpus:
-        """The same for the other direction.
-
-        Returns
-        -------
-        ParallelCorpus
-        """
+        """The same for the other direction."""
 
         def turned(pairs: Pairs) -> Pairs:
             return Pairs(pairs.name, pairs.target, pairs.source)
@@ -213,14 +178,14 @@ class ParallelCorpus:
 def read_parallel(
     layout: str, folder: str | Path, report: Report, **options: Any
 ) -> ParallelCorpus:
-    """Reads a corpus.
+    """Reads a parallel corpus.
 
     Arguments
     ---------
     layout : str
         A key of ``LAYOUTS``.
     folder : str or Path
-        Where it lies.
+        Folder of the corpus.
     report : Report
         Told about issues, and the numbers of pairs, words and characters.
     **options : Any
@@ -305,16 +270,12 @@ def parallel_files(
         Where they are, or below.
     report : Report
         Told about issues.
-    source : str
+    source, target : str
         Codes of the languages: the endings of the files.
-    target : str
-        Codes of the languages: the endings of the files.
-    train : str
-        Names of the files before them.
-    valid : str
-        Names of the files before them.
+    train, valid : str
+        Names of the files without the endings.
     tests : sequence of str
-        And of those of the tests.
+        Those of the test sets.
 
     Returns
     -------
@@ -378,10 +339,10 @@ def tatoeba(
     test: int = 1000,
     split_seed: int = 1,
 ) -> ParallelCorpus:
-    """Reads Tatoeba's pairs and splits them so that nothing that is tested was seen in training.
+    """Reads Tatoeba's pairs and splits them so that no test sentence is in the training set.
 
     A line is an English sentence, a tab, its translation, and optionally a tab and who wrote them
-    (CC BY 2.0 FR). No sentence of one set, in either language, stands in another set, but for case,
+    (CC BY 2.0 FR). No sentence of one set, in either language, is in another set, ignoring case,
     spaces and punctuation. Which set a group of pairs is in follows from its sentences and
     ``split_seed`` alone, not from the order of the lines: groups in the order of a hash of theirs,
     first the test's, then the validation's. Groups of more than 20 pairs are for training.
@@ -392,20 +353,16 @@ def tatoeba(
         The file itself, or the folder it is in, compressed (``.gz``) or not.
     report : Report
         Told about issues.
-    source : str
-        Languages to translate from and into: ``foreign`` and ``"en"``, in one order or the other.
-    target : str
-        Languages to translate from and into: ``foreign`` and ``"en"``, in one order or the other.
+    source, target : str
+        Languages to translate from and into: ``foreign`` and ``"en"``, in either order.
     file : str
         Name of the file.
     foreign : str
-        What to call its other language.
-    valid : int
-        At least so many pairs in these sets.
-    test : int
-        At least so many pairs in these sets.
+        Code of its language that is not English.
+    valid, test : int
+        Minimum number of pairs in these sets.
     split_seed : int
-        Decides which.
+        Decides which pairs these are.
 
     Returns
     -------

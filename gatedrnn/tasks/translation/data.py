@@ -15,7 +15,7 @@ from gatedrnn.tokens import EOS, IGNORE, Tokens
 
 
 class TranslationDataset(Dataset):
-    """Pairs of sentences as numbers; an ``<eos>`` ends each source."""
+    """Pairs of sentences as tokens; ``<eos>`` ends each source."""
 
     def __init__(self, pairs: Pairs, source: Tokens, target: Tokens) -> None:
         self.pairs = pairs
@@ -30,7 +30,7 @@ class TranslationDataset(Dataset):
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # Numbers of one width stand in their order also as texts.
+        # Zeros in front, so that names are in the same order as numbers.
         return {
             "id": f"{index + 1:08d}",
             "source": self.source[index],
@@ -38,14 +38,12 @@ class TranslationDataset(Dataset):
         }
 
 
-def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sentences as a translator reads them.
-
-    Returns: (batch, time), ``<eos>`` after the shorter ones.
+def collate_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pads tokenized sources with ``<eos>``: tokens (batch, time) and relative lengths (batch,).
 
     Example
     -------
-    >>> sources_together([[4, 5, 0], [6, 0]])
+    >>> collate_sources([[4, 5, 0], [6, 0]])
     (tensor([[4, 5, 0],
             [6, 0, 0]]), tensor([1.0000, 0.6667]))
     """
@@ -55,7 +53,7 @@ def sources_together(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, to
 
 
 class TranslationBatch:
-    """Some units of a :class:`TranslationDataset` together.
+    """A batch of a :class:`TranslationDataset`.
 
     Example
     -------
@@ -68,7 +66,7 @@ class TranslationBatch:
     def __init__(self, units: Sequence[Mapping[str, Any]]) -> None:
         self.id = tuple(unit["id"] for unit in units)
         #: The sources, and their relative lengths.
-        self.source, self.lengths = sources_together([unit["source"] for unit in units])
+        self.source, self.lengths = collate_sources([unit["source"] for unit in units])
         #: Tokens of each translation and its end, then ``IGNORE``.
         self.targets = pad_sequence(
             [torch.tensor([*unit["target"], EOS]) for unit in units],
@@ -86,7 +84,7 @@ class TranslationBatch:
         return self._each(lambda tensor: tensor.to(device))
 
     def pin_memory(self) -> TranslationBatch:
-        """Has the tensors lie where a GPU can fetch them."""
+        """Pins the tensors in memory."""
         return self._each(torch.Tensor.pin_memory)
 
     def _each(self, change: Any) -> TranslationBatch:
@@ -103,7 +101,11 @@ def short_enough(
     ratio: float,
     report: Report,
 ) -> Pairs:
-    """Leaves out pairs that training should not see; never of a test."""
+    """Leaves out training pairs that are too long or too uneven.
+
+    ``longest`` is the maximum of tokens of a side; ``ratio`` bounds, as a factor, how far the two
+    sides' numbers of tokens may be from the proportion of all pairs.
+    """
     if longest < 1 or not ratio > 1.0:
         raise ValueError(
             f"max_length must be at least 1 and max_ratio above 1, not {longest} and {ratio}"
