@@ -270,10 +270,14 @@ def parallel_files(
         Where they are, or below.
     report : Report
         Told about issues.
-    source, target : str
-        Codes of the languages: the endings of the files.
-    train, valid : str
-        Names of the files without the endings.
+    source : str
+        Code of the language to translate from: the ending of its files.
+    target : str
+        Code of the language to translate into: the ending of its files.
+    train : str
+        Name of the training files without the endings.
+    valid : str
+        Name of the validation files without the endings.
     tests : sequence of str
         Those of the test sets.
 
@@ -353,14 +357,18 @@ def tatoeba(
         The file itself, or the folder it is in, compressed (``.gz``) or not.
     report : Report
         Told about issues.
-    source, target : str
-        Languages to translate from and into: ``foreign`` and ``"en"``, in either order.
+    source : str
+        Language to translate from: ``foreign`` or ``"en"``.
+    target : str
+        Language to translate into: the other of these two.
     file : str
         Name of the file.
     foreign : str
         Code of its language that is not English.
-    valid, test : int
-        Minimum number of pairs in these sets.
+    valid : int
+        Minimum number of pairs for validation.
+    test : int
+        Minimum number of pairs in the test set.
     split_seed : int
         Decides which pairs these are.
 
