@@ -1,12 +1,8 @@
 """Data below all tasks: tables, texts, audio, preparation of corpora with a report, datasets."""
 
-from __future__ import annotations
+from gatedrnn import lazy
 
-import importlib
-from typing import Any
-
-#: Public name -> module, imported when the name is used: torch and torchaudio take seconds.
-_PUBLIC = {
+_MODULES = {
     "BlockResampler": "audio",
     "DistantSpeech": "distant_speech",
     "Entry": "preparation",
@@ -26,10 +22,5 @@ _PUBLIC = {
     "write_atomically": "files",
     "write_csv": "utterance",
 }
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+__all__ = list(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)
