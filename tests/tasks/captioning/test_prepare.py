@@ -122,7 +122,7 @@ def small_corpus(folder):
 def test_preparation_is_done_once_and_again_when_something_changes(tmp_path):
     path, out = small_corpus(tmp_path), tmp_path / "out"
     first = prepare_captions("manifest", path, out)
-    assert not first.reused and list(first.manifests) == ["train", "dev"]
+    assert not first.reused and list(first.files) == ["train", "dev"]
     assert [item.id for item in first.items("dev")] == ["4.png", "5.png"]
     assert first.findings()["statistics"]["splits"]["train"] == {
         "items": 4, "captions": 4, "fewest_captions": 1, "most_captions": 1, "words_per_caption": 4
@@ -135,7 +135,7 @@ def test_preparation_is_done_once_and_again_when_something_changes(tmp_path):
     assert list(again.findings()["issues"]["image-truncated"]["items"]) == ["2.png"]
     path.write_text(path.read_text().replace("number", "no."))
     assert not prepare_captions("manifest", path, out).reused
-    first.manifests["train"].write_text("edited")
+    first.files["train"].write_text("edited")
     assert not prepare_captions("manifest", path, out).reused
 
 

@@ -50,7 +50,7 @@ def test_words_with_a_vector_are_known_though_not_in_training(tmp_path):
     for word, vector in (("good", [1, 2, 3]), ("unseen", [4, 5, 6])):
         assert table[tokens.names.index(word)].tolist() == vector
     assert not table.requires_grad
-    with pytest.raises(ValueError, match="vectors: there are some of words, but tokens is char"):
+    with pytest.raises(ValueError, match="vectors: are those of words, but tokens is char"):
         train(tmp_path / "other", kind="sentences", tokens="characters", vectors=str(vectors))
     with pytest.raises(ValueError, match="holds words of an earlier training"):
         train(tmp_path / "out", kind="sentences", tokens="characters")
