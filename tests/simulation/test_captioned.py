@@ -168,7 +168,7 @@ def test_pictures_show_what_their_scenes_say():
         if scene.relation in ("right", "below"):
             along = along[::-1]
         assert max(along[0]) < min(along[1])
-        # Of two relations that both might be said only one is true.
+        # Of two relations that both might be stated only one is true.
         assert max(across[0]) + 15 > min(across[1]) and max(across[1]) + 15 > min(across[0])
 
 

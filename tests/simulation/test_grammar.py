@@ -26,14 +26,14 @@ def take(seed: int, count: int) -> list:
 def test_vocabulary_is_some_hundred_words_and_complete():
     words = vocabulary()
     assert 150 <= len(words) <= 400
-    said = {
+    spoken = {
         token.text.lower()
         for turn in take(0, 4000)
         for token in turn.tokens
         if token.kind == "word"
     }
-    assert said <= words
-    assert words - said <= vocabulary() & set(
+    assert spoken <= words
+    assert words - spoken <= vocabulary() & set(
         " ".join((*RULES["opening"], *RULES["closing"])).split()
     ), "words that nobody ever says"
 
@@ -56,8 +56,8 @@ def test_dialogue_has_flow_and_manners():
         assert not (after.backchannel and after.speaker == turn.speaker)
     kinds = {token.kind for turn in turns for token in turn.tokens}
     assert {"word", "punc", "trunc", "disfmarker", "laugh", "gap"} <= kinds
-    said = {word.lower() for turn in turns for word in turn.words}
-    assert {"um", "uh", "mm-hmm", "uh-huh", "hmm", "yeah"} <= said
+    spoken = {word.lower() for turn in turns for word in turn.words}
+    assert {"um", "uh", "mm-hmm", "uh-huh", "hmm", "yeah"} <= spoken
     assert 0.1 < sum(turn.backchannel for turn in turns) / len(turns) < 0.3
     assert max(len(turn.words) for turn in turns) < 40
 

@@ -34,9 +34,9 @@ def test_mnist_is_the_official_one():
     report = Report("mnist")
     sets = read_images("mnist", real_data("mnist"), report)
     found = report.as_dict()
-    assert all(file["official"] for file in found["figures"]["files"].values())
+    assert all(file["official"] for file in found["statistics"]["files"].values())
     assert all(check["holds"] for check in found["checks"])
-    assert found["figures"]["images"] == {"train": 55_000, "valid": 5_000, "test": 10_000}
+    assert found["statistics"]["images"] == {"train": 55_000, "valid": 5_000, "test": 10_000}
     assert sets.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert sets.tests[0].labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert sets.valid.labels[-1] == 8

@@ -43,16 +43,16 @@ def run(recipe: Path, name: str, folder: Path, *arguments: str) -> dict:
     ],
 )
 def test_every_set_of_images_trains_and_is_tested(tmp_path, name, options):
-    figures = run(IMAGES, name, tmp_path, *options)
+    metrics = run(IMAGES, name, tmp_path, *options)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["sets"] == figures
-    assert set(figures) == {"valid", "test"}
-    assert (figures["valid"]["sequences"], figures["test"]["sequences"]) == (10, 10)
+    assert results["sets"] == metrics
+    assert set(metrics) == {"valid", "test"}
+    assert (metrics["valid"]["sequences"], metrics["test"]["sequences"]) == (10, 10)
     for left in ("report.json", "train_log.txt", "confusion_test.tsv", "predictions_valid.tsv"):
         assert (tmp_path / "out" / left).stat().st_size > 0, left
     if name == "mnist":
         (tmp_path / "out" / "results.json").unlink()
-        assert run(IMAGES, name, tmp_path, *options, "--test_only") == figures
+        assert run(IMAGES, name, tmp_path, *options, "--test_only") == metrics
 
 
 def test_pixels_are_read_one_by_one(tmp_path):
@@ -83,9 +83,9 @@ def test_the_recipe_prints_the_papers_parameters(tmp_path, capsys):
     ],
 )
 def test_every_set_of_sentences_with_parts_trains(tmp_path, name, options):
-    figures = run(SENTENCES, name, tmp_path, *options)
+    metrics = run(SENTENCES, name, tmp_path, *options)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["sets"] == figures
+    assert results["sets"] == metrics
     assert results["parameters"] > results["parameters without embedding"]
     if name == "sst5":
         assert 2500 < results["parameters without embedding"] <= 3000
@@ -93,24 +93,24 @@ def test_every_set_of_sentences_with_parts_trains(tmp_path, name, options):
 
 def test_folds_are_trainings_of_their_own(tmp_path):
     options = ["--folds=2", "--hidden_size=4"]
-    figures = run(SENTENCES, "mr", tmp_path, *options)
+    metrics = run(SENTENCES, "mr", tmp_path, *options)
     whole = json.loads((tmp_path / "out" / "results.json").read_text())
     folds = [
         json.loads((tmp_path / "out" / f"fold-{n}" / "results.json").read_text()) for n in (1, 2)
     ]
     assert [fold["seed"] for fold in folds] == [1001, 1002]
     accuracies = torch.tensor([fold["sets"]["test"]["accuracy"] for fold in folds])
-    assert figures == whole["sets"]
-    assert figures["test"]["accuracy"] == pytest.approx(float(accuracies.mean()))
-    assert figures["test"]["accuracy deviation"] == pytest.approx(float(accuracies.std()))
-    assert figures["test"]["sequences"] == 40
+    assert metrics == whole["sets"]
+    assert metrics["test"]["accuracy"] == pytest.approx(float(accuracies.mean()))
+    assert metrics["test"]["accuracy deviation"] == pytest.approx(float(accuracies.std()))
+    assert metrics["test"]["sequences"] == 40
     assert whole["steps"] == sum(fold["steps"] for fold in folds)
     assert whole["folds"][1]["test"] == folds[1]["sets"]["test"]["accuracy"]
     # The same command finds what is there; one that was lost is trained as it was.
     kept = (tmp_path / "out" / "fold-2" / "results.json").read_text()
     for path in sorted((tmp_path / "out" / "fold-2").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    assert run(SENTENCES, "mr", tmp_path, *options) == figures
+    assert run(SENTENCES, "mr", tmp_path, *options) == metrics
     again = json.loads((tmp_path / "out" / "fold-2" / "results.json").read_text())
     assert again["sets"] == json.loads(kept)["sets"]
 
@@ -120,8 +120,8 @@ def test_two_processes(tmp_path):
         SENTENCES / "train.py", SENTENCES / "hparams" / "demo.yaml", *SMALL, *WORDS,
         f"--data_folder={tmp_path / 'data'}", f"--output_folder={tmp_path / 'out'}",
     ]  # fmt: skip
-    for code, said in run_script(tmp_path, *map(str, script)):
-        assert code == 0, said
+    for code, output in run_script(tmp_path, *map(str, script)):
+        assert code == 0, output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["sets"]["test"]["sequences"] == 10
 
@@ -203,6 +203,6 @@ def test_a_training_is_not_gone_on_with_under_another_name(tmp_path):
         with pytest.raises(ValueError, match=f"holds a training with {was}"):
             run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1", option)
     assert {p: p.read_bytes() for p in left} == left
-    # What may change: how long it goes on, and how fast.
+    # What may change: how long it trains, and how fast.
     again = run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1", "--lr=0.5", "--test_only")
     assert again == results

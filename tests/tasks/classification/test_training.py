@@ -16,19 +16,19 @@ from tests.tasks.classification.tiny import WatchedClassifierBrain, hparams, set
 
 
 def test_it_learns_and_tests_the_best(tmp_path):
-    figures = train(tmp_path, epochs=4, lr=0.05)
+    metrics = train(tmp_path, epochs=4, lr=0.05)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["sets"] == figures
-    assert figures["test"]["accuracy"] > 80
+    assert results["sets"] == metrics
+    assert metrics["test"]["accuracy"] > 80
     log = WatchedClassifierBrain.instance.log.rows
-    assert figures["valid"]["accuracy"] == max(row["valid"]["accuracy"] for row in log)
+    assert metrics["valid"]["accuracy"] == max(row["valid"]["accuracy"] for row in log)
     assert results["steps"] == 4 * 8
     assert results["parameters"] == results["parameters without embedding"]
     table = [line.split("\t") for line in (tmp_path / "confusion_test.tsv").read_text().split("\n")]
     assert table[0] == ["class", "low", "high"]
     counts = np.array([[int(n) for n in row[1:]] for row in table[1:3]])
     assert counts.sum() == 9
-    assert 100 * counts.trace() / 9 == pytest.approx(figures["test"]["accuracy"])
+    assert 100 * counts.trace() / 9 == pytest.approx(metrics["test"]["accuracy"])
     rows = (tmp_path / "predictions_test.tsv").read_text().splitlines()
     assert len(rows) == 10
     assert rows[1].split("\t")[0] == "test-0"
@@ -58,9 +58,9 @@ def test_words_with_a_vector_are_known_though_not_in_training(tmp_path):
 
 def test_a_prior_counts_in_training_only(tmp_path):
     options = {"variant": "5g", "prior_weight": 0.1}
-    figures = train(tmp_path, network="beta", network_options=options, lr=0.0, epochs=1)
+    metrics = train(tmp_path, network="beta", network_options=options, lr=0.0, epochs=1)
     losses = WatchedClassifierBrain.instance.losses
-    assert min(losses) > figures["valid"]["loss"] + 0.1
+    assert min(losses) > metrics["valid"]["loss"] + 0.1
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), not 1"):
         train(tmp_path / "smooth", label_smoothing=1.0)
 
@@ -106,5 +106,5 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
         assert torch.equal(pair[0].weights[name], pair[1].weights[name]), name
         assert torch.allclose(pair[0].weights[name], weight, atol=1e-4), name
     assert pair[0].figures == pair[1].figures
-    for name, figures in one.figures.items():
-        assert pair[0].figures[name] == pytest.approx(figures, rel=1e-3), name
+    for name, metrics in one.figures.items():
+        assert pair[0].figures[name] == pytest.approx(metrics, rel=1e-3), name

@@ -25,7 +25,7 @@ class WatchedClassifierBrain(Watched, ClassifierBrain):
 
 
 def frames(name: str, count: int, seed: int) -> LabelledSet:
-    """Sequences whose class is where they are brighter: at the beginning, or at the end."""
+    """Sequences whose class is where they are brighter: at the start, or at the end."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(2, (count,), generator=draw)
     inputs = torch.randint(0, 120, (count, 6, 3), generator=draw)
@@ -81,7 +81,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """Trains and tests; the figures."""
+    """Trains and tests; the metrics."""
     ClassifierTraining.brain_class, fit.SafeCheckpointer = WatchedClassifierBrain, Fatal
     data = sets(changes.pop("kind", "frames"))
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}

@@ -1,4 +1,4 @@
-"""Gates as they are recorded: they are those of the cells' equations, and what is said of them."""
+"""Gates as they are recorded: they are those of the cells' equations, and their statistics."""
 
 from __future__ import annotations
 

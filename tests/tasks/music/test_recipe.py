@@ -1,4 +1,4 @@
-"""The recipe as a user runs it, on made-up chords."""
+"""The recipe as a user runs it, on synthetic chords."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def trained(tmp_path_factory):
 
 def test_it_trains_and_is_tested(trained):
     folder, found = trained
-    for setup, figures in found.items():
+    for setup, metrics in found.items():
         results = json.loads((folder / setup / "results.json").read_text())
-        assert results["sets"] == figures
-        assert 0 < figures["test"]["NLL"] < 88
+        assert results["sets"] == metrics
+        assert 0 < metrics["test"]["NLL"] < 88
         assert results["epochs"] == 2
         assert results["train cpu seconds"] > 0
         for left in ("train_log.txt", "learning_curve.png", "report.json", "pieces_test.tsv"):
@@ -62,8 +62,8 @@ def test_the_demo_needs_no_data(tmp_path):
     options = [f"--data_folder={tmp_path / 'data'}", f"--output_folder={tmp_path / 'out'}"]
     options += ["--simulated={train: 4, valid: 2, test: 3}", *SMALL]
     read = runpy.run_path(str(RECIPE / "train.py"))["read"]
-    figures = train_music([str(HPARAMS / "demo.yaml"), *options], read)
-    assert figures["test"]["pieces"] == 3 and (tmp_path / "data" / "music.json").is_file()
+    metrics = train_music([str(HPARAMS / "demo.yaml"), *options], read)
+    assert metrics["test"]["pieces"] == 3 and (tmp_path / "data" / "music.json").is_file()
     other = [option.replace("train: 4", "train: 5") for option in options]
     (tmp_path / "data" / ".simulated.json").unlink()
     with pytest.raises(ValueError, match="data holds files that were not simulated"):
@@ -92,7 +92,7 @@ def test_gates_are_plotted_by_one_command(trained, tmp_path, capsys):
         gate = training[-1]["layers"][0]["gates"]["f"]
         assert gate["slope"]["max"] <= 0.25 or setup != "lstm"
         assert gate["gradient"]["mean"] > 0
-    # Each epoch's figures are of its own weights.
+    # Each epoch's metrics are of its own weights.
     assert written["lstm"][0] != written["lstm"][1] != written["lstm"][2]
     names = ("histograms", "correlations", "gradients")
     assert all((tmp_path / "gates" / f"gate_{n}.png").stat().st_size > 10_000 for n in names)
@@ -112,8 +112,8 @@ def test_two_processes(tmp_path):
         str(RECIPE / "train.py"), str(HPARAMS / "folder.yaml"), f"--data_folder={data}",
         f"--output_folder={tmp_path / 'out'}", *SMALL, "--setup=g2",
     ]  # fmt: skip
-    for code, said in run_script(tmp_path, *command):
-        assert code == 0, said
+    for code, output in run_script(tmp_path, *command):
+        assert code == 0, output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     # Twelve pieces, two at a time, twice.
     assert results["steps"] == 12

@@ -1,4 +1,4 @@
-"""Training of models of music: figures, interruptions, several processes."""
+"""Training of models of music: metrics, interruptions, several processes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.tasks.music.tiny import WatchedSequenceBrain, corpus, train
 
 
 def test_figures_are_those_of_the_best_model(tmp_path):
-    figures = train(tmp_path, epochs=3, lr=0.03)
+    metrics = train(tmp_path, epochs=3, lr=0.03)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["sets"] == figures
-    assert set(figures) == {"valid", "test"}
+    assert results["sets"] == metrics
+    assert set(metrics) == {"valid", "test"}
     model = WatchedSequenceBrain.instance.checkpointer.recoverables["model"].eval()
     assert results["parameters"] == sum(w.numel() for w in model.parameters())
     total = frames = 0
@@ -26,13 +26,13 @@ def test_figures_are_those_of_the_best_model(tmp_path):
             x = roll.float().unsqueeze(0)
             total += float(model(x[:, :-1], None, x[:, 1:]).losses.double().sum())
             frames += len(roll) - 1
-    assert figures["test"]["frames"] == frames
-    assert figures["test"]["NLL"] == pytest.approx(total / frames, rel=1e-6)
+    assert metrics["test"]["frames"] == frames
+    assert metrics["test"]["NLL"] == pytest.approx(total / frames, rel=1e-6)
     rows = (tmp_path / "pieces_test.tsv").read_text().splitlines()
-    assert len(rows) == 1 + figures["test"]["pieces"]
+    assert len(rows) == 1 + metrics["test"]["pieces"]
     first = train(tmp_path / "first", epochs=1, first_frame=True)
     assert first["test"]["frames"] == frames + first["test"]["pieces"]
-    assert train(tmp_path, {"test_only": True}) == figures
+    assert train(tmp_path, {"test_only": True}) == metrics
     with pytest.raises(FileNotFoundError, match="train first"):
         train(tmp_path / "empty", {"test_only": True})
     with pytest.raises(ValueError, match="loss_per must be piece or frame, not 'note'"):
@@ -72,7 +72,7 @@ def test_the_rate_falls_as_in_the_authors_code():
             WorseDecay(**wrong)
 
 
-# Beta draws noise in its gates, dropout from another generator.
+# Beta samples noise in its gates, dropout from another generator.
 CASE = {
     "task": train, "network": "beta", "hidden_size": 6, "dropout": 0.2, "batch_size": 3,
     "run_opts": {"ckpt_interval_steps": 2},
@@ -110,5 +110,5 @@ def test_two_processes_are_one_with_twice_the_pieces(tmp_path):
         assert torch.equal(pair[0].weights[name], pair[1].weights[name]), name
         assert torch.allclose(pair[0].weights[name], weight, atol=1e-3), name
     assert pair[0].figures == pair[1].figures
-    for name, figures in one.figures.items():
-        assert pair[0].figures[name] == pytest.approx(figures, rel=1e-3), name
+    for name, metrics in one.figures.items():
+        assert pair[0].figures[name] == pytest.approx(metrics, rel=1e-3), name

@@ -25,7 +25,7 @@ class WatchedSequenceBrain(Watched, SequenceModelBrain):
 
 
 def write_corpus(folder: Path, counts: tuple[int, int, int] = (12, 5, 4)) -> Path:
-    """Made-up chords in the JSON form; the folder."""
+    """Synthetic chords in the JSON form; the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "music.json").write_text(json.dumps(make_pieces(counts, chords=4)))
     return folder
@@ -59,7 +59,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """Trains and tests; the figures."""
+    """Trains and tests; the metrics."""
     MusicTraining.brain_class, fit.SafeCheckpointer = WatchedSequenceBrain, Fatal
     options = {"device": "cpu", "noprogressbar": True, **(run_opts or {})}
     return MusicTraining(hparams(folder, **changes), options, corpus(folder)).run()
