@@ -98,7 +98,7 @@ def test_gates_are_plotted_by_one_command(trained, tmp_path, capsys):
     assert all((tmp_path / "gates" / f"gate_{n}.png").stat().st_size > 10_000 for n in names)
     capsys.readouterr()
     for wrong, message in (
-        ([str(tmp_path)], "is no output folder of train.py"),
+        ([str(tmp_path)], "must be the output folder of a training"),
         ([runs[0], runs[0]], "2 runs need as many different --names"),
         ([runs[0], "--batches", "0"], "--batches must be at least 1"),
     ):
