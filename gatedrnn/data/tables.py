@@ -18,11 +18,14 @@ _EXTRA = "\0extra"
 
 
 def read_rows(
-    path: str | Path, report: Report | None = None, required: Sequence[str] = ()
+    path: str | Path,
+    report: Report | None = None,
+    required: Sequence[str] = (),
+    tsv_quotes: bool = False,
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Reads a table whose first line names its columns, or JSON lines.
 
-    Quotes have a meaning in CSV files only; in TSV files they are text.
+    In CSV files cells may be quoted; in TSV files quotes are text, unless ``tsv_quotes``.
 
     Arguments
     ---------
@@ -32,6 +35,8 @@ def read_rows(
         Told about lines that are no JSON object, which are skipped; None to raise an error.
     required : sequence of str
         Columns that a table must have.
+    tsv_quotes : bool
+        Whether cells of TSV files may be quoted, too.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def read_rows(
     rows = csv.DictReader(
         io.StringIO(read_utf8(path), newline=""),
         delimiter=_DELIMITERS[suffix],
-        quoting=csv.QUOTE_NONE if suffix == ".tsv" else csv.QUOTE_MINIMAL,
+        quoting=csv.QUOTE_NONE if suffix == ".tsv" and not tsv_quotes else csv.QUOTE_MINIMAL,
         restkey=_EXTRA,
     )
     columns = rows.fieldnames or ()

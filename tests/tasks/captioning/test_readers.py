@@ -188,7 +188,7 @@ def test_audiocaps_that_is_cut_off(tmp_path):
     assert check_items(listed, report) == [] and issues(report) == {"audio-truncated": ["abc_30"]}
     assert check_items(listed, Report("audiocaps"), decode=False) == listed
     (tmp_path / "test.csv").write_text("youtube_id,caption\nabc,A\n")
-    with pytest.raises(ValueError, match="no column audiocap_id, start_time"):
+    with pytest.raises(ValueError, match="no column audiocap_id and no column start_time"):
         read_items("audiocaps", tmp_path, report)
 
 

@@ -92,7 +92,7 @@ def read_manifest(path: str | Path, report: Report, split: str | None = None) ->
     """
     path = Path(path)
     items: dict[str, CaptionItem] = {}
-    for place, row in read_rows(path, report):
+    for place, row in read_rows(path, report, tsv_quotes=True):
         item = _item(path, place, row, report, split)
         if item is None:
             continue
