@@ -66,12 +66,7 @@ def read_rows(
             f"{path}: not a table; must be a .csv or .tsv with a first line of column names, or a "
             ".jsonl with an object per line"
         )
-    rows = csv.DictReader(
-        io.StringIO(read_utf8(path), newline=""),
-        delimiter=_DELIMITERS[suffix],
-        quoting=csv.QUOTE_NONE if suffix == ".tsv" and not tsv_quotes else csv.QUOTE_MINIMAL,
-        restkey=_EXTRA,
-    )
+    rows = _table(path, tsv_quotes)
     columns = rows.fieldnames or ()
     lost = [name for name in required if name not in columns]
     if lost:
@@ -80,6 +75,21 @@ def read_rows(
             f"{', '.join(columns) or 'nothing'}"
         )
     return _table_rows(path, rows)
+
+
+def read_columns(path: Path) -> tuple[str, ...]:
+    """The columns that the first line of a ``.csv`` or ``.tsv`` file names."""
+    return tuple(_table(path).fieldnames or ())
+
+
+def _table(path: Path, tsv_quotes: bool = False) -> csv.DictReader:
+    suffix = table_suffix(path)
+    return csv.DictReader(
+        io.StringIO(read_utf8(path), newline=""),
+        delimiter=_DELIMITERS[suffix],
+        quoting=csv.QUOTE_NONE if suffix == ".tsv" and not tsv_quotes else csv.QUOTE_MINIMAL,
+        restkey=_EXTRA,
+    )
 
 
 def table_suffix(path: Path) -> str:

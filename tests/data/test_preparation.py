@@ -1,4 +1,4 @@
-"""Preparation is whole or not at all, and is not done twice."""
+"""Preparation is atomic, and is not done twice."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Bigram(torch.nn.Module):
 
 
 def test_one_distribution_has_one_perplexity_whatever_the_tokens():
-    """Sentences of AB and CD, half of all words the last, spelled in two ways."""
+    """Sentences of AB and CD, half of all words the last, tokenized in two ways."""
     text = Text("mine", ["AB CD CD", "CD", "AB AB"])
     words = Words.learn(text.lines, "<eos>")
     start = {"AB": 0.5, "CD": 0.5}
@@ -95,7 +95,7 @@ def test_a_vocabulary_is_cut_by_count_and_by_size():
         Words.learn(text, "<eos>", min_count=9)
 
 
-def test_unknown_words_are_charged_for_their_spelling():
+def test_unknown_words_cost_the_nats_of_their_characters():
     known = Text("train", ["ab ab ba", "ba"])
     strange = Text("test", ["ab bax \u00e9"])
     words = Words.learn(known.lines, "<eos>", min_count=2)
@@ -136,7 +136,7 @@ def test_characters_at_once_are_those_one_by_one(ends):
     assert (fast.unknown, fast.unknown_nats) == (slow.unknown, slow.unknown_nats)
 
 
-def test_a_long_line_is_spelled_like_short_ones():
+def test_a_long_line_is_tokenized_like_short_ones():
     pieces = Pieces.learn(lines(100, 7), "<eos>", 24, "unigram")
     short = " ".join(lines(40, 8))
     long = " ".join([short] * 40)

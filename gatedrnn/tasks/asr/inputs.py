@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from gatedrnn.data.audio import SUFFIXES
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
+from gatedrnn.data.tables import read_columns
 from gatedrnn.data.utterance import COLUMNS, read_csv
 from gatedrnn.tasks.asr.corpora.manifest import read_manifest
 from gatedrnn.tasks.asr.transcript import check_name
@@ -177,10 +177,7 @@ def _recordings(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _is_prepared(path: Path) -> bool:
     """Whether a file has the columns of those that recipes prepare."""
-    if path.suffix.lower() != ".csv":
-        return False
-    with open(path, newline="", encoding="utf-8", errors="replace") as stream:
-        return set(COLUMNS) <= set(next(csv.reader(stream), ()))
+    return path.suffix.lower() == ".csv" and set(COLUMNS) <= set(read_columns(path))
 
 
 def _of_prepared(path: Path) -> list[Item]:

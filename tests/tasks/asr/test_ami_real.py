@@ -31,7 +31,7 @@ def annotations(tmp_path_factory) -> Path:
 
 def counts(prepared: Prepared, what: str) -> dict[str, int]:
     splits = prepared.findings()["statistics"]["splits"]
-    return {split: figures[what] for split, figures in splits.items()}
+    return {split: statistics[what] for split, statistics in splits.items()}
 
 
 def test_unsplit(annotations, tmp_path):
@@ -75,7 +75,7 @@ def test_words30(annotations, tmp_path):
     found = prepare_ami(annotations, tmp_path, options=options)
     for split, published in (("train", 103_377), ("dev", 12_614), ("eval", 12_121)):
         assert counts(found, "utterances")[split] == pytest.approx(published, rel=0.03)
-    # sclite counts 94.8 to 94.9 and 89.6 to 90.0 thousand with Kaldi's spelling.
+    # sclite counts 94.8 to 94.9 and 89.6 to 90.0 thousand with Kaldi's text normalization.
     assert counts(found, "words") == {"train": 796_685, "dev": 94_954, "eval": 89_675}
     assert all(check["holds"] for check in found.findings()["checks"])
 

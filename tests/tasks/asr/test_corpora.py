@@ -14,7 +14,7 @@ from gatedrnn.tasks.asr.corpora import prepare, prepare_corpus, read
 from tests.data.corpora import RATE, real_data, tone
 
 
-def figures(prepared: Prepared) -> dict[str, tuple[int, int]]:
+def statistics(prepared: Prepared) -> dict[str, tuple[int, int]]:
     splits = prepared.findings()["statistics"]["splits"]
     return {split: (row["utterances"], row["speakers"]) for split, row in splits.items()}
 
@@ -22,7 +22,7 @@ def figures(prepared: Prepared) -> dict[str, tuple[int, int]]:
 def test_real_an4(tmp_path):
     data = real_data("an4")
     found = prepare_corpus("an4", data, tmp_path, Policy(characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ'"))
-    assert figures(found) == {"train": (848, 66), "dev": (100, 8)}
+    assert statistics(found) == {"train": (848, 66), "dev": (100, 8)}
     assert not found.findings()["issues"]
     hours = [split["hours"] for split in found.findings()["statistics"]["splits"].values()]
     assert hours == pytest.approx([37.9 / 60, 4.5 / 60], abs=0.001)
@@ -39,7 +39,7 @@ def test_real_an4_in_the_official_layout(tmp_path):
         (root / "etc" / f"an4_train.{name}").symlink_to(data / "etc" / f"an4_train.{name}")
     (root / "wav").symlink_to(data / "flac")
     found = prepare_corpus("an4", root, tmp_path / "out")
-    train, dev = figures(found).values()
+    train, dev = statistics(found).values()
     assert train[0] + dev[0] == 948 and train[1] + dev[1] == 74
     theirs = {
         row.id: row
@@ -75,7 +75,7 @@ def test_official_an4(tmp_path, kind):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(wave.astype("<i2" if kind == "little" else ">i2").tobytes())
     found = prepare_corpus("an4", root, tmp_path / "out")
-    assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (4, 2)}
+    assert statistics(found) == {"train": (2, 1), "dev": (2, 1), "test": (4, 2)}
     row = read_csv(found.files["test"])[0]
     assert (row.words, row.speaker, row.stop) == ("YES 0", "fash", 8000)
     if kind in ("little", "big"):
@@ -92,7 +92,7 @@ def test_an4_that_is_not_there(tmp_path):
 
 def test_real_librispeech(tmp_path):
     found = prepare_corpus("librispeech", real_data("librispeech_mini"), tmp_path)
-    assert figures(found) == {"train": (1110, 17), "dev": (140, 4)}
+    assert statistics(found) == {"train": (1110, 17), "dev": (140, 4)}
     assert not found.findings()["issues"]
 
 
@@ -116,13 +116,13 @@ def test_official_librispeech(tmp_path):
     tone(root / "test-clean" / "5" / "77" / "5-77-0009.flac", 0.5)
     (root / "train-other-500" / "3" / "77" / "3-77-0001.flac").unlink()
     found = prepare_corpus("librispeech", root, tmp_path / "out")
-    assert figures(found) == {"train": (5, 3), "dev": (2, 1), "test": (2, 1)}
+    assert statistics(found) == {"train": (5, 3), "dev": (2, 1), "test": (2, 1)}
     issues = found.findings()["issues"]
     assert [Path(item).name for item in issues["transcript-missing"]["items"]] == ["5-77-0009.flac"]
     assert [Path(item).name for item in issues["audio-missing"]["items"]] == ["3-77-0001.flac"]
     subsets = {"train": ["train-clean-100"], "test": ["dev-clean"]}
     found = prepare_corpus("librispeech", root, tmp_path / "out", subsets=subsets)
-    assert figures(found) == {"train": (2, 1), "dev": (2, 1), "test": (2, 1)}
+    assert statistics(found) == {"train": (2, 1), "dev": (2, 1), "test": (2, 1)}
     with pytest.raises(FileNotFoundError, match="no such subset"):
         prepare_corpus(
             "librispeech", root, tmp_path / "out", subsets={"train": ["train-clean-360"]}
