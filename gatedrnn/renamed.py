@@ -65,9 +65,12 @@ RENAMED = {
     "gatedrnn.training.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",
     "gatedrnn.training.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
     "gatedrnn.training.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
+    "gatedrnn.training.GuardedBrain": "gatedrnn.training.brain.Brain",
     "gatedrnn.training.HeadBrain": "gatedrnn.tasks.asr.heads.brain.HeadBrain",
     "gatedrnn.training.RecogniserBrain": "gatedrnn.tasks.asr.brain.RecogniserBrain",
     "gatedrnn.training.TransducerModel": "gatedrnn.tasks.asr.heads.transducer.TransducerModel",
+    "gatedrnn.training.optimisers.make_decay": "gatedrnn.training.optimizers.make_decay",
+    "gatedrnn.training.optimisers.make_optimiser": "gatedrnn.training.optimizers.make_optimiser",
     "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.data.distant_speech",
     "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
         "gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from gatedrnn.bundle.files import CONFIG
-from gatedrnn.training.brain import GuardedBrain
+from gatedrnn.training.brain import Brain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.model_description import FILE as DESCRIPTION
 
@@ -102,7 +102,7 @@ def outdated(results: Path, error: Exception) -> ValueError:
     )
 
 
-def take_best(results: Path, model: nn.Module, brain: type[GuardedBrain]) -> dict[str, Any]:
+def take_best(results: Path, model: nn.Module, brain: type[Brain]) -> dict[str, Any]:
     """Has a model take the weights of a training's own test, and be as it is used.
 
     Arguments
@@ -112,12 +112,12 @@ def take_best(results: Path, model: nn.Module, brain: type[GuardedBrain]) -> dic
     model : nn.Module
         Built as the training's; changed in place.
     brain : type
-        What trained it: it says by which criterion a checkpoint is the best.
+        What trained it: its ``valid_metric`` decides which checkpoint is the best.
 
     Returns
     -------
     dict
-        For the reader: the criterion's value in validation and, if the training has come to its
+        For the reader: the ``valid_metric`` and, if the training has come to its
         end, ``seed``, ``epochs`` and ``sets``.
 
     Raises
@@ -125,16 +125,16 @@ def take_best(results: Path, model: nn.Module, brain: type[GuardedBrain]) -> dic
     FileNotFoundError
         If there is no checkpoint.
     """
-    criterion = brain.criterion
+    metric = brain.valid_metric
     checkpointer = SafeCheckpointer(results / "save", {"model": model})
-    key = {"max_key" if brain.higher_is_better else "min_key": criterion}
+    key = {"max_key" if brain.higher_is_better else "min_key": metric}
     checkpoint = checkpointer.load_undamaged(**key)
     if checkpoint is None:
         raise FileNotFoundError(
-            f"{results / 'save'} has no undamaged checkpoint with a validation {criterion}"
+            f"{results / 'save'} has no undamaged checkpoint with a validation {metric}"
         )
     model.eval().requires_grad_(False)
-    training: dict[str, Any] = {f"validation {criterion}": float(checkpoint.meta[criterion])}
+    training: dict[str, Any] = {f"validation {metric}": float(checkpoint.meta[metric])}
     path = results / "results.json"
     if path.is_file():
         found = read_object(path)

@@ -1,20 +1,35 @@
-"""Training: what the Brains of all tasks share. Knows no task."""
+"""Training, for all tasks: one Brain, one fit, checkpoints, batches, optimizers, launch."""
 
 from gatedrnn import renamed
-from gatedrnn.training.brain import GuardedBrain, NonFiniteLossError, Objective
+from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.brain import Brain, NonFiniteLossError, Objective
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.log import TrainingLog
-from gatedrnn.training.random_states import RandomStates
-from gatedrnn.training.schedule import WarmupDecay
+from gatedrnn.training.optimizers import (
+    EpochDecay,
+    PlateauDecay,
+    WarmupDecay,
+    WorseDecay,
+    make_decay,
+    make_optimiser,
+)
+from gatedrnn.training.recoverables import RandomStates
 
 __all__ = [
-    "GuardedBrain",
+    "Brain",
+    "EpochBatchSampler",
+    "EpochDecay",
+    "EvaluationBatchSampler",
     "NonFiniteLossError",
     "Objective",
+    "PlateauDecay",
     "RandomStates",
     "SafeCheckpointer",
     "TrainingLog",
     "WarmupDecay",
+    "WorseDecay",
+    "make_decay",
+    "make_optimiser",
 ]
 
 # Names of earlier releases.

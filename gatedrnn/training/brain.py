@@ -1,4 +1,4 @@
-"""A Brain that keeps its word: exact sums over ranks, all gradients clipped, exact resumption."""
+"""The Brain of all tasks: sums over all processes, skipped steps, exact resumption."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataloader import SaveableDataLoader
+from speechbrain.utils.checkpoints import average_checkpoints
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from gatedrnn.training.checkpoint_selection import BestCheckpoints, is_of_training
-from gatedrnn.training.checkpoints import SafeCheckpointer
-from gatedrnn.training.cost import Cost
-from gatedrnn.training.loaders import SharedLoaders
+from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.checkpoints import SafeCheckpointer, is_resumable
+from gatedrnn.training.distributed import gather, rank_and_world, sum_over_ranks, synchronise
 from gatedrnn.training.log import TrainingLog, new_epoch
-from gatedrnn.training.random_states import RandomStates
-from gatedrnn.training.ranks import gather, rank_and_world, sum_over_ranks
-from gatedrnn.training.synchronised import synchronise
+from gatedrnn.training.recoverables import Cost, RandomStates
 
 logger = get_logger(__name__)
 
@@ -49,38 +49,37 @@ class Objective:
     divisor: float | None = None
 
 
-class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
-    """SpeechBrain's Brain with the holes mended that every recipe falls into.
+class Brain(sb.Brain):
+    """SpeechBrain's Brain with exact distributed sums, skipped steps and exact resumption.
 
     - ``compute_objectives`` returns an :class:`Objective`: gradients are those of the sum over all
       ranks divided by the weight of all ranks, whatever utterances a rank has.
-    - A loss or gradient that is not finite on any rank makes every rank leave the step out; after
-      ``nonfinite_patience`` of them in an epoch :class:`NonFiniteLossError` is raised by all.
+    - If a loss or gradient is not finite on any rank, all ranks skip the step; after more than
+      ``nonfinite_patience`` of them in an epoch all raise :class:`NonFiniteLossError`.
     - Gradients are clipped over all parameter groups together; the last, incomplete group of
-      accumulated batches of an epoch is not thrown away.
-    - Batches are reshuffled in every epoch, and dealt out to the ranks.
-    - Validation and test are shared by the ranks; their results are gathered.
-    - Checkpoints bring back random numbers and the place in the epoch: a training that was killed
+      accumulated batches of an epoch makes a step, too.
+    - Every epoch has newly shuffled batches, which the ranks share.
+    - Ranks share validation and test; their results are gathered.
+    - Checkpoints have the random states and the position in the epoch: an interrupted training
       ends with the weights of one that was not.
     - The best checkpoints are averaged at the end.
 
     Arguments
     ---------
     modules : Mapping
-        Name -> module; what is trained should be one module.
+        Name -> module; one of them has everything that is trained.
     opt_class : callable
-        Makes the optimiser from parameters.
+        Makes the optimizer from parameters.
     hparams : Mapping
-        ``seed``, ``epoch_counter``, optionally ``schedule`` (of optimiser steps), ``rate_decay``
-        (of epochs and the figures of their validations), ``average_checkpoints``,
-        ``max_batch_seconds``, ``max_batch_size``, ``bucket_spread``, ``ascending_epochs``,
-        ``num_workers``.
+        ``seed``, ``epoch_counter``, optionally ``schedule`` (of optimizer steps), ``rate_decay``
+        (of epochs and their ``valid_metric``), ``average_checkpoints``, ``max_batch_seconds``,
+        ``max_batch_size``, ``bucket_spread``, ``ascending_epochs``, ``num_workers``.
     run_opts : Mapping or RunOptions or None
         Options of the command line.
     checkpointer : SafeCheckpointer
-        Keeps the checkpoints.
+        Saves the checkpoints.
     log : TrainingLog
-        Keeps the figures.
+        Records the metrics of every epoch.
 
     Raises
     ------
@@ -88,9 +87,13 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         If ``max_grad_norm`` is not positive.
     """
 
-    #: Figure of the validation that the best checkpoints have the lowest of, or the highest if
-    #: ``higher_is_better``.
-    criterion = "loss"
+    #: Metric of the validation by which the best checkpoints are chosen, and its unit in messages.
+    valid_metric = "loss"
+    unit = ""
+    #: Whether the best checkpoints have the highest ``valid_metric`` instead of the lowest.
+    higher_is_better = False
+    #: Makes a batch of the items of a dataset.
+    collate: Any = PaddedBatch
 
     def __init__(
         self,
@@ -133,7 +136,7 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         if world > 1:
             # SpeechBrain seeds all ranks alike: their augmentations and dropout must differ.
             torch.manual_seed(self.seed + 7919 * rank)
-        found = self.checkpointer.recover_if_possible(ckpt_predicate=is_of_training)
+        found = self.checkpointer.recover_if_possible(ckpt_predicate=is_resumable)
         if found is not None and "cost" not in found.paramfiles:
             self.cost.known = False
 
@@ -235,7 +238,7 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
                 factor = schedule(self.optimizer_step, done)
             if rate_decay is not None:
                 sign = -1 if self.higher_is_better else 1
-                found = [row["valid"][self.criterion] for row in self.log.rows if row["valid"]]
+                found = [row["valid"][self.valid_metric] for row in self.log.rows if row["valid"]]
                 factor *= rate_decay(self.epoch, [sign * figure for figure in found])
             for group in self.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -305,14 +308,14 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         Returns
         -------
         dict
-            See :meth:`~gatedrnn.training.cost.Cost.figures`.
+            See :meth:`~gatedrnn.training.recoverables.Cost.metrics`.
         """
         # Of the newest checkpoint: tests bring back the best one, with what it had cost until then.
         newest = self.checkpointer.find_checkpoint()
         whole = Cost()
         if newest is not None and "cost" in newest.paramfiles:
             whole.load(newest.paramfiles["cost"], end_of_epoch=True)
-        return whole.figures()
+        return whole.metrics()
 
     # ---- evaluation -------------------------------------------------------------------------
 
@@ -376,7 +379,75 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         total, weight = (math.fsum(values) for values in zip(*sums, strict=True))
         return total / max(weight, 1.0), sorted(results, key=lambda r: r["id"])
 
-    def validation_figures(self) -> dict[str, float]:
+    # ---- data -------------------------------------------------------------------------------
+
+    def training_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
+        """Loader whose batches are made anew in every epoch, of this rank's share of each.
+
+        Arguments
+        ---------
+        dataset : Dataset
+            The training utterances.
+        durations : list of float
+            Their durations, in seconds.
+
+        Returns
+        -------
+        SaveableDataLoader
+        """
+        options = self.hparams
+        self.training_set = dataset
+        self.train_sampler = EpochBatchSampler(
+            durations,
+            options.max_batch_seconds,
+            max_size=getattr(options, "max_batch_size", None),
+            spread=getattr(options, "bucket_spread", 0.1),
+            ascending_epochs=getattr(options, "ascending_epochs", 0),
+            seed=self.seed,
+            rank=self.ranks[0],
+            world=self.ranks[1],
+        )
+        loader = self._loader(dataset, self.train_sampler)
+        self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
+        return loader
+
+    def evaluation_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
+        """Loader of this rank's share of the batches of a validation or test set.
+
+        Arguments
+        ---------
+        dataset : Dataset
+            The utterances.
+        durations : list of float
+            Their durations, in seconds.
+
+        Returns
+        -------
+        SaveableDataLoader
+        """
+        sampler = EvaluationBatchSampler(
+            durations,
+            self.hparams.max_batch_seconds,
+            max_size=getattr(self.hparams, "max_batch_size", None),
+            rank=self.ranks[0],
+            world=self.ranks[1],
+        )
+        return self._loader(dataset, sampler)
+
+    def _loader(self, dataset: Any, sampler: Any) -> SaveableDataLoader:
+        return SaveableDataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=self.collate,
+            num_workers=getattr(self.hparams, "num_workers", 0),
+            # A loader without a generator of its own draws from the global one whenever it is
+            # iterated, and a resumed training would then go on with other random numbers.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    # ---- validation and checkpoints ---------------------------------------------------------
+
+    def validation_metrics(self) -> dict[str, float]:
         """Figures of the validation that has just run: at least the criterion.
 
         Returns
@@ -385,3 +456,129 @@ class GuardedBrain(SharedLoaders, BestCheckpoints, sb.Brain):
         """
         loss, _ = self.gathered()
         return {"loss": loss}
+
+    @property
+    def best_key(self) -> dict[str, str]:
+        """How a checkpointer finds the best: its ``min_key`` or ``max_key``."""
+        return {"max_key" if self.higher_is_better else "min_key": self.valid_metric}
+
+    def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Logs, and keeps the best checkpoints.
+
+        Arguments
+        ---------
+        stage : Stage
+            Training, validation or test.
+        stage_loss : float
+            Mean loss of the batches.
+        epoch : int or None
+            Number of the epoch.
+        """
+        if stage == Stage.TRAIN:
+            self.cost.stop()
+            norms = sorted(self.log.running["norms"])
+            self.train_metrics = {
+                "loss": float(stage_loss),
+                "gradient norm": norms[len(norms) // 2] if norms else 0.0,
+                "skipped steps": self.log.running["skipped"],
+            }
+        elif stage == Stage.VALID:
+            figures = self.validation_metrics()
+            if hasattr(self.counter, "update_metric"):
+                self.counter.update_metric(figures[self.valid_metric])
+            meta = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
+            self.log.add(meta, self.train_metrics, figures)
+            self.keep_best({**figures, "epoch": epoch})
+            self.log.write()
+            if if_main_process():
+                logger.info(
+                    f"epoch {epoch}: train loss {self.train_metrics['loss']:.3f}, valid loss "
+                    f"{figures['loss']:.3f}, valid {self.valid_metric} "
+                    f"{figures[self.valid_metric]:.2f}{self.unit}"
+                )
+
+    def keep_best(self, meta: Mapping[str, float]) -> None:
+        """Saves an end-of-epoch checkpoint; keeps it, the best ones, and those of ``keep_epochs``.
+
+        Arguments
+        ---------
+        meta : Mapping
+            Figures of the validation.
+        """
+        saved = self.checkpointer.save_checkpoint(dict(meta))
+        best = self.best_checkpoints()
+        kept = {c.path for c in best} | ({saved.path} if saved else set())
+        wanted = set(getattr(self.hparams, "keep_epochs", None) or ())
+        self.checkpointer.keep_only(lambda c: c.path in kept or c.meta.get("epoch") in wanted)
+
+    def best_checkpoints(self) -> list[Any]:
+        """The checkpoints to average, the best first.
+
+        Returns
+        -------
+        list of Checkpoint
+        """
+        return self.checkpointer.find_checkpoints(
+            **self.best_key,
+            ckpt_predicate=is_resumable,
+            max_num_checkpoints=max(1, getattr(self.hparams, "average_checkpoints", 1)),
+        )
+
+    def find_best(self) -> None:
+        """Makes sure that there is something to test.
+
+        Raises
+        ------
+        FileNotFoundError
+            If nothing has been trained.
+        """
+        if not self.checkpointer.find_checkpoints(**self.best_key):
+            raise FileNotFoundError(
+                f"there is no checkpoint with a validation {self.valid_metric} in "
+                f"{self.checkpointer.checkpoints_dir}: train first (without --test_only)"
+            )
+
+    def average_best(self, valid_loader: Any, name: str = "model") -> None:
+        """Averages the best checkpoints, and keeps the result beside them with its own figures.
+
+        Evaluation takes whichever has the best validation figure.
+
+        Arguments
+        ---------
+        valid_loader : DataLoader
+            The validation utterances.
+        name : str
+            Name of the recoverable to average.
+        """
+        best = self.best_checkpoints()
+        if self.test_only or len(best) < 2:
+            return
+        self.checkpointer.recoverables[name].load_state_dict(average_checkpoints(best, name))
+        figures = self.validate(valid_loader)
+        self.checkpointer.save_checkpoint(
+            {**figures, "averaged": [c.path.name for c in best]}, name="averaged"
+        )
+        if if_main_process():
+            logger.info(
+                f"Mean of the {len(best)} best checkpoints: valid {self.valid_metric} "
+                f"{figures[self.valid_metric]:.4g}; the best one alone: "
+                f"{best[0].meta[self.valid_metric]:.4g}"
+            )
+
+    def validate(self, loader: Any) -> dict[str, float]:
+        """Figures of a validation set with the present weights.
+
+        Arguments
+        ---------
+        loader : DataLoader
+            From :meth:`evaluation_loader`.
+
+        Returns
+        -------
+        dict
+        """
+        self.on_stage_start(Stage.VALID)
+        self.modules.eval()
+        for batch in loader:
+            self.evaluate_batch(batch, Stage.VALID)
+        return self.validation_metrics()

@@ -126,7 +126,7 @@ class SafeCheckpointer(Checkpointer):
             ddp_barrier()
             return None
         files = {path.name: _describe(path) for path in sorted(draft.iterdir())}
-        plain = {key: _plain(key, value) for key, value in (meta or {}).items()}
+        plain = {key: _value(key, value) for key, value in (meta or {}).items()}
         meta = self._save_checkpoint_metafile(
             draft / METAFNAME, {**plain, FILES: files}, end_of_epoch
         )
@@ -279,14 +279,19 @@ class _FolderWriter(Checkpointer):
         return self.folder
 
 
-def _plain(key: str, value: Any) -> Any:
+def is_resumable(checkpoint: Checkpoint) -> bool:
+    """Whether training can resume from a checkpoint: not from an average of several."""
+    return "averaged" not in checkpoint.meta
+
+
+def _value(key: str, value: Any) -> Any:
     """A value that YAML can hold: an unreadable CKPT.yaml would spoil the whole folder."""
     if hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(key, v) for v in value]
+        return [_value(key, v) for v in value]
     raise ValueError(
         f"checkpoint meta {key!r} must be a number, text or a list of them, not {value!r}"
     )

@@ -19,7 +19,7 @@ from torch import nn
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters, size_for
-from gatedrnn.training.brain import GuardedBrain
+from gatedrnn.training.brain import Brain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve, TrainingLog
@@ -55,7 +55,7 @@ class Training:
     task: ClassVar[str]
     #: ``kind`` of its ``model.json``; descriptions of speech recognizers have none.
     kind: ClassVar[str | None] = None
-    brain_class: ClassVar[type[GuardedBrain]]
+    brain_class: ClassVar[type[Brain]]
     #: What the learning curve shows beside the losses.
     curve: ClassVar[Curve] = Curve()
 
@@ -148,7 +148,7 @@ class Training:
             self.write_results(results)
         return metrics
 
-    def make_brain(self) -> GuardedBrain:
+    def make_brain(self) -> Brain:
         """Makes the untrained model, and its Brain."""
         self.model = self.make_model()
         return self.brain_class(
@@ -176,7 +176,7 @@ class Training:
                 **({} if self.kind is None else {"kind": self.kind}),
                 **description,
                 "task": self.task,
-                "valid_metric": self.brain_class.criterion,
+                "valid_metric": self.brain_class.valid_metric,
                 "higher_is_better": self.brain_class.higher_is_better,
             }
             write_atomically(self.folder / MODEL_JSON, json.dumps(whole, indent=2) + "\n")

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from gatedrnn.training.checkpoints import UNFINISHED, SafeCheckpointer
-from gatedrnn.training.random_states import RandomStates
+from gatedrnn.training.recoverables import RandomStates
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from gatedrnn.experiments.compare.specification import Measure, Part
 
 #: Coverage of an interval.
 LEVEL = 0.95
-#: Of the results of every training, see :class:`gatedrnn.training.cost.Cost`.
+#: Of the results of every training, see :class:`gatedrnn.training.recoverables.Cost`.
 PARAMETERS = "parameters"
 SECONDS, CPU_SECONDS, STEPS = "train seconds", "train cpu seconds", "steps"
 #: Parameters that differ by more than this fraction from the baseline's are listed.

@@ -16,21 +16,21 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.data.files import write_atomically
+from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.features import feature_lengths
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.asr.decode import Scores, search, word_times
 from gatedrnn.tasks.asr.test_decoding import TestSearch
 from gatedrnn.tokens.hypotheses import distinct, n_best_record
-from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.curriculum import Dropout
-from gatedrnn.training.ranks import sum_over_ranks
+from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.training.distributed import sum_over_ranks
 
 logger = get_logger(__name__)
 
 Stage = sb.Stage
 
 
-class RecogniserBrain(GuardedBrain):
+class RecogniserBrain(Brain):
     """Features, augmentation, searches, and the word error rate; a subclass for each head.
 
     A subclass has the losses; its model's outputs begin with those of
@@ -43,24 +43,24 @@ class RecogniserBrain(GuardedBrain):
     modules : Mapping
         ``model`` and ``normalize``.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`: ``compute_features``,
+        Besides those of :class:`~gatedrnn.training.brain.Brain`: ``compute_features``,
         ``hop_seconds``
         (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
         ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
         and without dropout), ``beam_size`` and ``n_best`` (of the test), and what
         :class:`~gatedrnn.tasks.asr.test_decoding.TestSearch` takes.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
     """
 
-    criterion = "WER"
+    valid_metric = "WER"
     unit = " %"
 
     def __init__(self, tokens: Any, hparams: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(hparams=hparams, **kwargs)
         self.tokens = tokens
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
-        self._dropout = Dropout(self.modules["model"])
+        self._dropout = DropoutSwitch(self.modules["model"])
         self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
         self._test_search = TestSearch(self.hparams, self.modules["model"], tokens)
 
@@ -246,7 +246,7 @@ class RecogniserBrain(GuardedBrain):
         if stage == Stage.TRAIN:
             self._dropout.switch(epoch > self.clean_epochs)
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Loss and word error rate of the validation that has just run.
 
         Returns
@@ -264,7 +264,7 @@ class RecogniserBrain(GuardedBrain):
         name : str
             Name of the set, for the files.
         loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
+            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
         folder : Path
             Where ``wer_NAME.txt`` (with all alignments) and ``nbest_NAME.jsonl`` go.
 
@@ -281,10 +281,10 @@ class RecogniserBrain(GuardedBrain):
         self.find_best()
         if self._test_search.needs_label_prior:
             # Of the first set that is tested, which is that of the validation.
-            self.evaluate(loader, min_key=self.criterion)
+            self.evaluate(loader, min_key=self.valid_metric)
             self._test_search.take_label_prior(self.device, folder if if_main_process() else None)
         self._search_seconds = 0.0
-        self.evaluate(loader, min_key=self.criterion)
+        self.evaluate(loader, min_key=self.valid_metric)
         loss, results = self.gathered()
         errors = {how: _errors(results, how) for how in ("greedy", "beam")}
         figures = {

@@ -11,8 +11,7 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.training.checkpoint_selection import is_of_training
-from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.checkpoints import SafeCheckpointer, is_resumable
 
 logger = get_logger(__name__)
 
@@ -133,7 +132,7 @@ def _find(source: Path, key: Mapping[str, str]) -> Path:
         if folder.is_dir():
             checkpointer = SafeCheckpointer(folder)
             best = checkpointer.find_checkpoint(**key)
-            best = best or checkpointer.find_checkpoint(ckpt_predicate=is_of_training)
+            best = best or checkpointer.find_checkpoint(ckpt_predicate=is_resumable)
             if best is not None:
                 return best.path / "model.ckpt"
     raise FileNotFoundError(

@@ -22,7 +22,7 @@ from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.rescoring_sets import check_line_ends
 from gatedrnn.tokens.hypotheses import Hypothesis
-from gatedrnn.training.ranks import sum_over_ranks
+from gatedrnn.training.distributed import sum_over_ranks
 
 
 class TestSearch:

@@ -166,9 +166,9 @@ def captioner_card(name: str, found: CaptionerBundle) -> str:
         scores = " | ".join(f"{figures[measure]:.4f}" for measure in _MEASURES)
         lines.append(f"| {one} | {figures['items']} | {scores} |")
     if not sets:
-        criterion = CaptionBrain.criterion
-        value = training[f"validation {criterion}"]
-        lines.append(f"{criterion} of greedy captions of the validation set: {value:.4f}.")
+        metric = CaptionBrain.valid_metric
+        value = training[f"validation {metric}"]
+        lines.append(f"{metric} of greedy captions of the validation set: {value:.4f}.")
     if "seed" in training:
         lines += ["", f"Seed {training['seed']}, {training.get('epochs', '?')} epochs."]
     return "\n".join(lines) + "\n"

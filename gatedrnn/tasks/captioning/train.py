@@ -14,6 +14,7 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.data.files import write_atomically
+from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.model import TeacherForcingOutput
@@ -35,20 +36,19 @@ from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
 from gatedrnn.tokens import EOS, IGNORE, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
-from gatedrnn.training.brain import GuardedBrain, Objective
-from gatedrnn.training.curriculum import Dropout
+from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
 from gatedrnn.training.model_description import CAPTIONS
-from gatedrnn.training.ranks import sum_over_ranks
 
 logger = get_logger(__name__)
 
 Stage = sb.Stage
 
 
-class CaptionBrain(GuardedBrain):
+class CaptionBrain(Brain):
     """Trains a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
 
     First by cross-entropy of the references' words; from the epoch ``self_critical_from`` on by
@@ -64,7 +64,7 @@ class CaptionBrain(GuardedBrain):
     modules : Mapping
         ``model``, a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+        Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``label_smoothing``: part of the probability that is spread over all words;
         - ``scheduled_sampling``: a
@@ -77,7 +77,7 @@ class CaptionBrain(GuardedBrain):
           :class:`~gatedrnn.seq2seq.search.SearchOptions`;
         - ``java``: METEOR and SPICE of the tests: ``"never"``, ``"auto"``, ``"always"``.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class CaptionBrain(GuardedBrain):
         If a value is out of its range.
     """
 
-    criterion = CIDER_D
+    valid_metric = CIDER_D
     higher_is_better = True
     collate = CaptionBatch
 
@@ -123,7 +123,7 @@ class CaptionBrain(GuardedBrain):
         self._train, self._dev = train, dev
         self._reward: CaptionReward | None = None
         self._validation: CaptionReward | None = None
-        self._dropout = Dropout(self.network("model", Stage.TEST))
+        self._dropout = DropoutSwitch(self.network("model", Stage.TEST))
 
     # ---- one batch --------------------------------------------------------------------------
 
@@ -304,9 +304,9 @@ class CaptionBrain(GuardedBrain):
         super().on_stage_end(stage, stage_loss, epoch)
         rewards = self.log.running.get("rewards")
         if stage == Stage.TRAIN and rewards:
-            self.train_figures["reward"] = sum(rewards) / len(rewards)
+            self.train_metrics["reward"] = sum(rewards) / len(rewards)
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Loss per word, and CIDEr-D of the greedy captions, as the tests compute it.
 
         Returns
@@ -318,7 +318,7 @@ class CaptionBrain(GuardedBrain):
             words = [[tokenize(text) for text in item.references] for item in self._dev]
             self._validation = CaptionReward(words, ended=False)
         found = [self._validation(r["number"], tokenize(r["greedy"])) for r in results]
-        return {"loss": loss, self.criterion: sum(found) / max(1, len(found))}
+        return {"loss": loss, self.valid_metric: sum(found) / max(1, len(found))}
 
     def test(
         self,
@@ -335,7 +335,7 @@ class CaptionBrain(GuardedBrain):
         name : str
             Name of the set, for the files.
         loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
+            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
         items : sequence of CaptionItem
             What the loader loads.
         folder : Path
@@ -412,7 +412,10 @@ class CaptionTraining(Training):
         model, self.spec = make_captioner(self.hparams, vocabulary, self.data, self.media)
         if self.hparams.get("pretrained_encoder"):
             remedy = "Give the encoder and the encoder_options that it was trained with"
-            source, best = self.hparams["pretrained_encoder"], {"max_key": CaptionBrain.criterion}
+            source, best = (
+                self.hparams["pretrained_encoder"],
+                {"max_key": CaptionBrain.valid_metric},
+            )
             load_parts(model, source, ("encoder.",), best, remedy)
         if self.hparams.get("freeze_encoder"):
             model.freeze_encoder()

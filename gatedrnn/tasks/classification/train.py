@@ -26,7 +26,7 @@ from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, c
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
 from gatedrnn.tasks.classification.model import Classified, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
-from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget, write_report
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
@@ -41,7 +41,7 @@ TOKENS = "tokens.json"
 _SEEDS_OF_FOLDS = 1000
 
 
-class ClassifierBrain(GuardedBrain):
+class ClassifierBrain(Brain):
     """Trains a :class:`~gatedrnn.tasks.classification.model.SequenceClassifier`.
 
     Arguments
@@ -49,17 +49,17 @@ class ClassifierBrain(GuardedBrain):
     classes : sequence of str
         Names of the classes.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+        Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``batch_size``: maximum number of sequences in the batch of one process;
         - optionally ``max_batch_frames``: longest sequence times their number;
         - ``label_smoothing``: fraction of the probability that is spread over all classes.
     **kwargs : Any
-        Other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`; ``modules`` has
+        Other arguments of :class:`~gatedrnn.training.brain.Brain`; ``modules`` has
         ``model``.
     """
 
-    criterion = "accuracy"
+    valid_metric = "accuracy"
     unit = " %"
     higher_is_better = True
     collate = staticmethod(collate)
@@ -109,10 +109,10 @@ class ClassifierBrain(GuardedBrain):
 
     # ---- a stage ----------------------------------------------------------------------------
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Loss per sequence, and accuracy in per cent."""
         loss, results = self.gathered()
-        return {"loss": loss, self.criterion: accuracy(results)}
+        return {"loss": loss, self.valid_metric: accuracy(results)}
 
     def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
         """Tests the best checkpoint on a set.

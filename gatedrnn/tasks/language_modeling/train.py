@@ -35,13 +35,13 @@ from gatedrnn.tasks.language_modeling.perplexity import Reading, TextScore, log_
 from gatedrnn.tasks.language_modeling.specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
 from gatedrnn.tokens import EOS_NAME, IGNORE, learn_once, read_text_tokens
-from gatedrnn.training.batches import EpochBatchSampler
-from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.batching import EpochBatchSampler
+from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
 from gatedrnn.training.model_description import TEXT, arguments_of
-from gatedrnn.training.ranks import sum_over_ranks
-from gatedrnn.training.stateful import CarriedState
+from gatedrnn.training.recoverables import CarriedState
 
 logger = get_logger(__name__)
 
@@ -51,7 +51,7 @@ Stage = sb.Stage
 LOSS_PER = ("token", "stream")
 
 
-class LanguageModelBrain(GuardedBrain):
+class LanguageModelBrain(Brain):
     """Trains a :class:`~gatedrnn.tasks.language_modeling.model.TextModel`.
 
     With ``carry_state`` the training text is cut into as many streams as there are rows in the
@@ -66,7 +66,7 @@ class LanguageModelBrain(GuardedBrain):
     modules : Mapping
         ``model``.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+        Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``carry_state``;
         - ``batch_size``: streams of one process, or most lines in its share of a batch;
@@ -80,7 +80,7 @@ class LanguageModelBrain(GuardedBrain):
         - optionally ``dynamic_lr`` (dynamic evaluation, if above 0), ``dynamic_decay``,
           ``dynamic_window`` and ``dynamic_rms``: see ``Dynamic``.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class LanguageModelBrain(GuardedBrain):
         If ``loss_per`` is neither.
     """
 
-    criterion = "perplexity"
+    valid_metric = "perplexity"
 
     def __init__(self, tokens: Any, hparams: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(hparams=hparams, **kwargs)
@@ -269,7 +269,7 @@ class LanguageModelBrain(GuardedBrain):
             # Otherwise the epoch had begun before the interruption.
             self.carried.value = None
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Loss per token, perplexity per word and bits per character of the validation text.
 
         Returns
@@ -310,7 +310,7 @@ class LanguageModelBrain(GuardedBrain):
             If nothing has been trained.
         """
         self.find_best()
-        self.on_evaluate_start(min_key=self.criterion)
+        self.on_evaluate_start(min_key=self.valid_metric)
         self.modules.eval()
         model = self.network("model", Stage.TEST)
         with self.evaluation_ctx:

@@ -109,7 +109,7 @@ def measure_training(
 
     Arguments
     ---------
-    brain : GuardedBrain
+    brain : Brain
         The untrained Brain: with a ``model``, and the checkpointer of the training.
     loader : iterable
         Validation batches.

@@ -18,8 +18,8 @@ from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import FrameBatch, PieceDataset, collate
 from gatedrnn.tasks.music.model import FrameLoss
-from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
-from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
 
@@ -33,7 +33,7 @@ LOSS_PER = ("piece", "frame")
 _SOUNDS = 0.5
 
 
-class SequenceModelBrain(GuardedBrain):
+class SequenceModelBrain(Brain):
     """Trains a :class:`~gatedrnn.tasks.music.model.SequenceModel`.
 
     A piece is read from its first frame to its last but one, and each frame after the first is
@@ -46,7 +46,7 @@ class SequenceModelBrain(GuardedBrain):
     Arguments
     ---------
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+        Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``first_frame``: see above;
         - ``batch_size``: pieces in the batch of one process;
@@ -55,11 +55,11 @@ class SequenceModelBrain(GuardedBrain):
         - ``loss_per``: ``"piece"``: gradients of the sum over a piece's frames, averaged over the
           pieces of a batch, as in the authors' code; ``"frame"``: of the mean over frames.
     **kwargs : Any
-        Other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`; ``modules`` has
+        Other arguments of :class:`~gatedrnn.training.brain.Brain`; ``modules`` has
         ``model``.
     """
 
-    criterion = "NLL"
+    valid_metric = "NLL"
     collate = staticmethod(collate)
 
     def __init__(self, hparams: Mapping[str, Any], **kwargs: Any) -> None:
@@ -131,14 +131,14 @@ class SequenceModelBrain(GuardedBrain):
 
     # ---- a stage ----------------------------------------------------------------------------
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Metrics of the pieces that have just been evaluated."""
         return metrics_of(self.gathered()[1])
 
     def test(self, music: Music, folder: Path) -> dict[str, float]:
         """Tests the best checkpoint; writes ``pieces_NAME.tsv``, the NLL of every piece."""
         self.find_best()
-        self.on_evaluate_start(min_key=self.criterion)
+        self.on_evaluate_start(min_key=self.valid_metric)
         metrics = self.validate(self.evaluation_music(music))
         pieces = self.gathered()[1]
         if if_main_process():

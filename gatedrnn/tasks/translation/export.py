@@ -184,7 +184,7 @@ def translator_card(name: str, found: TranslatorBundle) -> str:
         for one, f in sets.items()
     ]
     if not sets:
-        value = training[f"validation {TranslationBrain.criterion}"]
+        value = training[f"validation {TranslationBrain.valid_metric}"]
         lines.append(f"BLEU of greedy translations of the validation sentences: {value:.2f}.")
     if "seed" in training:
         lines += ["", f"Seed {training['seed']}, {training.get('epochs', '?')} epochs."]

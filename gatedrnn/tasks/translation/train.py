@@ -35,7 +35,7 @@ from gatedrnn.tasks.translation.model import (
     make_translator,
 )
 from gatedrnn.tokens import EOS_NAME, IGNORE, UNKNOWN, Tokens, learn_once, read_text_tokens
-from gatedrnn.training.brain import GuardedBrain, Objective
+from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import (
     Training,
     size_within_budget,
@@ -77,7 +77,7 @@ def make_search(hparams: Mapping[str, Any], tokens: Tokens) -> SearchOptions:
     })  # fmt: skip
 
 
-class TranslationBrain(GuardedBrain):
+class TranslationBrain(Brain):
     """Trains a :class:`~gatedrnn.tasks.translation.model.Translator`.
 
     The best checkpoint is that with the highest BLEU of greedy translations of the validation
@@ -93,7 +93,7 @@ class TranslationBrain(GuardedBrain):
     modules : Mapping
         ``model``, a :class:`~gatedrnn.tasks.translation.model.Translator`.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.GuardedBrain`:
+        Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``label_smoothing``: part of the probability that is spread over all tokens;
         - ``max_length``: most tokens of a translation;
@@ -101,7 +101,7 @@ class TranslationBrain(GuardedBrain):
           :class:`~gatedrnn.seq2seq.search.SearchOptions`;
         - ``bleu_tokenize``: see :func:`~gatedrnn.tasks.translation.metrics.score_translations`.
     **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.GuardedBrain`.
+        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class TranslationBrain(GuardedBrain):
         If a value is out of its range.
     """
 
-    criterion = "BLEU"
+    valid_metric = "BLEU"
     higher_is_better = True
     collate = TranslationBatch
 
@@ -198,7 +198,7 @@ class TranslationBrain(GuardedBrain):
         tokenize = self.hparams.bleu_tokenize
         return made, score_translations(list(made.values()), references, tokenize)
 
-    def validation_figures(self) -> dict[str, float]:
+    def validation_metrics(self) -> dict[str, float]:
         """Loss per token, and BLEU of greedy translations.
 
         Returns
@@ -217,7 +217,7 @@ class TranslationBrain(GuardedBrain):
         pairs : Pairs
             What the loader loads.
         loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.GuardedBrain.evaluation_loader`.
+            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
         folder : Path
             Where :func:`~gatedrnn.tasks.translation.metrics.write_translations` writes.
 

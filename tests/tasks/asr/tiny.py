@@ -31,7 +31,7 @@ from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.training import TrainingLog, WarmupDecay, fit
-from gatedrnn.training.brain import GuardedBrain
+from gatedrnn.training.brain import Brain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 
 #: Of the decoder or the prediction network.
@@ -129,7 +129,7 @@ class Fatal(SafeCheckpointer):
 class Watched:
     """Notes losses of a Brain, and does on demand what must not happen."""
 
-    instance: GuardedBrain
+    instance: Brain
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -15,7 +15,7 @@ from gatedrnn.tasks.captioning.data import CaptionSets
 from gatedrnn.tasks.captioning.simulated import simulate
 from gatedrnn.tasks.captioning.train import CaptionBrain, CaptionTraining
 from gatedrnn.training import fit
-from gatedrnn.training.optimisers import make_optimiser
+from gatedrnn.training.optimizers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
 #: One kind of thing in a picture: the captions are short.

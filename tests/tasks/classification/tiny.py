@@ -14,7 +14,7 @@ from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
 from gatedrnn.tasks.classification.train import ClassifierBrain, ClassifierTraining
 from gatedrnn.training import fit
-from gatedrnn.training.optimisers import make_optimiser
+from gatedrnn.training.optimizers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
 CLASSES = ("low", "high")

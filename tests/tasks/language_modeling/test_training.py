@@ -12,7 +12,7 @@ import torch
 from gatedrnn.tasks.language_modeling.data import streams
 from gatedrnn.tasks.language_modeling.train import make_model
 from gatedrnn.tokens import load
-from gatedrnn.training.schedule import EpochDecay, PlateauDecay
+from gatedrnn.training.optimizers import EpochDecay, PlateauDecay
 from tests.tasks.asr.tiny import launch
 from tests.tasks.language_modeling.tiny import WatchedModelBrain, corpus, hparams, train
 

@@ -16,7 +16,7 @@ from gatedrnn.tasks.language_modeling.corpora import Corpus
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.train import LanguageModelBrain, LanguageModelTraining
 from gatedrnn.training import fit
-from gatedrnn.training.optimisers import make_decay, make_optimiser
+from gatedrnn.training.optimizers import make_decay, make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
 #: A grammar that is easy to learn.

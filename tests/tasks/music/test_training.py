@@ -8,7 +8,7 @@ import signal
 import pytest
 import torch
 
-from gatedrnn.training.schedule import WorseDecay
+from gatedrnn.training.optimizers import WorseDecay
 from tests.tasks.asr.tiny import launch
 from tests.tasks.music.tiny import WatchedSequenceBrain, corpus, train
 

@@ -16,7 +16,7 @@ from gatedrnn.tasks.music.corpora import MusicCorpus, read_music
 from gatedrnn.tasks.music.model import SequenceModel
 from gatedrnn.tasks.music.train import MusicTraining, SequenceModelBrain
 from gatedrnn.training import fit
-from gatedrnn.training.optimisers import make_decay, make_optimiser
+from gatedrnn.training.optimizers import make_decay, make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
 

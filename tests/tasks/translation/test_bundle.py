@@ -254,7 +254,7 @@ def test_long_sentences_go_alone(monkeypatch):
 @pytest.mark.parametrize("higher", [True, False])
 def test_the_best_checkpoint_is_taken(tmp_path, higher):
     class Brain(TranslationBrain):
-        criterion, higher_is_better = "score", higher
+        valid_metric, higher_is_better = "score", higher
 
     model = torch.nn.Linear(1, 1, bias=False)
     checkpointer = SafeCheckpointer(tmp_path / "save", {"model": model})

@@ -14,7 +14,7 @@ from gatedrnn.simulation.small_sets import write_parallel
 from gatedrnn.tasks.translation.corpora import read_parallel
 from gatedrnn.tasks.translation.train import TranslationBrain, TranslationTraining
 from gatedrnn.training import fit
-from gatedrnn.training.optimisers import make_optimiser
+from gatedrnn.training.optimizers import make_optimiser
 from tests.tasks.asr.tiny import Fatal, Watched
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from gatedrnn.training.synchronised import SynchronisedBatchNorm, synchronise
+from gatedrnn.training.distributed import SynchronisedBatchNorm, synchronise
 
 #: Items of each process.
 SHARES = (1, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gatedrnn.training.batches import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
 
 DURATIONS = torch.empty(203).uniform_(0.5, 9.0, generator=torch.Generator().manual_seed(3)).tolist()
 

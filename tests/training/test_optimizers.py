@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gatedrnn.training.optimisers import make_optimiser
+from gatedrnn.training.optimizers import make_optimiser
 
 
 def train(optimiser_of, steps=5):

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from gatedrnn.training.cost import Cost
+from gatedrnn.training.recoverables import Cost
 from tests.tasks.asr.tiny import launch
 from tests.tasks.language_modeling import tiny as lm
 
@@ -76,7 +76,7 @@ def test_what_was_not_counted_is_not_claimed(tmp_path):
 
 def test_the_clock_can_be_stopped():
     spent = Cost()
-    assert spent.figures() == dict.fromkeys(KEYS)
+    assert spent.metrics() == dict.fromkeys(KEYS)
     spent.stop()
     assert spent.seconds == 0
     spent.start()
