@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.grammar import Token
 from gatedrnn.simulation.meeting import (
@@ -34,7 +35,7 @@ from gatedrnn.simulation.meeting import (
     TimedTurn,
     simulate_meeting,
 )
-from gatedrnn.simulation.voices import SAMPLE_RATE, SPLITS, need, sample_voice
+from gatedrnn.simulation.voices import NEEDED_BY, SAMPLE_RATE, SPLITS, sample_voice
 
 #: Series of meetings by split, with the letters of their meetings. Left out are EN2001-EN2009 and
 #: IN10xx (not all have four speakers) and the meetings with annotation errors: IS1003b, IS1007d,
@@ -191,7 +192,7 @@ def simulate_corpus(
     if jobs < 1:
         raise ValueError(f"there must be at least one job, not {jobs}")
     for package in ("espeakng_loader", "pyroomacoustics"):
-        need(package)
+        require(package, *NEEDED_BY)
     out = Path(out)
     _claim(out, options)
     plans = plan_corpus(options)

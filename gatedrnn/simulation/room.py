@@ -12,7 +12,8 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import lfilter
 
-from gatedrnn.simulation.voices import SAMPLE_RATE, need
+from gatedrnn.data.errors import require
+from gatedrnn.simulation.voices import NEEDED_BY, SAMPLE_RATE
 
 ARRAY_SIZE = 8
 ARRAY_RADIUS = 0.1  # metres
@@ -82,7 +83,7 @@ def responses(room: Room, array_channels: tuple[int, ...] = (0,)) -> np.ndarray:
     >>> responses(sample_room(np.random.default_rng(0), 2, (0.2, 0.2))).shape[:2]
     (2, 3)
     """
-    acoustics = need("pyroomacoustics")
+    acoustics = require("pyroomacoustics", *NEEDED_BY)
     # One thread: meetings are what runs side by side.
     acoustics.constants.set("num_threads", 1)
     absorption, order = acoustics.inverse_sabine(room.rt60, room.size)

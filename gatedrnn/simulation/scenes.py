@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
 from gatedrnn.simulation.captioned import CaptionedItem, CaptionedItems, Group, choose
 
@@ -279,10 +279,7 @@ def write_image(path: str | Path, pixels: np.ndarray) -> None:
         raise ValueError(
             f"an image must be (height, width, 3) of uint8, not {pixels.shape} of {pixels.dtype}"
         )
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise MissingExtraError('images need Pillow: pip install "gatedrnn[captions]"') from error
+    image = require("PIL.Image", "images", "captions", "Pillow")
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, format="PNG")
+    image.fromarray(pixels).save(encoded, format="PNG")
     write_atomically(path, encoded.getvalue())

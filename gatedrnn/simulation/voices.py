@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
-from types import ModuleType
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.errors import require
 from gatedrnn.simulation.grammar import Token
 
 SAMPLE_RATE = 16000
+#: For :func:`~gatedrnn.data.errors.require`.
+NEEDED_BY = ("simulated meetings", "demo")
 SPLITS = ("train", "dev", "eval")
 ACCENTS = (
     "en-us",
@@ -56,22 +56,6 @@ _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: bad data is an error code, no
 _UTF8, _PHONEMES = 0x1, 0x100  # of espeak_Synth: text encoding, mnemonics in [[...]]
 _EVENT_END, _EVENT_WORD = 0, 1
 _PARAMETERS = {"rate": 1, "pitch": 3, "pitch_range": 4}
-
-
-def need(module: str) -> ModuleType:
-    """Imports an optional package of simulated meetings.
-
-    Example
-    -------
-    >>> need("json").__name__
-    'json'
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'simulated meetings need {module}: pip install "gatedrnn[demo]"'
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -322,7 +306,7 @@ def synthesize(text: str, voice: str, **parameters: int) -> Spoken:
 def _library() -> Iterator[tuple[ctypes.CDLL, int]]:
     """The library, freshly loaded: it keeps noise and flutter states from text to text, which no
     call resets, so that only a new copy gives the same output twice (half a millisecond)."""
-    loader = need("espeakng_loader")
+    loader = require("espeakng_loader", *NEEDED_BY)
     library = ctypes.CDLL(loader.get_library_path())
     try:
         rate = library.espeak_Initialize(

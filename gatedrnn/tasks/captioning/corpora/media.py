@@ -17,7 +17,7 @@ from torchaudio.functional import resample
 
 from gatedrnn.data import audio
 from gatedrnn.data.config import Choices, Config, Range
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.errors import require
 from gatedrnn.tasks.captioning.corpora.items import KINDS, CaptionItem
 
 #: How an image of other proportions is brought to its size.
@@ -162,12 +162,8 @@ def check(item: CaptionItem, decode: bool = True) -> None:
 
 
 def need_pillow() -> ModuleType:
-    """``PIL.Image``; an ImportError says what to install."""
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        raise MissingExtraError('images need Pillow: pip install "gatedrnn[captions]"') from error
-    return Image
+    """``PIL.Image``."""
+    return require("PIL.Image", "images", "captions", "Pillow")
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -356,12 +352,7 @@ def _naming(file: Path) -> Iterator[None]:
 
 
 def _from_hdf5(file: Path, key: str) -> np.ndarray:
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'{file}: HDF5 files need h5py: pip install "gatedrnn[captions]"'
-        ) from error
+    h5py = require("h5py", f"{file}: HDF5 files", "captions")
     try:
         with h5py.File(file, "r") as opened:
             array = opened[_array_name(file, key, list(opened))]
