@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the benchmarks and prints a table for each."""
+    """Time the recurrences and nn.LSTM, nn.GRU and LiGRU, interleaved, and print ratios.
+
+    examples:
+      gatedrnn bench residual slim:variant=10 --shape 8,200,512,2,0
+      gatedrnn bench --suite distant --suite memory --output report.md --output report.png
+    """
     import torch
 
     from gatedrnn.experiments.bench import implementations, report
@@ -135,13 +140,4 @@ def _named_benchmarks(arguments: argparse.Namespace) -> list[Benchmark]:
     ]
 
 
-COMMAND = Command(
-    "bench",
-    "time the recurrences and nn.LSTM, nn.GRU and LiGRU, interleaved, and print ratios",
-    add_arguments,
-    run,
-    (
-        "residual slim:variant=10 --shape 8,200,512,2,0",
-        "--suite distant --suite memory --output report.md --output report.png",
-    ),
-)
+COMMAND = Command("bench", add_arguments, run)

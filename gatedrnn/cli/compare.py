@@ -39,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the trainings that are missing, and writes the reports; 1 if a run failed."""
+    """Train networks by a recipe over seeds and data sets, tuned alike, and compare them.
+
+    examples:
+      gatedrnn compare recipes/LM/tables/ami.yaml --output results/ami --jobs 2
+      gatedrnn compare table.yaml --output results --list
+      gatedrnn compare table.yaml --output results --networks residual --seeds 1 2 -- --device=cuda
+    """
     from gatedrnn.experiments.compare.plots import write_plots
     from gatedrnn.experiments.compare.report import default_command, write_reports
     from gatedrnn.experiments.compare.runs import Plan, Runner
@@ -135,15 +141,4 @@ def _named(option: str, names: list[str] | None, parts: tuple[Part, ...]) -> lis
     return [part for part in parts if not names or part.name in names]
 
 
-COMMAND = Command(
-    "compare",
-    "train networks by a recipe over seeds and data sets, tuned alike, and compare them",
-    add_arguments,
-    run,
-    (
-        "recipes/LM/tables/ami.yaml --output results/ami --jobs 2",
-        "table.yaml --output results --list",
-        "table.yaml --output results --networks residual --seeds 1 2 -- --device=cuda",
-    ),
-    takes_rest=True,
-)
+COMMAND = Command("compare", add_arguments, run, takes_rest=True)

@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs ``gatedrnn doctor``."""
+    """Print versions and devices, and the runner that each recurrence uses here, and why.
+
+    examples:
+      gatedrnn doctor
+      gatedrnn doctor --dtype bfloat16
+    """
     import torch
 
     dtype = getattr(torch, arguments.dtype)
@@ -98,10 +103,4 @@ def _runner(cell: type[Cell], place: str, dtype: torch.dtype, training: bool) ->
     return f"{name}: {reason}"
 
 
-COMMAND = Command(
-    "doctor",
-    "print versions and devices, and the runner that each recurrence uses here, and why",
-    add_arguments,
-    run,
-    ("", "--dtype bfloat16"),
-)
+COMMAND = Command("doctor", add_arguments, run)

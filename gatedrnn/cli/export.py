@@ -25,7 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exports, and prints a summary of the bundle."""
+    """Export a training's output folder to a bundle: files that any machine can load.
+
+    examples:
+      gatedrnn export results/residual/1 bundle
+      gatedrnn export results/residual/1 bundle --lm lm --lm-setting rescored --onnx
+    """
     from gatedrnn.tasks.asr.export import WithLanguage, export
     from gatedrnn.tasks.captioning.bundle import CaptionerConfig
     from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
@@ -71,10 +76,4 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-COMMAND = Command(
-    "export",
-    "export a training's output folder to a bundle: files that any machine can load",
-    add_arguments,
-    run,
-    ("results/residual/1 bundle", "results/residual/1 bundle --lm lm --lm-setting rescored --onnx"),
-)
+COMMAND = Command("export", add_arguments, run)

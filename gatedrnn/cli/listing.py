@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs ``gatedrnn list``."""
+    """Print the recurrences, their papers, options and parameter counts for given sizes.
+
+    example:
+      gatedrnn list residual --input-size 80 --hidden-size 1024 --proj-size 512 --num-layers 10
+    """
     from gatedrnn.cells import CELLS, find
 
     cells = [find(name) for name in arguments.recurrence] or list(CELLS)
@@ -139,10 +143,4 @@ def as_json(items: list[dict[str, Any]], sizes: dict[str, Any]) -> str:
 
 FORMATS = {"text": as_text, "markdown": as_markdown, "json": as_json}
 
-COMMAND = Command(
-    "list",
-    "print the recurrences, their papers, options and parameter counts for given sizes",
-    add_arguments,
-    run,
-    ("residual --input-size 80 --hidden-size 1024 --proj-size 512 --num-layers 10",),
-)
+COMMAND = Command("list", add_arguments, run)

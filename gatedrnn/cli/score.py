@@ -17,16 +17,8 @@ if TYPE_CHECKING:
 
 #: Value of --speakers: utterance ids begin with the speaker.
 PREFIX = "prefix"
-#: Format -> description; gatedrnn.scoring.formats, which reads them, imports NumPy.
-FORMATS = {
-    "trn": "sclite's transcripts: words (utterance)",
-    "stm": "segments: recording channel speaker start end [<label>] words",
-    "ctm": "words with times: recording channel start duration word [confidence]",
-    "kaldi": "Kaldi's text: utterance words",
-    "tsv": "utterance, tab, words",
-    "jsonl": "JSON lines of gatedrnn: an object with id and text, or ref and hyps",
-    "csv": "prepared CSV file of a recipe",
-}
+#: Names of gatedrnn.scoring.formats.FORMATS, whose import needs NumPy.
+FORMATS = ("trn", "stm", "ctm", "kaldi", "tsv", "jsonl", "csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores one system, or compares two."""
+    """Score a recogniser: WER, CER, intervals, speakers, confusions; compare two.
+
+    formats:
+      trn    sclite's transcripts: words (utterance)
+      stm    segments: recording channel speaker start end [<label>] words
+      ctm    words with times: recording channel start duration word [confidence]
+      kaldi  Kaldi's text: utterance words
+      tsv    utterance, tab, words
+      jsonl  JSON lines of gatedrnn: an object with id and text, or ref and hyps
+      csv    prepared CSV file of a recipe
+
+    examples:
+      gatedrnn score ref.trn hyp.trn
+      gatedrnn score dev.csv old.jsonl new.jsonl --format markdown --output report.md
+    """
     from gatedrnn.scoring import Options, read, score
     from gatedrnn.scoring.nist import write_files
 
@@ -145,11 +151,4 @@ def _meetings(
     return render(sections, form == "markdown")
 
 
-COMMAND = Command(
-    "score",
-    "score a recogniser: WER, CER, intervals, speakers, confusions; compare two",
-    add_arguments,
-    run,
-    ("ref.trn hyp.trn", "dev.csv old.jsonl new.jsonl --format markdown --output report.md"),
-    "formats:\n" + "\n".join(f"  {name:<6} {what}" for name, what in FORMATS.items()),
-)
+COMMAND = Command("score", add_arguments, run)

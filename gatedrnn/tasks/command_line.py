@@ -7,6 +7,7 @@ must not wait for torch.
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,51 +34,43 @@ class Command:
     ---------
     name : str
         As it is typed.
-    summary : str
-        One line for ``--help``.
     add_arguments : callable
         Adds the command's own arguments to an ``argparse.ArgumentParser``.
     run : callable
         Takes the parsed arguments (``argparse.Namespace``) and returns the exit status: 0, or 1 if
         a part of the input could not be processed. Wrong input is raised as ValueError, OSError or
-        :class:`gatedrnn.data.errors.MissingExtraError`.
-    examples : tuple of str
-        Command lines for the end of ``--help``, without ``gatedrnn`` and the command's name.
-    notes : str
-        Text for the end of ``--help``, before the examples.
+        :class:`gatedrnn.data.errors.MissingExtraError`. Its docstring is the help: the first line
+        for the list of commands, the rest, with examples, for the end of ``--help``.
     takes_rest : bool
         Whether all that follows ``--`` is passed on unparsed, as ``arguments.rest``.
 
     Example
     -------
-    >>> hello = Command("hello", "print a greeting", lambda p: None, lambda a: print("hi") or 0)
+    >>> def run(arguments):
+    ...     "Print a greeting."
+    ...     print("hello")
+    ...     return 0
     >>> parser = argparse.ArgumentParser()
-    >>> hello.add_to(parser.add_subparsers())
+    >>> Command("hello", lambda parser: None, run).add_to(parser.add_subparsers())
     >>> arguments = parser.parse_args(["hello", "--quiet"])
     >>> arguments.run(arguments)
-    hi
+    hello
     0
     """
 
     name: str
-    summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-    examples: tuple[str, ...] = ()
-    notes: str = ""
     takes_rest: bool = False
 
     def add_to(self, subparsers: Any) -> None:
         """Adds the command to what ``ArgumentParser.add_subparsers`` returned."""
-        lines = [f"  gatedrnn {self.name} {example}" for example in self.examples]
-        heading = "examples:" if len(lines) > 1 else "example:"
+        summary, _, rest = (inspect.getdoc(self.run) or "").partition("\n")
         parser = subparsers.add_parser(
             self.name,
-            help=self.summary,
-            description=f"{self.summary[0].upper()}{self.summary[1:]}.",
-            epilog="\n\n".join(
-                part for part in (self.notes, "\n".join([heading, *lines]) if lines else "") if part
-            ),
+            help=f"{summary[:1].lower()}{summary[1:].rstrip('.')}",
+            description=summary,
+            epilog=rest.strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.add_arguments(parser)

@@ -120,7 +120,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Transcribes; 1 if a recording could not be transcribed."""
+    """Transcribe audio files, folders and manifests with a trained recogniser.
+
+    examples:
+      gatedrnn transcribe bundle meeting.wav
+      gatedrnn transcribe bundle talks/ --output texts --format srt --format json
+      gatedrnn transcribe bundle test.csv --reference --beam-size 8
+    """
     from tqdm import tqdm
 
     from gatedrnn.tasks.asr.apply import Failure, transcribe
@@ -389,16 +395,4 @@ def _show(text: str | None, arguments: argparse.Namespace) -> None:
         print(f"\r\x1b[K{shown}", end="", file=sys.stderr, flush=True)
 
 
-COMMANDS = (
-    Command(
-        "transcribe",
-        "transcribe audio files, folders and manifests with a trained recogniser",
-        add_arguments,
-        run,
-        (
-            "bundle meeting.wav",
-            "bundle talks/ --output texts --format srt --format json",
-            "bundle test.csv --reference --beam-size 8",
-        ),
-    ),
-)
+COMMANDS = (Command("transcribe", add_arguments, run),)

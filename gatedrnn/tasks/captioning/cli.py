@@ -45,7 +45,12 @@ def add_caption_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_caption(arguments: argparse.Namespace) -> int:
-    """Captions files; 1 if one could not be captioned."""
+    """Describe images, recordings or features with a trained captioner.
+
+    examples:
+      gatedrnn caption bundle pictures/
+      gatedrnn caption bundle a.jpg --nbest 3 --diverse 3 --pictures attention
+    """
     from gatedrnn.seq2seq.search import SearchOptions
     from gatedrnn.tasks.captioning.apply import Refused, describe, draw_attention, find_sources
     from gatedrnn.tasks.captioning.export import load_captioner
@@ -126,7 +131,16 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_score(arguments: argparse.Namespace) -> int:
-    """Scores captions."""
+    """Score captions: BLEU, ROUGE-L, CIDEr-D, and with Java METEOR, SPICE, SPIDEr.
+
+    formats, which are detected:
+      COCO: {"annotations": [{"image_id", "caption"}, ...]}, or that list by itself
+      JSON lines: {"id", "references": [...]} for references, {"id", "text"} for captions
+
+    examples:
+      gatedrnn score-captions references.json captions.json
+      gatedrnn score-captions references.json old.json new.json --format markdown
+    """
     from gatedrnn.tasks.captioning.metrics import report
     from gatedrnn.tasks.captioning.metrics.files import read
     from gatedrnn.tasks.captioning.metrics.measures import Options, score
@@ -155,21 +169,6 @@ def run_score(arguments: argparse.Namespace) -> int:
 
 
 COMMANDS = (
-    Command(
-        "caption",
-        "describe images, recordings or features with a trained captioner",
-        add_caption_arguments,
-        run_caption,
-        ("bundle pictures/", "bundle a.jpg --nbest 3 --diverse 3 --pictures attention"),
-    ),
-    Command(
-        "score-captions",
-        "score captions: BLEU, ROUGE-L, CIDEr-D, and with Java METEOR, SPICE, SPIDEr",
-        add_score_arguments,
-        run_score,
-        ("references.json captions.json", "references.json old.json new.json --format markdown"),
-        "formats, which are detected:\n"
-        '  COCO: {"annotations": [{"image_id", "caption"}, ...]}, or that list by itself\n'
-        '  JSON lines: {"id", "references": [...]} for references, {"id", "text"} for captions',
-    ),
+    Command("caption", add_caption_arguments, run_caption),
+    Command("score-captions", add_score_arguments, run_score),
 )

@@ -55,7 +55,12 @@ def add_perplexity_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_perplexity(arguments: argparse.Namespace) -> int:
-    """Prints the perplexity of each text."""
+    """Compute the perplexity of texts, and the log-probability of each word.
+
+    examples:
+      gatedrnn perplexity lm test.txt
+      gatedrnn perplexity lm test.txt --word-scores scores.txt --dynamic-lr 0.002
+    """
     from gatedrnn.data.report import Report
     from gatedrnn.data.text import Text, read_text
     from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted, Dynamic
@@ -118,7 +123,11 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_generate(arguments: argparse.Namespace) -> int:
-    """Samples texts and prints them."""
+    """Generate text with a language model, or continue a prompt.
+
+    example:
+      gatedrnn generate lm --prompt "ONCE UPON" --count 5 --temperature 0.8
+    """
     from gatedrnn.tasks.language_modeling.decode import Generation, generate
 
     options = Generation(
@@ -171,7 +180,11 @@ def add_rescore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_rescore(arguments: argparse.Namespace) -> int:
-    """Tunes on the first n-best lists, and rescores all."""
+    """Rescore n-best lists with a language model, whose weight is tuned on the first of them.
+
+    example:
+      gatedrnn rescore lm results/nbest_dev.jsonl results/nbest_test.jsonl --output rescored
+    """
     from gatedrnn.tasks.language_modeling import rescoring_sets as rescored
     from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
     from gatedrnn.tasks.language_modeling.nbest import read_nbest
@@ -213,25 +226,7 @@ def _output_files(paths: Sequence[Path], folder: Path | None) -> list[Path]:
 
 
 COMMANDS = (
-    Command(
-        "rescore",
-        "rescore n-best lists with a language model, whose weight is tuned on the first of them",
-        add_rescore_arguments,
-        run_rescore,
-        ("lm results/nbest_dev.jsonl results/nbest_test.jsonl --output rescored",),
-    ),
-    Command(
-        "perplexity",
-        "compute the perplexity of texts, and the log-probability of each word",
-        add_perplexity_arguments,
-        run_perplexity,
-        ("lm test.txt", "lm test.txt --word-scores scores.txt --dynamic-lr 0.002"),
-    ),
-    Command(
-        "generate",
-        "generate text with a language model, or continue a prompt",
-        add_generate_arguments,
-        run_generate,
-        ('lm --prompt "ONCE UPON" --count 5 --temperature 0.8',),
-    ),
+    Command("rescore", add_rescore_arguments, run_rescore),
+    Command("perplexity", add_perplexity_arguments, run_perplexity),
+    Command("generate", add_generate_arguments, run_generate),
 )

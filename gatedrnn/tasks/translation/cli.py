@@ -43,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Translates sentences."""
+    """Translate sentences with a trained model, and score the translations.
+
+    examples:
+      gatedrnn translate bundle sentences.txt --output translations.txt
+      gatedrnn translate bundle test.en --references test.de --beam-size 8
+    """
     from gatedrnn.tasks.translation.apply import translate
     from gatedrnn.tasks.translation.export import load_translator
     from gatedrnn.tasks.translation.metrics import TOKENIZERS, make_measures
@@ -184,15 +189,4 @@ def _score(
     )
 
 
-COMMANDS = (
-    Command(
-        "translate",
-        "translate sentences with a trained model, and score the translations",
-        add_arguments,
-        run,
-        (
-            "bundle sentences.txt --output translations.txt",
-            "bundle test.en --references test.de --beam-size 8",
-        ),
-    ),
-)
+COMMANDS = (Command("translate", add_arguments, run),)
