@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from gatedrnn.tasks.asr.corpora import CORPORA
 from gatedrnn.training.recipe_yaml import read_recipe
+from tests.data.corpora import real_data
 
 ROOT = Path(__file__).parents[2]
 #: File -> its resolved keys in the first release, one key a line.
@@ -65,3 +70,36 @@ def test_options_of_the_command_line_are_added_to_those_of_the_corpus():
 def test_a_missing_data_folder_is_named():
     with pytest.raises(ValueError, match="'data_folder' is a !PLACEHOLDER"):
         resolved(ROOT / "recipes" / "AN4" / "ASR" / "hparams" / "ctc.yaml", "")
+
+
+def test_every_file_names_a_known_corpus():
+    files = [p for p in ROOT.glob("recipes/*/ASR/hparams/*.yaml") if p.parts[-4] != "ASR"]
+    assert {YAML().load(path)["corpus"] for path in files} == set(CORPORA)
+
+
+def test_a_part_of_librispeech_is_trained_on(tmp_path):
+    """The YAML file and the reader are all that the recipe of this corpus has."""
+    pack = real_data("librispeech_mini")
+    with open(pack / "manifest.tsv", encoding="utf-8", newline="") as file:
+        rows = sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: float(row["seconds"]))
+    few = [row for row in rows if row["split"] == "train"][:6]
+    few += [row for row in rows if row["split"] == "dev"][:2]
+    (tmp_path / "pack").mkdir()
+    with open(tmp_path / "pack" / "manifest.tsv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(few)
+    for row in few:
+        (audio,) = pack.rglob(f"{row['utt']}.ogg")
+        (tmp_path / "pack" / audio.name).symlink_to(audio)
+    recipe = ROOT / "recipes" / "LibriSpeech" / "ASR"
+    run = subprocess.run(
+        [sys.executable, recipe / "train.py", recipe / "hparams" / "mini.yaml", "--device=cpu",
+         f"--data_folder={tmp_path / 'pack'}", f"--results_folder={tmp_path}", "--noprogressbar",
+         "--num_layers=1", "--hidden_size=8", "--proj_size=4", "--number_of_epochs=1",
+         "--pieces=40", "--beam_size=1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "residual-1" / "1" / "results.json").read_text())
+    assert results["sets"]["dev"]["utterances"] == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from gatedrnn.simulation import tones
+from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.train import train_asr
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +35,10 @@ def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess:
 
 def train_here(folder: Path, *overrides: str) -> dict:
     """The recipe in this process: starting others takes most of the time."""
-    namespace = runpy.run_path(str(RECIPE / "train.py"))
     # Later options take the place of earlier ones.
     options = {a.split("=")[0]: a for a in (*SMALL, f"--output_folder={folder}", *overrides)}
     arguments = [str(RECIPE / "hparams" / "ctc.yaml"), *options.values()]
-    return train_asr(arguments, namespace["prepare"], namespace["read"])
+    return train_asr(arguments, prepare, read)
 
 
 def test_trains_resumes_and_tests(tmp_path):
@@ -51,7 +50,7 @@ def test_trains_resumes_and_tests(tmp_path):
     assert losses[-1] < losses[0]
     assert re.search(r"test: WER \d+\.\d\d %", done.stdout)
     assert "test-7" in (tmp_path / "wer_test.txt").read_text()
-    # The same command with more epochs goes on from the checkpoint.
+    # The same command with more epochs resumes from the checkpoint.
     train_here(tmp_path, "--number_of_epochs=4")
     log = (tmp_path / "train_log.txt").read_text()
     assert len(re.findall(r"^epoch: \d", log, re.MULTILINE)) == 4

@@ -1,19 +1,8 @@
 #!/usr/bin/env python3
-"""Trains and tests a recogniser of AMI, or of any corpus prepared in the same way.
+"""Trains and tests a recognizer of AMI, or of a corpus that was prepared like AMI: see recipes/ASR/train.py."""
 
-To run it, after ``recipes/AMI/ami_prepare.py ... --out DIR``:
-``python train.py hparams/ctc.yaml --prepared_folder=DIR``; every top-level key of the YAML can be
-given on the command line, e.g. ``--network=highway --num_layers=3``. The same command goes on with
-an interrupted training.
-"""
-
-from __future__ import annotations
-
-import sys
-
-from gatedrnn.tasks.asr.corpora import prepare, read
-from gatedrnn.tasks.asr.train import train_asr
-from gatedrnn.training.launch import run_script
+import runpy
+from pathlib import Path
 
 if __name__ == "__main__":
-    sys.exit(run_script(train_asr, prepare, read))
+    runpy.run_path(str(Path(__file__).parents[2] / "ASR" / "train.py"), run_name="__main__")
