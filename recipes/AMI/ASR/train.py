@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains and tests a recognizer of AMI, or of a corpus that was prepared like AMI: see recipes/ASR/train.py."""
+"""Trains and tests a recognizer of AMI or a similar corpus: see recipes/ASR/train.py."""
 
 import runpy
 from pathlib import Path
