@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -116,10 +115,6 @@ class ResultTable:
     def records(self) -> list[dict[str, Any]]:
         """A dict per row: heading -> cell, JSON-serialisable if the cells are."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-
-    def json(self) -> str:
-        """The records as JSON."""
-        return json.dumps(self.records(), indent=1, ensure_ascii=False)
 
 
 #: A heading (empty for none), then paragraphs and tables.

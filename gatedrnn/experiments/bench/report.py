@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.data.plots import new_figure
+from gatedrnn.data.plots import new_figure, write_figure
 from gatedrnn.data.result_table import ResultTable, Section, render
 from gatedrnn.experiments.bench.implementations import (
     DISTANT,
@@ -121,7 +121,7 @@ def _plot(path: Path, results: Results) -> None:
         panel.invert_yaxis()
         panel.set_title(f"{benchmark.work}, {benchmark.shape}: time / {names[0]}", fontsize=9)
         panel.tick_params(labelsize=8)
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure)
 
 
 def as_growth(results: Results) -> str:

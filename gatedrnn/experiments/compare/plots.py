@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatedrnn.data.plots import write_figure
+from gatedrnn.data.plots import new_figure, write_figure
 from gatedrnn.experiments.compare.report import (
     CPU_SECONDS,
     PARAMETERS,
@@ -105,13 +105,10 @@ def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
 
 def _plot(gathered: Gathered, path: Path, panel: Callable[[Any, Gathered, Part], bool]) -> bool:
     """Writes a plot with a panel for each data set; whether there was anything to plot."""
-    # The object interface needs no display and leaves a caller's figures alone.
-    from matplotlib.figure import Figure
-
     data = gathered.plan.table.data
     across = min(3, len(data))
     down = math.ceil(len(data) / across)
-    figure = Figure(figsize=(_WIDTH * across, _HEIGHT * down), layout="constrained")
+    figure = new_figure(_WIDTH * across, _HEIGHT * down)
     panels = figure.subplots(down, across, squeeze=False).flat
     plotted = False
     for axes, part in zip(panels, data, strict=False):
