@@ -19,7 +19,7 @@ IDENTITY = "identity"
 
 
 @torch.no_grad()
-def start_from(stack: RecurrentStack, values: Mapping[str, float | str]) -> None:
+def init_weights(stack: RecurrentStack, values: Mapping[str, float | str]) -> None:
     """Sets starting values; weights that are not named keep theirs.
 
     Names that the recurrence does not have are passed over, so that another recurrence can be put
@@ -44,7 +44,7 @@ def start_from(stack: RecurrentStack, values: Mapping[str, float | str]) -> None
     -------
     >>> from gatedrnn.nnet import ResidualLSTM
     >>> stack = ResidualLSTM(4, input_size=3, num_layers=2, proj_size=2, bidirectional=True)
-    >>> start_from(stack, {"b_o": 1.0, "W_h": "identity"})
+    >>> init_weights(stack, {"b_o": 1.0, "W_h": "identity"})
     >>> stack.layer(1, reverse=True).equation_weights()["W_h"]
     tensor([[0., 0., 1., 0.],
             [0., 0., 0., 1.]])

@@ -10,7 +10,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.modules.dropout import DropoutRates
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.seq2seq.attention import AttentionOptions
@@ -96,7 +96,7 @@ class Decoder(nn.Module):
     dropout : float or Mapping
         Of the embedding, between recurrent layers and before the output layer: see
         :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
-    start : Mapping or None
+    init : Mapping or None
         Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
@@ -130,7 +130,7 @@ class Decoder(nn.Module):
         embedding_size: int = 512,
         tied: bool = False,
         dropout: float | Mapping[str, Any] = 0.0,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         self.drop = DropoutRates.of(dropout)
@@ -149,8 +149,8 @@ class Decoder(nn.Module):
                 re_init=False,
                 **(network_options or {}),
             )
-            if start:
-                start_from(stack, start)
+            if init:
+                init_weights(stack, init)
             return stack
 
         #: Width of the encoder output.

@@ -245,7 +245,7 @@ def size_within_budget(
     Arguments
     ---------
     hparams : Mapping
-        Optionally ``parameters``: the maximum number of parameters of the model.
+        Optionally ``parameter_budget``: the maximum number of parameters of the model.
     make : callable
         Makes the model, given its ``hidden_size``.
 
@@ -254,7 +254,7 @@ def size_within_budget(
     dict
         Empty without a budget.
     """
-    budget = hparams.get("parameters")
+    budget = hparams.get("parameter_budget")
     if not budget:
         return {}
     size, count = size_for(make, int(budget))

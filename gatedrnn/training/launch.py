@@ -33,7 +33,7 @@ IDENTITY = (
     "seed", "corpus", "dataset", "corpus_options", "source", "target", "lowercase", "source_tokens",
     "target_tokens", "tokens", "order", "permutation", "folds", "division_seed", "phrases",
     "first_frame", "network", "network_options", "num_layers", "encoder_layers", "hidden_size",
-    "proj_size", "parameters", "bidirectional", "pooling", "attention", "attention_size",
+    "proj_size", "parameter_budget", "bidirectional", "pooling", "attention", "attention_size",
     "embedding_size", "tied", "cutoffs",
 )  # fmt: skip
 #: Keys within their values that may change: which further sets are tested.

@@ -14,7 +14,7 @@ from gatedrnn.tasks.asr.specification import HEAD_MODELS, RecogniserSpec
 #: Name of the file in a training's output folder.
 FILE = "model.json"
 #: Arguments of the acoustic model that only matter before training.
-_BEGINNINGS = ("start",)
+_INITIAL = ("init",)
 #: The ``kind`` of the descriptions of language models, captioners and translators; recognisers have
 #: none.
 TEXT, CAPTIONS, TRANSLATIONS = "text", "captions", "translations"
@@ -62,7 +62,7 @@ def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
         raise ValueError(
             f"compute_features is a {type(features).__name__}; use gatedrnn.modules.features.LogMel"
         )
-    left_out = ("encoder", *_BEGINNINGS)
+    left_out = ("encoder", *_INITIAL)
     return RecogniserSpec(
         vocabulary=vocabulary,
         acoustic={name: value for name, value in acoustic.items() if name not in left_out},

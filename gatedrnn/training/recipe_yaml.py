@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,13 @@ EXTENDED = "extended_keys"
 NO_SETUP = ("none", None)
 #: Keys of released YAML files -> their names now. They are read at the top level of a file, on the
 #: command line, and where a file is included; each with one warning.
-RENAMED_KEYS: dict[str, str] = {}
+RENAMED_KEYS: dict[str, str] = {
+    "stack": "subsampling_factor",
+    "parameters": "parameter_budget",
+    "start": "init",
+}
+#: The same for options of a network inside of other keys: mappings that have a ``network``.
+RENAMED_OPTIONS = {"start": "init"}
 
 _INCLUDE = "!include:"
 
@@ -150,9 +156,13 @@ def _override(
 def rename_keys(keys: Mapping[str, Any], place: str | Path | None) -> dict[str, Any]:
     """Keys by their present names; ``place`` is for the warning, ``None`` for no warning."""
     old = _old(keys)
+    values = [_rename_options(value) for value in keys.values()]
     if old and place is not None:
         logger.warning(f"{place}: keys have new names: {_arrows(old)}")
-    return {RENAMED_KEYS[key] if key in old else key: value for key, value in keys.items()}
+    return {
+        RENAMED_KEYS[key] if key in old else key: value
+        for key, value in zip(keys, values, strict=True)
+    }
 
 
 def _chain(path: Path) -> list[tuple[Path, dict[str, Any], str]]:
@@ -237,6 +247,9 @@ def _read(path: Path) -> tuple[Any, str]:
             for key in [k for k in _old(value) if k not in known and RENAMED_KEYS[k] in known]:
                 _rename(value, key)
                 renamed.append(key)
+        elif isinstance(value, Mapping | list):
+            renamed += _old_options(value)
+            _rename_options(value)
     if renamed:
         logger.warning(f"{path}: keys have new names: {_arrows(renamed)}")
         stream = io.StringIO()
@@ -247,6 +260,30 @@ def _read(path: Path) -> tuple[Any, str]:
 
 def _old(keys: Mapping[str, Any]) -> list[str]:
     return [key for key in keys if key in RENAMED_KEYS and RENAMED_KEYS[key] not in keys]
+
+
+def _old_options(value: Any) -> list[str]:
+    """Earlier names of options of networks, at any depth."""
+    if isinstance(value, list):
+        return [name for item in value for name in _old_options(item)]
+    if not isinstance(value, Mapping):
+        return []
+    own = [name for name in RENAMED_OPTIONS if "network" in value and name in value]
+    return own + [name for item in value.values() for name in _old_options(item)]
+
+
+def _rename_options(value: Any) -> Any:
+    """Renames options of networks in place, at any depth, so that tags of YAML stay."""
+    if isinstance(value, list):
+        for item in value:
+            _rename_options(item)
+    elif isinstance(value, MutableMapping):
+        for item in value.values():
+            _rename_options(item)
+        if "network" in value:
+            for name in [name for name in RENAMED_OPTIONS if name in value]:
+                value[RENAMED_OPTIONS[name]] = value.pop(name)
+    return value
 
 
 def _rename(keys: Any, key: str) -> None:

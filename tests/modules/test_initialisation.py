@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from gatedrnn import nnet
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.tasks.asr.model import CTCModel
 
 
 def test_model_starts_from_given_values():
     model = CTCModel(
         5, num_layers=3, hidden_size=8, proj_size=4, bidirectional=True,
-        start={"b_f": 1.0, "W_h": "identity"},
+        init={"b_f": 1.0, "W_h": "identity"},
     )  # fmt: skip
     for index in range(3):
         weights = model.encoder.layer(index, reverse=True).equation_weights()
@@ -28,7 +28,7 @@ def test_model_starts_from_given_values():
 def test_other_recurrences_pass_over_names_they_lack():
     stack = nnet.build("ran", input_size=3, hidden_size=4, num_layers=2)
     before = {n: p.clone() for n, p in stack.named_parameters()}
-    start_from(stack, {"b_o": 1.0, "W_h": "identity"})
+    init_weights(stack, {"b_o": 1.0, "W_h": "identity"})
     assert all(torch.equal(p, before[n]) for n, p in stack.named_parameters())
 
 
@@ -36,4 +36,4 @@ def test_other_recurrences_pass_over_names_they_lack():
 def test_impossible_values_are_refused(values):
     stack = nnet.build("residual", input_size=3, hidden_size=4, num_layers=2, proj_size=2)
     with pytest.raises(ValueError, match="identity"):
-        start_from(stack, values)
+        init_weights(stack, values)

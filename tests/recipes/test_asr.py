@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gatedrnn.tasks.asr.corpora import CORPORA
-from gatedrnn.training.recipe_yaml import read_recipe
+from gatedrnn.training.recipe_yaml import RENAMED_KEYS, read_recipe
 from tests.data.corpora import real_data
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,8 @@ def differences(released, now, where=""):
         keys = [key for key in released if key != "!"]
         if not isinstance(now, dict):
             return [where]
-        return [d for k in keys for d in differences(released[k], now.get(k), f"{where}/{k}")]
+        pairs = [(k, released[k], now.get(RENAMED_KEYS.get(k, k))) for k in keys]
+        return [d for k, old, new in pairs for d in differences(old, new, f"{where}/{k}")]
     if isinstance(released, list):
         if len(released) != len(now):
             return [where]

@@ -137,3 +137,27 @@ def test_a_training_under_old_keys_is_resumed(renamed, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="holds a training with parameters 10, not 20"):
         launch.refuse_another_training(tmp_path, {"parameters": 20})
     assert renamed == []
+
+
+def test_released_keys_have_new_names(tmp_path):
+    """The table of renamed keys, where users have them: a file, a block, the command line."""
+    assert recipe_yaml.RENAMED_KEYS == {
+        "stack": "subsampling_factor",
+        "parameters": "parameter_budget",
+        "start": "init",
+    }
+    path = write(
+        tmp_path / "old.yaml",
+        "stack: 6\nparameters: null\nstart: {b_f: 1.0}\n"
+        "model: !name:gatedrnn.tasks.asr.model.CTCModel\n"
+        "    network: lstmp\n    factor: !ref <stack>\n    start: !ref <start>\n"
+        "encoder_options: {network: gru, start: {b_z: 2.0}}\n"
+        "times: {start: 3}\n",
+    )
+    hparams = read_recipe(path, "stack: 4\nparameters: 9000\n").load()
+    assert (hparams["subsampling_factor"], hparams["parameter_budget"]) == (4, 9000)
+    assert hparams["model"].keywords == {"network": "lstmp", "factor": 4, "init": {"b_f": 1.0}}
+    assert hparams["encoder_options"] == {"network": "gru", "init": {"b_z": 2.0}}
+    assert hparams["times"] == {"start": 3}
+    changes = read_recipe(path, "encoder_options: {network: gru, start: {b_z: 1.0}}").changes
+    assert changes["encoder_options"] == {"network": "gru", "init": {"b_z": 1.0}}

@@ -10,7 +10,7 @@ from speechbrain.nnet.RNN import LSTM
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
 
@@ -142,8 +142,8 @@ class CTCModel(nn.Module):
         Frames that are stacked into one.
     channels : int
         Channels of the convolutions.
-    start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+    init : Mapping or None
+        Initial values of weights of the stack: see ``init_weights``.
     bptt_frames : int
         Truncated back-propagation through time: gradients go back at most to the last multiple of
         so many (stacked) frames, the state goes on; 0 for the whole utterance.
@@ -178,7 +178,7 @@ class CTCModel(nn.Module):
         factor: int = 3,
         channels: int = 32,
         bptt_frames: int = 0,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         if subsampling == "stack":
@@ -201,8 +201,8 @@ class CTCModel(nn.Module):
             self.encoder = StockLSTM(**sizes, **options)
         else:
             self.encoder = nnet.build(network, proj_size=proj_size, **sizes, **options)
-        if start and isinstance(self.encoder, RecurrentStack):
-            start_from(self.encoder, start)
+        if init and isinstance(self.encoder, RecurrentStack):
+            init_weights(self.encoder, init)
         if bptt_frames and self.encoder.bidirectional:
             raise ValueError(
                 "bptt_frames truncates gradients from frame to frame: it needs bidirectional: False"

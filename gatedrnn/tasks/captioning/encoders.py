@@ -13,7 +13,7 @@ from torch import nn
 from gatedrnn import nnet
 from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.modules.features import LogMel, feature_lengths
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.subsampling import FrameStacking, valid_frames
 from gatedrnn.nnet import frame_counts
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
@@ -528,7 +528,7 @@ class RecurrentSoundEncoder(AudioEncoder):
         Dropout between layers, and of the encoder output.
     features : Mapping or None
         Arguments of :class:`~gatedrnn.modules.features.LogMel`.
-    start : Mapping or None
+    init : Mapping or None
         Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
@@ -557,7 +557,7 @@ class RecurrentSoundEncoder(AudioEncoder):
         width: int = 256,
         dropout: float = 0.0,
         features: Mapping[str, Any] | None = None,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__(features, stacked * pooled, width)
         self.stacking = FrameStacking(self.features.options["n_mels"], stacked)
@@ -571,8 +571,8 @@ class RecurrentSoundEncoder(AudioEncoder):
             bidirectional=bidirectional,
             **(network_options or {}),
         )
-        if start:
-            start_from(self.stack, start)
+        if init:
+            init_weights(self.stack, init)
         self.pooling = FrameStacking(self.stack.output_size, pooled)
         self.regions = Regions(self.pooling.output_size, width, dropout)
 

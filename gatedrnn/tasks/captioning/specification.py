@@ -14,7 +14,7 @@ from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.model import Captioner
 
 #: Arguments of encoder and decoder that only matter in training.
-TRAINING_ONLY = ("dropout", "start", "weights_file", "trained")
+TRAINING_ONLY = ("dropout", "init", "weights_file", "trained")
 
 
 def _sizes(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.modules.dropout import DropoutRates, drop_units
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.nnet.lengths import frame_counts
 
 #: Ways to pool the outputs of a sequence.
@@ -146,7 +146,7 @@ class SequenceClassifier(nn.Module):
         See :class:`~gatedrnn.modules.dropout.DropoutRates`: ``embedding`` is the rate of the
         frames, ``output`` that of the pooled output; for ``words`` use the embedding's
         ``word_dropout``.
-    start : Mapping or None
+    init : Mapping or None
         Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
@@ -175,7 +175,7 @@ class SequenceClassifier(nn.Module):
         re_init: bool = False,
         pooling: str = "last",
         dropout: float | Mapping[str, Any] = 0.0,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
@@ -195,8 +195,8 @@ class SequenceClassifier(nn.Module):
             locked_dropout=self.drop.locked,
             **(network_options or {}),
         )
-        if start:
-            start_from(self.rnn, start)
+        if init:
+            init_weights(self.rnn, init)
         self.linear = nn.Linear(self.rnn.output_size, classes)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)

@@ -10,7 +10,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.modules.dropout import DropoutRates, drop_units
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.softmax import AdaptiveSoftmax, FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 
@@ -66,8 +66,8 @@ class TextModel(nn.Module):
     init_range : float
         Embedding and output layer start uniform between minus and plus this; the recurrence starts
         as its paper says, or by its own ``init_range`` in ``network_options``.
-    start : Mapping or None
-        Starting values of weights of the stack: see ``start_from``.
+    init : Mapping or None
+        Initial values of weights of the stack: see ``init_weights``.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class TextModel(nn.Module):
         cutoffs: Sequence[int] | None = None,
         dropout: float | Mapping[str, Any] = 0.0,
         init_range: float = 0.05,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         drop = DropoutRates.of(dropout)
@@ -118,8 +118,8 @@ class TextModel(nn.Module):
             locked_dropout=drop.locked,
             **(network_options or {}),
         )
-        if start:
-            start_from(self.rnn, start)
+        if init:
+            init_weights(self.rnn, init)
         width = self.rnn.output_size
         self.projection = None
         if tied and width != embedding_size:

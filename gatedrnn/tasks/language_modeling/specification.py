@@ -10,7 +10,7 @@ from gatedrnn.data.config_validation import PlainSpec, boolean, check, rules_of,
 from gatedrnn.tasks.language_modeling.model import TextModel
 
 #: Arguments of the model that only matter in training.
-TRAINING_ONLY = ("dropout", "init_range", "start")
+TRAINING_ONLY = ("dropout", "init_range", "init")
 
 
 @dataclass(frozen=True)

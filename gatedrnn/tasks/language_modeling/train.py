@@ -470,7 +470,7 @@ def make_model(hparams: Mapping[str, Any], vocabulary: int) -> tuple[nn.Module, 
 
     Example
     -------
-    >>> model, arguments = make_model({"model": TextModel, "parameters": 20_000}, 50)
+    >>> model, arguments = make_model({"model": TextModel, "parameter_budget": 20_000}, 50)
     >>> arguments, parameters(model)
     ({'hidden_size': 31}, 18960)
     """

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hyperpyyaml import load_hyperpyyaml
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.plots import write_figure
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.music.gates import MEANS, SAMPLES, GateSettings, measure_training
 from gatedrnn.tasks.music.train import MusicTraining, Read
+from gatedrnn.training.recipe_yaml import read_recipe
 
 #: Statistics of a training: see :func:`~gatedrnn.tasks.music.gates.measure_training`.
 Training = Sequence[Mapping[str, Any]]
@@ -256,8 +256,7 @@ def measure_run(
     changes = {"output_folder": str(folder)}
     if data_folder is not None:
         changes["data_folder"] = data_folder
-    with open(path, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, changes)
+    hparams = read_recipe(path, changes).load()
     corpus = read(hparams, Report(str(hparams["corpus"])))
     options = {"device": "cpu", "noprogressbar": True}
     brain = MusicTraining(hparams, options, corpus).make_brain()

@@ -10,7 +10,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.modules.dropout import drop_units
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.nnet.stack import Hidden
 
 
@@ -53,7 +53,7 @@ class SequenceModel(nn.Module):
         Probability of dropping elements of the input in training.
     locked : bool
         Drop the same units in all frames of a sequence.
-    start : Mapping or None
+    init : Mapping or None
         Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
@@ -80,7 +80,7 @@ class SequenceModel(nn.Module):
         dropout: float = 0.0,
         dropout_input: float = 0.0,
         locked: bool = True,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         super().__init__()
         for name, part in (("dropout", dropout), ("dropout_input", dropout_input)):
@@ -98,8 +98,8 @@ class SequenceModel(nn.Module):
             locked_dropout=locked,
             **(network_options or {}),
         )
-        if start:
-            start_from(self.rnn, start)
+        if init:
+            init_weights(self.rnn, init)
         self.output = nn.Linear(self.rnn.output_size, size)
 
     def forward(

@@ -12,14 +12,14 @@ from torch import nn
 from gatedrnn import nnet
 from gatedrnn.data.config_validation import PlainSpec, check, rules_of, whole
 from gatedrnn.modules.dropout import DropoutRates
-from gatedrnn.modules.initialisation import start_from
+from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
 
 #: Arguments of encoder and decoder that only matter in training.
-TRAINING_ONLY = ("dropout", "start")
+TRAINING_ONLY = ("dropout", "init")
 
 
 class TokenEncoder(Encoder):
@@ -48,7 +48,7 @@ class TokenEncoder(Encoder):
     dropout : float or Mapping
         Of the embedding, between recurrent layers and of the encoder output: see
         :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
-    start : Mapping or None
+    init : Mapping or None
         Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
 
     Raises
@@ -75,7 +75,7 @@ class TokenEncoder(Encoder):
         bidirectional: bool = True,
         embedding_size: int = 256,
         dropout: float | Mapping[str, Any] = 0.0,
-        start: Mapping[str, float | str] | None = None,
+        init: Mapping[str, float | str] | None = None,
     ) -> None:
         drop = DropoutRates.of(dropout)
         if drop.words or drop.locked:
@@ -91,8 +91,8 @@ class TokenEncoder(Encoder):
             re_init=False,
             **(network_options or {}),
         )
-        if start:
-            start_from(stack, start)
+        if init:
+            init_weights(stack, init)
         super().__init__(stack.output_size)
         self.drop = drop
         self.embedding = nn.Embedding(vocabulary, embedding_size)

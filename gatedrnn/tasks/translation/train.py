@@ -349,7 +349,7 @@ def make_model(
     ---------
     hparams : Mapping
         ``encoder``: arguments of ``TokenEncoder``; ``decoder``:
-        those of :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the
+        those of :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameter_budget``: the
         most that the whole translator may have, in place of both ``hidden_size``.
     source : int
         Numbers of tokens.
@@ -366,7 +366,7 @@ def make_model(
     Example
     -------
     >>> sizes = {"network": "ran", "embedding_size": 16}
-    >>> options = {"encoder": sizes, "decoder": sizes, "parameters": 30_000}
+    >>> options = {"encoder": sizes, "decoder": sizes, "parameter_budget": 30_000}
     >>> translator, spec = make_model(options, 50, 40)
     >>> parameters(translator) <= 30_000, spec.encoder == spec.decoder
     (True, True)

@@ -117,7 +117,7 @@ def test_the_network_and_the_depth_are_a_key_each(tmp_path, manifests):
 @pytest.mark.parametrize("head", ["attention", "transducer"])
 def test_the_head_is_a_key(tmp_path, manifests, head):
     """Trained with CTC in another folder before; the same list files, on other folders."""
-    chosen = ["--bidirectional=False", "--stack=6", "--beam_size=2", "--head_size=8"]
+    chosen = ["--bidirectional=False", "--subsampling_factor=6", "--beam_size=2", "--head_size=8"]
     if head == "attention":
         recipe("Manifest", *manifests, *chosen, f"--output_folder={tmp_path / 'ctc'}")
         chosen += [f"--pretrained_encoder={tmp_path / 'ctc'}", "--head_network=ran"]
@@ -230,7 +230,7 @@ def test_an4_close_and_distant(tmp_path):
     recipe(
         "AN4", f"--data_folder={AN4}", f"--prepared_folder={tmp_path / 'prepared'}",
         f"--output_folder={tmp_path}", "--num_layers=1", "--hidden_size=8", "--proj_size=4",
-        "--stack=8", "--bidirectional=False", "--beam_size=1", "--distant_share=0.5",
+        "--subsampling_factor=8", "--bidirectional=False", "--beam_size=1", "--distant_share=0.5",
         f"--impulse_responses={rirs}",
     )  # fmt: skip
     results = json.loads((tmp_path / "results.json").read_text())

@@ -36,7 +36,9 @@ def test_it_learns_some_scenes_by_heart(tmp_path, attention):
 
 
 def test_what_comes_out(tmp_path, capsys):
-    figures = train(tmp_path, {"precision": "bf16"}, parameters=15_000, epochs=1, train_tested=5)
+    figures = train(
+        tmp_path, {"precision": "bf16"}, parameter_budget=15_000, epochs=1, train_tested=5
+    )
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["sets"] == figures
     assert set(figures) == {"dev", "test", "train"}

@@ -40,7 +40,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
         "output_folder": str(folder), "seed": 7, "epochs": 2, "patience": 100, "lr": 0.01,
         "words": "plain", "more_than": 0, "max_length": 12, "media": {"height": 32, "width": 32},
         "cache_mb": 10, "encoder": "image",
-        "encoder_options": {"channels": [8, 8, 8], "width": 16}, "parameters": None,
+        "encoder_options": {"channels": [8, 8, 8], "width": 16}, "parameter_budget": None,
         "network": "ran", "num_layers": 1, "attention": "soft", "dropout": 0.0,
         "network_options": {}, "tied": False,
         "captions_per_item": 2, "max_batch_seconds": float("inf"), "max_batch_size": 4,

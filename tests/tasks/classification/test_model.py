@@ -30,7 +30,7 @@ def test_a_budget_leaves_the_embedding_out():
         return SequenceClassifier(classes, inputs, "g2", hidden_size=hidden_size)
 
     embedding = WordEmbedding(1000, size=28)
-    model = make_model({"model": make, "parameters": 52_610}, 10, embedding)
+    model = make_model({"model": make, "parameter_budget": 52_610}, 10, embedding)
     rest = parameters(model) - parameters(embedding)
     assert model.embedding is embedding
     assert rest == 52_610

@@ -78,7 +78,7 @@ def test_the_recipe_prints_the_papers_parameters(tmp_path, capsys):
     ("name", "options"),
     [
         ("sst2", ["--setup=beta"]),
-        ("sst5", ["--setup=g2", "--tokens=characters", "--parameters=3000"]),
+        ("sst5", ["--setup=g2", "--tokens=characters", "--parameter_budget=3000"]),
         ("trec", ["--setup=slim", "--bidirectional=False", "--pooling=last"]),
     ],
 )

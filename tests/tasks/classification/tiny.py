@@ -60,7 +60,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
         "network": "lstmp", "num_layers": 1, "hidden_size": 8, "network_options": {},
         "bidirectional": False, "pooling": "last", "dropout": 0.0, "batch_size": 5,
         "max_batch_frames": None, "tokens": "words", "min_count": 1, "vectors": None,
-        "embedding_size": 6, "word_dropout": 0.0, "trainable": True, "parameters": None,
+        "embedding_size": 6, "word_dropout": 0.0, "trainable": True, "parameter_budget": None,
     } | changes  # fmt: skip
     seed_everything(options["seed"])
     names = (

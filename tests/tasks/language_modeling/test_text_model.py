@@ -82,7 +82,7 @@ def test_everything_starts_within_its_range():
     model = TextModel(50, "ran", hidden_size=16, init_range=0.05)
     for name, weight in model.named_parameters():
         assert float(weight.detach().abs().max()) <= 0.05, name
-    started = TextModel(50, "lstmp", hidden_size=16, start={"b_f": 1.0})
+    started = TextModel(50, "lstmp", hidden_size=16, init={"b_f": 1.0})
     assert (started.rnn.layer(1).equation_weights()["b_f"] == 1.0).all()
 
 

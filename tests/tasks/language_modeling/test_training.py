@@ -105,7 +105,7 @@ def test_it_stops_early_and_tests_the_best(tmp_path):
 
 
 def test_a_budget_and_an_adaptive_softmax(tmp_path):
-    train(tmp_path, {"precision": "bf16"}, parameters=9_000, cutoffs=[5, 9], epochs=1)
+    train(tmp_path, {"precision": "bf16"}, parameter_budget=9_000, cutoffs=[5, 9], epochs=1)
     results = json.loads((tmp_path / "results.json").read_text())
     model = WatchedModelBrain.instance.checkpointer.recoverables["model"]
     assert results["parameters"] == sum(w.numel() for w in model.parameters()) <= 9_000

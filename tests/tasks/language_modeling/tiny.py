@@ -53,7 +53,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
         "optimiser": "sgd", "rate_falls": "plateau", "rate_after": 0, "tokens": "words",
         "min_count": 1,
         "network": "lstmp", "num_layers": 1, "hidden_size": 12, "network_options": {},
-        "dropout": 0.0, "tied": False, "cutoffs": None, "parameters": None,
+        "dropout": 0.0, "tied": False, "cutoffs": None, "parameter_budget": None,
         "carry_state": True, "batch_size": 3, "bptt": 7, "max_batch_tokens": 40,
         "loss_per": "stream", "valid_streams": 2, "eval_window": 11,
     } | changes  # fmt: skip

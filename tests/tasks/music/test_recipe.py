@@ -129,11 +129,11 @@ def load(overrides: str) -> dict:
 def test_every_setup_is_as_large_as_the_lstm(setup):
     hparams = load(f"setup: {setup}")
     assert (hparams["corpus"], hparams["setup"]) == ("jsb", setup)
-    if hparams["parameters"] is None:
+    if hparams["parameter_budget"] is None:
         with torch.device("meta"):
             assert 0.99 * 569_688 < parameters(hparams["model"](88)) <= 569_688
     else:
-        assert hparams["parameters"] == 569_688
+        assert hparams["parameter_budget"] == 569_688
 
 
 def test_the_training_is_that_of_the_authors():
@@ -152,7 +152,7 @@ def test_tables_can_be_read(name):
     assert (table.seeds, table.baseline) == ((1, 2, 3), "LSTM")
     for part in table.networks:
         changes = {**table.arguments, **part.arguments}
-        assert load(yaml.safe_dump(changes))["parameters"] == 569_688
+        assert load(yaml.safe_dump(changes))["parameter_budget"] == 569_688
 
 
 def test_a_mistake_is_one_clear_error(tmp_path):

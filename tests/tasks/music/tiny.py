@@ -41,7 +41,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
     options = {
         "output_folder": str(folder), "seed": 7, "epochs": 2, "patience": 100, "lr": 0.01,
         "network": "lstmp", "num_layers": 2, "hidden_size": 8, "network_options": {},
-        "dropout": 0.1, "parameters": None, "first_frame": False, "batch_size": 3,
+        "dropout": 0.1, "parameter_budget": None, "first_frame": False, "batch_size": 3,
         "max_batch_frames": 1000, "loss_per": "piece", "keep_epochs": [],
         "max_grad_norm": float("inf"),
     } | changes  # fmt: skip

@@ -26,7 +26,7 @@ def test_it_learns_the_made_up_language(tmp_path):
 
 
 def test_what_comes_out(tmp_path):
-    options = {"parameters": 9_000, "epochs": 1, "network": "depth_gated", "max_length": 9}
+    options = {"parameter_budget": 9_000, "epochs": 1, "network": "depth_gated", "max_length": 9}
     figures = train(tmp_path / "out", {"precision": "bf16"}, lowercase=True, **options)
     folder = tmp_path / "out"
     results = json.loads((folder / "results.json").read_text())

@@ -27,7 +27,7 @@ def hparams(folder: Path, **changes: Any) -> dict[str, Any]:
     options = {
         "output_folder": str(folder), "seed": 7, "epochs": 2, "patience": 100, "lr": 0.01,
         "network": "gru", "num_layers": 2, "hidden_size": 16, "dropout": 0.0,
-        "attention": "late", "parameters": None,
+        "attention": "late", "parameter_budget": None,
         "source_tokens": {"kind": "words"}, "target_tokens": {"kind": "words"},
         "lowercase": False, "max_length": 20, "max_ratio": 9.0, "max_pairs": None,
         "max_batch_seconds": 400, "max_batch_size": 8, "bleu_tokenize": "13a",
