@@ -287,7 +287,7 @@ def test_partition_of_ones_own(corpus, tmp_path):
     assert counts == [1, 2, 0]
     assert list(issues(found)["meeting-unknown"]) == ["TS3003a"]
     path.write_text(json.dumps({"train": ["ES2011a"], "dev": ["ES2011a"], "eval": []}))
-    with pytest.raises(ValueError, match="ES2011a stands in two splits"):
+    with pytest.raises(ValueError, match="ES2011a is in two splits; must be in one"):
         prepared(corpus, tmp_path / "out", partition=str(path))
 
 
