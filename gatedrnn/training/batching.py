@@ -1,11 +1,62 @@
-"""Batches of utterances of about the same length, made anew in every epoch and shared by ranks."""
+"""Batches: which items they have in every epoch and on every rank, and what is in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
+
+
+class Batch:
+    """Items of a dataset side by side; all its tensors move to a device together.
+
+    Arguments
+    ---------
+    id : sequence of str
+        Names of the items.
+    **fields : Any
+        Attributes of the batch: padded tensors, relative lengths, targets, ...
+
+    Example
+    -------
+    >>> tokens, lengths = pad([torch.tensor([4, 5, 6]), torch.tensor([7])], value=-100)
+    >>> batch = Batch(["a", "b"], tokens=tokens, lengths=lengths)
+    >>> len(batch), batch.to("cpu").tokens.tolist(), batch.lengths[0].item()
+    (2, [[4, 5, 6], [7, -100, -100]], 1.0)
+    """
+
+    def __init__(self, id: Sequence[str], **fields: Any) -> None:
+        self.id = tuple(id)
+        vars(self).update(fields)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Moves the tensors to a device; returns this batch."""
+        return self._replace(lambda tensor: tensor.to(device))
+
+    def pin_memory(self) -> Batch:
+        """Pins the tensors, for fast copies to a GPU; returns this batch."""
+        return self._replace(torch.Tensor.pin_memory)
+
+    def _replace(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                setattr(self, name, change(value))
+        return self
+
+
+def pad(sequences: Sequence[torch.Tensor], value: float = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pads sequences (time, ...) to (batch, time, ...), and gives their relative lengths (batch,).
+
+    ``value`` stands past the end of a sequence.
+    """
+    padded = pad_sequence(list(sequences), batch_first=True, padding_value=value)
+    return padded, torch.tensor([len(sequence) for sequence in sequences]) / padded.shape[1]
 
 
 class EpochBatchSampler(Sampler[list[int]]):

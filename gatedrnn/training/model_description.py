@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.modules.features import LogMel
-from gatedrnn.tasks.asr.heads.brain import head_name
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.specification import HEAD_MODELS, RecogniserSpec
+from gatedrnn.tasks.asr.specification import HEAD_MODELS, RecogniserSpec, head_name
 
 #: Name of the file in a training's output folder.
 FILE = "model.json"

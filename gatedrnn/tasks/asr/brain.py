@@ -1,11 +1,10 @@
-"""What the Brains of all speech recognition recipes share, whatever their head."""
+"""The Brain of recognizers: features, augmentation, searches, word error rate."""
 
 from __future__ import annotations
 
 import io
 import json
 import time
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.features import feature_lengths
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.asr.decode import Scores, search, word_times
+from gatedrnn.tasks.asr.heads.base import HeadModel
 from gatedrnn.tasks.asr.test_decoding import TestSearch
+from gatedrnn.tokens import BLANK
 from gatedrnn.tokens.hypotheses import distinct, n_best_record
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.distributed import sum_over_ranks
@@ -31,23 +32,23 @@ Stage = sb.Stage
 
 
 class RecogniserBrain(Brain):
-    """Features, augmentation, searches, and the word error rate; a subclass for each head.
+    """Trains a recognizer, with or without a head, and tests it by its word error rate.
 
-    A subclass has the losses; its model's outputs begin with those of
-    :class:`~gatedrnn.tasks.asr.model.CTCModel`, and what a head looks at comes fourth.
+    Without a head the loss is that of connectionist temporal classification (CTC); a
+    :class:`~gatedrnn.tasks.asr.heads.base.HeadModel` adds its own. Outputs of the model begin with
+    those of :class:`~gatedrnn.tasks.asr.model.CTCModel`; what a head attends to comes fourth.
 
     Arguments
     ---------
     tokens : Tokens
-        What the output layer spells with.
+        Tokens of the transcripts.
     modules : Mapping
         ``model`` and ``normalize``.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.Brain`: ``compute_features``,
-        ``hop_seconds``
-        (between feature frames), ``sample_rate``, and optionally ``wav_augment`` and
-        ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (at first without these two
-        and without dropout), ``beam_size`` and ``n_best`` (of the test), and what
+        ``hop_seconds`` (between feature frames), ``sample_rate``, and optionally ``wav_augment``
+        and ``fea_augment`` (SpeechBrain's ``Augmenter``), ``clean_epochs`` (first epochs without
+        augmentation and dropout), ``beam_size`` and ``n_best`` (of the test), and what
         :class:`~gatedrnn.tasks.asr.test_decoding.TestSearch` takes.
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.Brain`.
@@ -60,46 +61,13 @@ class RecogniserBrain(Brain):
         super().__init__(hparams=hparams, **kwargs)
         self.tokens = tokens
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
-        self._dropout = DropoutSwitch(self.modules["model"])
+        model = self.modules["model"]
+        self._has_head = isinstance(model, HeadModel)
+        self._dropout = DropoutSwitch(model)
         self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
-        self._test_search = TestSearch(self.hparams, self.modules["model"], tokens)
-
-    # ---- what heads differ in ---------------------------------------------------------------
-
-    @abstractmethod
-    def compute_losses(
-        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
-    ) -> torch.Tensor:
-        """Loss of each utterance.
-
-        Arguments
-        ---------
-        outputs : tuple
-            Of the model.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch,).
-        """
-
-    def inputs(self, batch: Any) -> tuple[torch.Tensor, ...]:
-        """What the model takes besides features and lengths.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            The utterances.
-
-        Returns
-        -------
-        tuple of torch.Tensor
-        """
-        return ()
+        self._test_search = TestSearch(self.hparams, model, tokens)
+        #: Training utterances without an alignment: too few frames for their tokens.
+        self._too_short: dict[str, None] = {}
 
     # ---- one batch --------------------------------------------------------------------------
 
@@ -128,7 +96,8 @@ class RecogniserBrain(Brain):
         lengths = feature_lengths(lengths, samples, features.shape[1], hop)
         features = self.modules.normalize(features, lengths, epoch=self.epoch)
         features, lengths = self._augment("fea_augment", features, lengths, stage)
-        return self.network("model", stage)(features, lengths, *self.inputs(batch))
+        transcripts = (batch.tokens.data,) if self._has_head else ()
+        return self.network("model", stage)(features, lengths, *transcripts)
 
     def compute_objectives(
         self, predictions: tuple[Any, ...], batch: Any, stage: Stage
@@ -153,7 +122,8 @@ class RecogniserBrain(Brain):
         sizes = torch.round(lengths * targets.shape[1]).long()
         total = self.compute_losses(predictions, targets, sizes).sum()
         if stage == Stage.TRAIN:
-            self.on_losses(predictions, batch.id, targets, sizes)
+            if self.epoch == 1 and not self._has_head:
+                self._collect_too_short(predictions[1], batch.id, targets, sizes)
             auxiliary = predictions[2]
             if auxiliary is not None:
                 total = total + auxiliary
@@ -161,22 +131,26 @@ class RecogniserBrain(Brain):
             self.results += self._recognise(predictions, batch, stage)
         return Objective(total, float(sizes.sum()))
 
-    def on_losses(
-        self, outputs: tuple[Any, ...], ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
-    ) -> None:
-        """Called with every training batch.
+    def compute_losses(
+        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> torch.Tensor:
+        """Losses (batch,) of transcripts (batch, tokens), which have ``sizes`` tokens (batch,)."""
+        if not self._has_head:
+            return ctc_losses(*outputs[:2], targets, sizes)
+        model = self.network("model", Stage.TEST)
+        losses = model.losses(outputs, targets, sizes)
+        if outputs.log_probs is None:
+            return losses
+        aligned = ctc_losses(outputs.log_probs, outputs.counts, targets, sizes)
+        return (1.0 - model.ctc_weight) * losses + model.ctc_weight * aligned
 
-        Arguments
-        ---------
-        outputs : tuple
-            Of the model.
-        ids : list of str
-            Names of the utterances.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-        """
+    def _collect_too_short(
+        self, counts: torch.Tensor, ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
+    ) -> None:
+        inside = torch.arange(targets.shape[1], device=targets.device) < sizes.unsqueeze(1)
+        repeated = ((targets[:, 1:] == targets[:, :-1]) & inside[:, 1:]).sum(1)
+        short = (counts < sizes + repeated).tolist()
+        self._too_short |= {name: None for name, bad in zip(ids, short, strict=True) if bad}
 
     def _augment(
         self, name: str, x: torch.Tensor, lengths: torch.Tensor, stage: Stage
@@ -195,7 +169,7 @@ class RecogniserBrain(Brain):
     def _recognise(
         self, outputs: tuple[Any, ...], batch: Any, stage: Stage
     ) -> list[dict[str, Any]]:
-        """What the searches find, as plain data that ranks can send each other."""
+        """Hypotheses of the searches, JSON-serialisable, so that ranks can exchange them."""
         model = self.network("model", Stage.TEST)
         scores = Scores(*outputs[:2], outputs[3] if len(outputs) > 3 else None)
         if stage == Stage.TEST and self._test_search.collects(scores):
@@ -245,6 +219,18 @@ class RecogniserBrain(Brain):
         super().on_stage_start(stage, epoch)
         if stage == Stage.TRAIN:
             self._dropout.switch(epoch > self.clean_epochs)
+
+    def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Ends a stage; after the first epoch names the utterances that have no alignment."""
+        super().on_stage_end(stage, stage_loss, epoch)
+        if stage == Stage.TRAIN and self._too_short and epoch == 1:
+            names = list(self._too_short)
+            logger.warning(
+                f"{len(names)} training utterance(s) have fewer frames than their transcript "
+                f"has tokens and cannot be learned from: {', '.join(names[:8])}"
+                f"{' ...' if len(names) > 8 else ''}"
+            )
+            self._too_short.clear()
 
     def validation_metrics(self) -> dict[str, float]:
         """Loss and word error rate of the validation that has just run.
@@ -305,3 +291,43 @@ class RecogniserBrain(Brain):
 
 def _errors(results: list[dict[str, Any]], how: str) -> Any:
     return word_errors((r["id"], r[how], r["ref"]) for r in results)
+
+
+def ctc_losses(
+    log_probs: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor, sizes: torch.Tensor
+) -> torch.Tensor:
+    """Negative log-probabilities of transcripts, over all alignments.
+
+    Arguments
+    ---------
+    log_probs : torch.Tensor
+        (batch, frames, tokens).
+    counts : torch.Tensor
+        Frames of each utterance, (batch,).
+    targets : torch.Tensor
+        Transcripts, (batch, tokens).
+    sizes : torch.Tensor
+        Tokens of each, (batch,).
+
+    Returns
+    -------
+    torch.Tensor
+        (batch,); zero for an utterance with too few frames for its tokens: it has no alignment, and
+        is left out.
+
+    Example
+    -------
+    >>> half = torch.full((1, 2, 2), 0.5).log()
+    >>> loss = ctc_losses(half, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]))
+    >>> round(float((-loss).exp()), 2)
+    0.75
+    """
+    return torch.nn.functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        targets,
+        counts,
+        sizes,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )

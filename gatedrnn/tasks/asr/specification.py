@@ -110,3 +110,31 @@ class RecogniserSpec(PlainSpec):
         LogMel
         """
         return LogMel(**self.features)
+
+
+def head_name(hparams: Mapping[str, Any]) -> str:
+    """The head that a YAML names.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        Optionally with ``head``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If there is no such head.
+
+    Example
+    -------
+    >>> head_name({})
+    'ctc'
+    """
+    name = hparams.get("head", "ctc")
+    if name not in HEAD_MODELS:
+        raise ValueError(f"head must be {', '.join(HEAD_MODELS)}, not {name!r}")
+    return name

@@ -13,9 +13,9 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.tasks.asr.brain import RecogniserBrain
-from gatedrnn.tasks.asr.heads.brain import HEADS, head_name, make_model
 from gatedrnn.tasks.asr.pretrained import load_encoder
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
+from gatedrnn.tasks.asr.specification import HEAD_MODELS, head_name
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
@@ -75,13 +75,14 @@ class RecogniserTraining(Training):
     """A training on the sets ``train`` and ``dev``; all sets but ``train`` are tested.
 
     Of the YAML it takes ``tokens`` (and ``pieces``), what
-    :func:`~gatedrnn.tasks.asr.heads.brain.make_model` takes, ``normalize``, and optionally
+    :func:`make_model` takes, ``normalize``, and optionally
     ``pretrained_encoder``, for :func:`~gatedrnn.tasks.asr.pretrained.load_encoder`, and
     ``language_model``, which rescores the tests: see
     :func:`~gatedrnn.tasks.asr.rescoring.check_language_model`.
     """
 
     task = "asr"
+    brain_class = RecogniserBrain
     data: Mapping[str, Speech]
 
     def __init__(self, hparams: Mapping[str, Any], run_opts: Any, data: Mapping[str, Any]) -> None:
@@ -108,11 +109,6 @@ class RecogniserTraining(Training):
             # A checkpoint of this training, if there is one, takes its place when training begins.
             load_encoder(getattr(model, "acoustic", model), pretrained)
         return model
-
-    @property
-    def brain_class(self) -> type[RecogniserBrain]:
-        """The Brain of the head."""
-        return HEADS[head_name(self.hparams)].brain
 
     def modules(self) -> dict[str, nn.Module]:
         """The model and the normalization of its features."""
@@ -206,3 +202,40 @@ def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
         if unknown:
             most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
             logger.warning(f"{name}: not among the tokens, and left out: {most}")
+
+
+def make_model(hparams: Mapping[str, Any], vocabulary: int) -> torch.nn.Module:
+    """Makes the model that a YAML describes.
+
+    Arguments
+    ---------
+    hparams : Mapping
+        ``model``, which makes the acoustic model given the size of the vocabulary; optionally
+        ``head`` (``"ctc"``, ``"attention"`` or ``"transducer"``) and a block of the head's name,
+        whose ``head`` makes the model given the acoustic model and the size of the vocabulary.
+    vocabulary : int
+        Number of tokens, with the blank.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        If there is no such head.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> from gatedrnn.tasks.asr.model import CTCModel
+    >>> small = partial(CTCModel, num_layers=1, hidden_size=8, proj_size=4)
+    >>> type(make_model({"model": small, "head": "transducer"}, 9)).__name__
+    'TransducerModel'
+    """
+    name = head_name(hparams)
+    acoustic = hparams["model"](vocabulary)
+    if HEAD_MODELS[name] is None:
+        return acoustic
+    block = hparams.get(name) or {}
+    return block.get("head", HEAD_MODELS[name])(acoustic, vocabulary)

@@ -18,6 +18,7 @@ from gatedrnn.tasks.captioning.corpora.media import (
     load_media,
 )
 from gatedrnn.tokens import EOS, IGNORE, Vocabulary
+from gatedrnn.training.batching import Batch, pad
 
 
 @dataclass(frozen=True)
@@ -216,69 +217,28 @@ def _size(item: CaptionItem, media: MediaOptions) -> float:
     return min(seconds, media.max_seconds or seconds)
 
 
-class CaptionBatch:
-    """Some units of a :class:`CaptionDataset`, collated.
+def collate(units: Sequence[Mapping[str, Any]]) -> Batch:
+    """Collates units of a :class:`CaptionDataset`.
 
-    Arguments
-    ---------
-    units : sequence of Mapping
-        As the dataset gives them.
+    ``media`` and ``lengths`` are what the encoder reads, ``numbers`` the places of the items in
+    the dataset, ``targets`` (captions, time) the words of each caption with ``<eos>``, then
+    ``IGNORE``, and ``rows`` (captions,) the item in the batch that each caption belongs to.
 
     Example
     -------
     >>> image = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    >>> batch = CaptionBatch([{"id": "a", "number": 0, "media": image, "captions": [[5], [6, 7]]},
-    ...                       {"id": "b", "number": 1, "media": image, "captions": [[8]]}])
+    >>> batch = collate([{"id": "a", "number": 0, "media": image, "captions": [[5], [6, 7]]},
+    ...                  {"id": "b", "number": 1, "media": image, "captions": [[8]]}])
     >>> batch.rows.tolist(), batch.targets.tolist()
     ([0, 0, 1], [[5, 0, -100], [6, 7, 0], [8, 0, -100]])
     """
-
-    def __init__(self, units: Sequence[Mapping[str, Any]]) -> None:
-        self.id = tuple(unit["id"] for unit in units)
-        #: Of each item, within the dataset.
-        self.numbers = [unit["number"] for unit in units]
-        self.media, self.lengths = collate_media([unit["media"] for unit in units])
-        captions = [caption for unit in units for caption in unit["captions"]]
-        #: To which of the items each caption belongs.
-        self.rows = torch.tensor([i for i, u in enumerate(units) for _ in u["captions"]])
-        longest = max(map(len, captions)) + 1
-        #: Words of each caption and its end, then ``IGNORE``.
-        self.targets = torch.tensor(
-            [[*c, EOS, *[IGNORE] * (longest - len(c) - 1)] for c in captions]
-        )
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def to(self, device: torch.device | str) -> CaptionBatch:
-        """Moves the tensors.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            Where to.
-
-        Returns
-        -------
-        CaptionBatch
-            This one.
-        """
-        for name in ("media", "lengths", "rows", "targets"):
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, value.to(device))
-        return self
-
-    def pin_memory(self) -> CaptionBatch:
-        """Has the tensors lie where a GPU can fetch them.
-
-        Returns
-        -------
-        CaptionBatch
-            This one.
-        """
-        for name in ("media", "lengths", "rows", "targets"):
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, value.pin_memory())
-        return self
+    media, lengths = collate_media([unit["media"] for unit in units])
+    captions = [torch.tensor([*caption, EOS]) for u in units for caption in u["captions"]]
+    return Batch(
+        [unit["id"] for unit in units],
+        numbers=[unit["number"] for unit in units],
+        media=media,
+        lengths=lengths,
+        rows=torch.tensor([i for i, u in enumerate(units) for _ in u["captions"]]),
+        targets=pad(captions, IGNORE)[0],
+    )

@@ -22,7 +22,7 @@ from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, sea
 from gatedrnn.tasks.asr.pretrained import load_parts
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions, load_media
-from gatedrnn.tasks.captioning.data import CaptionBatch, CaptionDataset, CaptionSets, MediaCache
+from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache, collate
 from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.metrics.measures import CIDER_D
 from gatedrnn.tasks.captioning.model import Captioner
@@ -36,6 +36,7 @@ from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
 from gatedrnn.tokens import EOS, IGNORE, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
+from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
@@ -87,7 +88,7 @@ class CaptionBrain(Brain):
 
     valid_metric = CIDER_D
     higher_is_better = True
-    collate = CaptionBatch
+    collate = staticmethod(collate)
 
     def __init__(
         self,
@@ -133,13 +134,13 @@ class CaptionBrain(Brain):
         return self.critical_from is not None and self.epoch >= self.critical_from
 
     def compute_forward(
-        self, batch: CaptionBatch, stage: Stage
+        self, batch: Batch, stage: Stage
     ) -> TeacherForcingOutput | SampledSequences:
         """Runs the captioner over references, or has it draw captions.
 
         Arguments
         ---------
-        batch : CaptionBatch
+        batch : Batch
             The items.
         stage : Stage
             Training, validation or test.
@@ -163,7 +164,7 @@ class CaptionBrain(Brain):
     def compute_objectives(
         self,
         predictions: TeacherForcingOutput | SampledSequences,
-        batch: CaptionBatch,
+        batch: Batch,
         stage: Stage,
     ) -> Objective:
         """The loss; outside training also captions.
@@ -172,7 +173,7 @@ class CaptionBrain(Brain):
         ---------
         predictions : TeacherForcingOutput or SampledSequences
             Of :meth:`compute_forward`.
-        batch : CaptionBatch
+        batch : Batch
             The items.
         stage : Stage
             Training, validation or test.
@@ -192,7 +193,7 @@ class CaptionBrain(Brain):
             self.results += self._describe(predictions, batch, stage)
         return Objective(total, float((batch.targets != IGNORE).sum()))
 
-    def _critical_objective(self, drawn: SampledSequences, batch: CaptionBatch) -> Objective:
+    def _critical_objective(self, drawn: SampledSequences, batch: Batch) -> Objective:
         if self._reward is None:
             words = self.vocabulary.split
             self._reward = CaptionReward(
@@ -213,7 +214,7 @@ class CaptionBrain(Brain):
         self.log.running.setdefault("rewards", []).append(total / number)
         return Objective(policy_loss(drawn.log_probs, gains), float(rewards.numel()))
 
-    def _greedy_rewards(self, batch: CaptionBatch) -> list[float]:
+    def _greedy_rewards(self, batch: Batch) -> list[float]:
         """Rewards of what the captioner would say."""
         captioner = self.network("model", Stage.TEST).eval()
         try:
@@ -233,7 +234,7 @@ class CaptionBrain(Brain):
         return self._reward(number, words, cut=len(words) == self.search.max_length)
 
     def _describe(
-        self, predictions: TeacherForcingOutput, batch: CaptionBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
     ) -> list[dict[str, Any]]:
         """Captions as plain data that ranks can send each other."""
         captioner = self.network("model", Stage.TEST)
@@ -257,12 +258,12 @@ class CaptionBrain(Brain):
             return self.counter.limit
         return max(1, min(self.counter.limit, self.critical_from - 1))
 
-    def on_fit_batch_start(self, batch: CaptionBatch, should_step: bool) -> None:
+    def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
         """Sets the learning rate, one that does not change in self-critical training.
 
         Arguments
         ---------
-        batch : CaptionBatch
+        batch : Batch
             The batch.
         should_step : bool
             Whether the optimiser will make a step.

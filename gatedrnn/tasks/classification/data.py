@@ -8,45 +8,10 @@ import torch
 from torch.utils.data import Dataset
 
 from gatedrnn.tasks.classification.model import PADDING
+from gatedrnn.training.batching import Batch, pad
 
 #: Brightness of a white pixel.
 _WHITE = 255.0
-
-
-class SequenceBatch:
-    """Labelled sequences: names, frames (batch, time, width) or tokens (batch, time), relative
-    lengths (batch,), None if all are equally long, and labels (batch,)."""
-
-    _TENSORS = ("inputs", "lengths", "labels")
-
-    def __init__(
-        self,
-        id: Sequence[str],
-        inputs: torch.Tensor,
-        lengths: torch.Tensor | None,
-        labels: torch.Tensor,
-    ) -> None:
-        self.id = tuple(id)
-        self.inputs, self.lengths, self.labels = inputs, lengths, labels
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def to(self, device: torch.device | str) -> SequenceBatch:
-        """Moves the tensors to a device; returns itself."""
-        for name in self._TENSORS:
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, value.to(device))
-        return self
-
-    def pin_memory(self) -> SequenceBatch:
-        """Pins the tensors for transfer to a GPU; returns itself."""
-        for name in self._TENSORS:
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, value.pin_memory())
-        return self
 
 
 class SequenceDataset(Dataset):
@@ -68,22 +33,20 @@ class SequenceDataset(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> SequenceBatch:
+    def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> SequenceBatch:
-        """The batch of some sequences."""
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A batch of frames (batch, time, width) or tokens (batch, time), with labels (batch,)."""
         names = [self.names[index] for index in indices]
         labels = self.labels[torch.as_tensor(indices)]
         if isinstance(self.inputs, torch.Tensor):
             frames = self.inputs[torch.as_tensor(indices)].float() / _WHITE
-            return SequenceBatch(names, frames, None, labels)
-        chosen = [self.inputs[index] for index in indices]
-        tokens = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=PADDING)
-        lengths = torch.tensor([len(sequence) for sequence in chosen]) / tokens.shape[1]
-        return SequenceBatch(names, tokens.long(), lengths, labels)
+            return Batch(names, inputs=frames, lengths=None, labels=labels)
+        tokens, lengths = pad([self.inputs[index] for index in indices], PADDING)
+        return Batch(names, inputs=tokens.long(), lengths=lengths, labels=labels)
 
 
-def collate(batch: SequenceBatch) -> SequenceBatch:
+def collate(batch: Batch) -> Batch:
     """Collates what is a batch already: for loaders."""
     return batch

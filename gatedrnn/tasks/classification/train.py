@@ -22,10 +22,11 @@ from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
-from gatedrnn.tasks.classification.data import SequenceBatch, SequenceDataset, collate
+from gatedrnn.tasks.classification.data import SequenceDataset, collate
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
 from gatedrnn.tasks.classification.model import Classified, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
+from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget, write_report
 from gatedrnn.training.launch import run_recipe
@@ -78,14 +79,12 @@ class ClassifierBrain(Brain):
 
     # ---- one batch --------------------------------------------------------------------------
 
-    def compute_forward(self, batch: SequenceBatch, stage: Stage) -> Classified:
+    def compute_forward(self, batch: Batch, stage: Stage) -> Classified:
         """Scores the classes."""
         batch = batch.to(self.device)
         return self.network("model", stage)(batch.inputs, batch.lengths)
 
-    def compute_objectives(
-        self, predictions: Classified, batch: SequenceBatch, stage: Stage
-    ) -> Objective:
+    def compute_objectives(self, predictions: Classified, batch: Batch, stage: Stage) -> Objective:
         """Sum of the losses over the sequences; outside training it also collects the
         predictions."""
         training = stage == Stage.TRAIN

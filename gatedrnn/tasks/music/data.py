@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.data import Dataset
 
 from gatedrnn.tasks.music.corpora import Music
-
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """Pieces side by side: frames to read and the frames after them, (batch, time, size), zeros
-    past the end of a piece; relative lengths, (batch,), float64; and names."""
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-    lengths: torch.Tensor
-    id: tuple[str, ...]
-
-    @property
-    def counts(self) -> torch.Tensor:
-        """Number of predicted frames of each sequence."""
-        return torch.round(self.lengths * self.inputs.shape[1]).long()
-
-    def to(self, device: torch.device | str) -> FrameBatch:
-        """The batch on a device."""
-        names = ("inputs", "targets", "lengths")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+from gatedrnn.training.batching import Batch, pad
 
 
 class PieceDataset(Dataset):
@@ -53,10 +32,15 @@ class PieceDataset(Dataset):
         return self.music.ids[index], before, after
 
 
-def collate(items: Sequence[tuple[str, torch.Tensor, torch.Tensor]]) -> FrameBatch:
-    """A batch of names, frames to read and frames to predict."""
+def collate(items: Sequence[tuple[str, torch.Tensor, torch.Tensor]]) -> Batch:
+    """Pads pieces: frames to read and frames to predict, (batch, time, size), relative lengths
+    (batch,), float64, and numbers of frames, ``counts`` (batch,)."""
     names, inputs, targets = zip(*items, strict=True)
-    longest = max(map(len, inputs))
-    lengths = torch.tensor([len(part) / longest for part in inputs], dtype=torch.float64)
-    padded = [torch.nn.utils.rnn.pad_sequence(p, batch_first=True) for p in (inputs, targets)]
-    return FrameBatch(*padded, lengths, tuple(names))
+    counts = torch.tensor([len(frames) for frames in inputs])
+    return Batch(
+        names,
+        inputs=pad(inputs)[0],
+        targets=pad(targets)[0],
+        lengths=counts.double() / counts.max(),
+        counts=counts,
+    )

@@ -16,9 +16,9 @@ from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
-from gatedrnn.tasks.music.data import FrameBatch, PieceDataset, collate
+from gatedrnn.tasks.music.data import PieceDataset, collate
 from gatedrnn.tasks.music.model import FrameLoss
-from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.batching import Batch, EpochBatchSampler, EvaluationBatchSampler
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
@@ -98,14 +98,12 @@ class SequenceModelBrain(Brain):
 
     # ---- one batch --------------------------------------------------------------------------
 
-    def compute_forward(self, batch: FrameBatch, stage: Stage) -> FrameLoss:
+    def compute_forward(self, batch: Batch, stage: Stage) -> FrameLoss:
         """Losses of the frames of pieces."""
         batch = batch.to(self.device)
         return self.network("model", stage)(batch.inputs, None, batch.targets, batch.lengths)
 
-    def compute_objectives(
-        self, predictions: FrameLoss, batch: FrameBatch, stage: Stage
-    ) -> Objective:
+    def compute_objectives(self, predictions: FrameLoss, batch: Batch, stage: Stage) -> Objective:
         """The loss, and the number that it is divided by."""
         total = predictions.losses.sum()
         if predictions.auxiliary is not None:
@@ -117,13 +115,14 @@ class SequenceModelBrain(Brain):
             total, float(batch.counts.sum()), rows if self.hparams.loss_per == "piece" else None
         )
 
-    def _collect(self, predictions: FrameLoss, batch: FrameBatch) -> None:
+    def _collect(self, predictions: FrameLoss, batch: Batch) -> None:
         """Collects the metrics of each piece."""
         losses = predictions.losses.detach().double().cpu()
         scores = predictions.scores.detach().float().cpu()
         is_predicted = scores > math.log(_SOUNDS / (1.0 - _SOUNDS))
+        targets = batch.targets.cpu() > 0
         for row, (name, count) in enumerate(zip(batch.id, batch.counts.tolist(), strict=True)):
-            predicted, correct = is_predicted[row, :count], batch.targets[row, :count] > 0
+            predicted, correct = is_predicted[row, :count], targets[row, :count]
             result = {"id": name, "frames": count, "loss": float(losses[row].sum())}
             result["both"] = int((predicted & correct).sum())
             result["either"] = int((predicted | correct).sum())

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.translation.corpora import Pairs
 from gatedrnn.tokens import EOS, IGNORE, Tokens
+from gatedrnn.training.batching import Batch, pad
 
 
 class TranslationDataset(Dataset):
@@ -47,50 +47,31 @@ def collate_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, tor
     (tensor([[4, 5, 0],
             [6, 0, 0]]), tensor([1.0000, 0.6667]))
     """
-    rows = [torch.tensor(source) for source in sources]
-    tokens = pad_sequence(rows, batch_first=True, padding_value=EOS)
-    return tokens, torch.tensor([len(row) for row in rows]) / tokens.shape[1]
+    return pad([torch.tensor(source) for source in sources], EOS)
 
 
-class TranslationBatch:
-    """A batch of a :class:`TranslationDataset`.
+def collate(units: Sequence[Mapping[str, Any]]) -> Batch:
+    """Collates units of a :class:`TranslationDataset`.
+
+    ``source`` and ``lengths`` are those of :func:`collate_sources`, ``targets`` (batch, time) the
+    tokens of each translation with ``<eos>``, then ``IGNORE``, and ``rows`` (batch,) the source of
+    each.
 
     Example
     -------
-    >>> batch = TranslationBatch([{"id": "1", "source": [4, 5, 0], "target": [7]},
-    ...                           {"id": "2", "source": [6, 0], "target": [8, 9]}])
+    >>> batch = collate([{"id": "1", "source": [4, 5, 0], "target": [7]},
+    ...                  {"id": "2", "source": [6, 0], "target": [8, 9]}])
     >>> batch.source.tolist(), batch.targets.tolist()
     ([[4, 5, 0], [6, 0, 0]], [[7, 0, -100], [8, 9, 0]])
     """
-
-    def __init__(self, units: Sequence[Mapping[str, Any]]) -> None:
-        self.id = tuple(unit["id"] for unit in units)
-        #: The sources, and their relative lengths.
-        self.source, self.lengths = collate_sources([unit["source"] for unit in units])
-        #: Tokens of each translation and its end, then ``IGNORE``.
-        self.targets = pad_sequence(
-            [torch.tensor([*unit["target"], EOS]) for unit in units],
-            batch_first=True,
-            padding_value=IGNORE,
-        )
-        #: Each source has one translation.
-        self.rows = torch.arange(len(units))
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def to(self, device: torch.device | str) -> TranslationBatch:
-        """Moves the tensors."""
-        return self._each(lambda tensor: tensor.to(device))
-
-    def pin_memory(self) -> TranslationBatch:
-        """Pins the tensors in memory."""
-        return self._each(torch.Tensor.pin_memory)
-
-    def _each(self, change: Any) -> TranslationBatch:
-        for name in ("source", "lengths", "targets", "rows"):
-            setattr(self, name, change(getattr(self, name)))
-        return self
+    source, lengths = collate_sources([unit["source"] for unit in units])
+    return Batch(
+        [unit["id"] for unit in units],
+        source=source,
+        lengths=lengths,
+        rows=torch.arange(len(units)),
+        targets=pad([torch.tensor([*unit["target"], EOS]) for unit in units], IGNORE)[0],
+    )
 
 
 def short_enough(

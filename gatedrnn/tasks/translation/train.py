@@ -17,8 +17,8 @@ from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SearchOptions, greedy, search
 from gatedrnn.tasks.translation.corpora import Languages, Pairs, ParallelCorpus
 from gatedrnn.tasks.translation.data import (
-    TranslationBatch,
     TranslationDataset,
+    collate,
     short_enough,
     some_of,
 )
@@ -35,6 +35,7 @@ from gatedrnn.tasks.translation.model import (
     make_translator,
 )
 from gatedrnn.tokens import EOS_NAME, IGNORE, UNKNOWN, Tokens, learn_once, read_text_tokens
+from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import (
     Training,
@@ -113,7 +114,7 @@ class TranslationBrain(Brain):
 
     valid_metric = "BLEU"
     higher_is_better = True
-    collate = TranslationBatch
+    collate = staticmethod(collate)
 
     def __init__(
         self, tokens: Tokens, valid: Pairs, hparams: Mapping[str, Any], **kwargs: Any
@@ -128,12 +129,12 @@ class TranslationBrain(Brain):
 
     # ---- one batch --------------------------------------------------------------------------
 
-    def compute_forward(self, batch: TranslationBatch, stage: Stage) -> TeacherForcingOutput:
+    def compute_forward(self, batch: Batch, stage: Stage) -> TeacherForcingOutput:
         """Runs the translator over sentences and their translations.
 
         Arguments
         ---------
-        batch : TranslationBatch
+        batch : Batch
             The sentences.
         stage : Stage
             Training, validation or test.
@@ -146,7 +147,7 @@ class TranslationBrain(Brain):
         return self.network("model", stage)(batch.source, batch.lengths, batch.targets)
 
     def compute_objectives(
-        self, predictions: TeacherForcingOutput, batch: TranslationBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
     ) -> Objective:
         """The loss; outside training also translations.
 
@@ -154,7 +155,7 @@ class TranslationBrain(Brain):
         ---------
         predictions : TeacherForcingOutput
             Of :meth:`compute_forward`.
-        batch : TranslationBatch
+        batch : Batch
             The sentences.
         stage : Stage
             Training, validation or test.
@@ -172,7 +173,7 @@ class TranslationBrain(Brain):
         return Objective(total, float((batch.targets != IGNORE).sum()))
 
     def _translate(
-        self, predictions: TeacherForcingOutput, batch: TranslationBatch, stage: Stage
+        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
     ) -> list[dict[str, Any]]:
         """Translations as plain data that ranks can send each other."""
         translator = self.network("model", Stage.TEST)

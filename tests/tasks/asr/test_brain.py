@@ -9,7 +9,7 @@ import torch
 from speechbrain import Stage
 
 from gatedrnn.training import NonFiniteLossError
-from tests.tasks.asr.tiny import WATCHED, Watched, train
+from tests.tasks.asr.tiny import Watched, WatchedRecogniserBrain, train
 
 
 def test_it_learns_a_few_utterances_by_heart(tmp_path):
@@ -36,7 +36,7 @@ def test_epochs_have_other_batches(tmp_path):
 
 def test_the_first_epochs_are_clean(tmp_path, monkeypatch):
     seen = {1: set(), 2: set(), 3: set()}
-    brain = WATCHED["ctc"].brain
+    brain = WatchedRecogniserBrain
     forward = brain.compute_forward
 
     def spy(self, batch, stage):
@@ -153,7 +153,7 @@ def test_training_stops_early(tmp_path):
 
 def test_an_utterance_too_short_for_its_transcript_is_named(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("gatedrnn.tasks.asr.heads.ctc.logger.warning", said.append)
+    monkeypatch.setattr("gatedrnn.tasks.asr.brain.logger.warning", said.append)
     train(tmp_path, epochs=1, factor=20)
     assert "have fewer frames than their transcript" in said[0]
 

@@ -26,7 +26,7 @@ from speechbrain.utils.seed import seed_everything
 from gatedrnn.modules.features import LogMel
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr import train as run
-from gatedrnn.tasks.asr.heads import brain as heads
+from gatedrnn.tasks.asr.brain import RecogniserBrain
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.model import CTCModel
@@ -153,11 +153,8 @@ class Watched:
         return objective
 
 
-#: Name of a head -> its Brain, watched.
-WATCHED = {
-    name: replace(head, brain=type("Watched", (Watched, head.brain), {}))
-    for name, head in heads.HEADS.items()
-}
+class WatchedRecogniserBrain(Watched, RecogniserBrain):
+    """Records losses, and fails on demand."""
 
 
 def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
@@ -166,7 +163,8 @@ def train(folder: Path, run_opts: dict[str, Any] | None = None, **changes: Any) 
     repeat = changes.pop("repeat", 1)
     counts = {"train": 10, "valid": 5, "test": 3}
     counts |= {k: changes.pop(k) for k in list(changes) if k in counts}
-    run.HEADS, fit.SafeCheckpointer = WATCHED, Fatal
+    run.RecogniserTraining.brain_class = WatchedRecogniserBrain
+    fit.SafeCheckpointer = Fatal
     made = hparams(folder, **changes)
     return run.RecogniserTraining(
         made,
