@@ -121,11 +121,7 @@ class CorpusOptions:
 
     def minutes(self, split: str) -> float:
         """Length of a split."""
-        return {
-            "train": self.train_minutes,
-            "dev": self.dev_minutes,
-            "eval": self.eval_minutes,
-        }[split]
+        return getattr(self, f"{split}_minutes")
 
 
 def plan_corpus(options: CorpusOptions) -> tuple[MeetingPlan, ...]:
@@ -220,37 +216,24 @@ def main(arguments: Sequence[str] | None = None, description: str | None = None)
     )
     add, usual, sound = parser.add_argument, CorpusOptions(), Acoustics()
     add("--out", required=True, type=Path, help="folder of the corpus")
-    for split in ("train", "dev", "eval"):
-        add(
-            f"--{split}-minutes",
-            type=float,
-            default=usual.minutes(split),
-            help=f"length of all {split} meetings together (%(default)g)",
-        )
-    add(
-        "--meeting-minutes",
-        type=float,
-        default=usual.meeting_minutes,
-        help="about how long a meeting is: short ones give many speakers (%(default)g)",
-    )
-    add("--seed", type=int, default=usual.seed, help="the same seed, the same bytes (%(default)s)")
-    add("--jobs", type=int, default=1, help="processes (%(default)s)")
-    add(
-        "--microphones",
-        nargs="+",
-        default=list(sound.microphones),
-        metavar="NAME",
-        help="of Array1-01 to Array1-08, Headset (one per speaker), Mix-Headset (%(default)s)",
-    )
+    lengths = {
+        f"--{split}-minutes": (usual.minutes(split), f"length of all {split} meetings together")
+        for split in SPLITS
+    }
+    short = "about how long a meeting is: short ones give many speakers"
+    for flag, (default, text) in {
+        **lengths,
+        "--meeting-minutes": (usual.meeting_minutes, short),
+        "--seed": (usual.seed, "the same seed, the same bytes"),
+        "--jobs": (1, "processes"),
+        "--overlap": (sound.overlap, "fraction of turns that overlap the one before"),
+    }.items():
+        add(flag, type=type(default), default=default, help=f"{text} (%(default)g)")
+    text = "of Array1-01 to Array1-08, Headset (one per speaker), Mix-Headset (%(default)s)"
+    add("--microphones", nargs="+", default=list(sound.microphones), metavar="NAME", help=text)
     pair = {"nargs": 2, "type": float, "metavar": ("LOW", "HIGH")}
     add("--rt60", **pair, default=sound.rt60, help="reverberation time, seconds (%(default)s)")
     add("--snr", **pair, default=sound.snr, help="speech to noise at the array, dB (%(default)s)")
-    add(
-        "--overlap",
-        type=float,
-        default=sound.overlap,
-        help="fraction of turns that overlap the one before (%(default)g)",
-    )
     add("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(arguments)
     try:

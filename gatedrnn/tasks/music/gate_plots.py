@@ -139,12 +139,11 @@ def _correlations(figure: Any, runs: Mapping[str, Training]) -> None:
         for mode in _modes(training):
             label = run if mode == MEANS else f"{run}, sampled"
             style = {"color": colour, "linestyle": _STYLES[mode]}
-            points = []
-            for point in training:
-                values = [e.get("correlation") for e in point["layers"] if e["mode"] == mode]
-                values = [value for value in values if value is not None]
-                points.append((point["epoch"], np.mean(values) if values else np.nan))
-            over.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label, **style)
+            values = [
+                [e.get("correlation") for e in point["layers"] if e["mode"] == mode]
+                for point in training
+            ]
+            _plot_means(over, training, values, marker="o", label=label, **style)
             last = [
                 value
                 for e in training[-1]["layers"]
@@ -176,16 +175,13 @@ def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
         for colour, (run, training) in zip(_cycle(), runs.items(), strict=False):
             for mode in _modes(training):
                 for marker, gate in zip("o^sd", _gates(training), strict=False):
-                    points = []
-                    for point in training:
-                        gates = _pooled(point["layers"], mode, gate)
-                        values = [e[kind][statistic] for e in gates if kind in e]
-                        points.append((point["epoch"], np.mean(values) if values else np.nan))
+                    values = [
+                        [e[kind][statistic] for e in _pooled(p["layers"], mode, gate) if kind in e]
+                        for p in training
+                    ]
                     label = f"{run} {gate}" + (", sampled" if mode == SAMPLES else "")
-                    axes.plot(
-                        *zip(*points, strict=True), marker=marker, markersize=3, label=label,
-                        color=colour, linestyle=_STYLES[mode],
-                    )  # fmt: skip
+                    style = {"color": colour, "linestyle": _STYLES[mode], "marker": marker}
+                    _plot_means(axes, training, values, label=label, **style)
         if kind == "slope":
             axes.axhline(0.25, color="grey", linewidth=0.8, linestyle=":")
         axes.set_yscale("log")
@@ -194,6 +190,13 @@ def _gradients(figure: Any, runs: Mapping[str, Training]) -> None:
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.25)
     panels[0][0].legend(fontsize=7)
+
+
+def _plot_means(axes: Any, training: Training, values: Sequence[Any], **style: Any) -> None:
+    """A curve over the epochs: the means of the values of each."""
+    kept = [[value for value in point if value is not None] for point in values]
+    means = [np.mean(point) if point else np.nan for point in kept]
+    axes.plot([point["epoch"] for point in training], means, markersize=3, **style)
 
 
 def _over_epochs(axes: Any) -> None:
