@@ -149,7 +149,7 @@ class ClassifierTraining(Training):
     """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`.
 
     Of the YAML it takes ``model``, which makes the classifier given the number of classes and the
-    width of frames or an embedding, and optionally ``parameters``: the maximum number of
+    width of frames or an embedding, and optionally ``parameter_budget``: the maximum number of
     parameters, without the embedding, in place of ``hidden_size``. For sentences it takes
     ``embedding``, which makes it given the number of tokens; ``tokens``, ``min_count`` and
     ``pieces`` (see :func:`gatedrnn.tokens.learn`); and ``vectors``, a file of word vectors, or
@@ -374,7 +374,7 @@ def _count(hparams: Mapping[str, Any], sets: Splits) -> dict[str, Any]:
     counts_of = {}
     for options in find(hparams["network"]).variants or ({},):
         with torch.device("meta"):
-            model = hparams["model"](len(sets.classes), width, network_options=options, start=None)
+            model = hparams["model"](len(sets.classes), width, network_options=options, init=None)
         name = " ".join((hparams["network"], *(f"{k}={v}" for k, v in options.items())))
         counts_of[name] = {k: v for k, v in _counts(model).items() if k != "parameters"}
     if if_main_process():

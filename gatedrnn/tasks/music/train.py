@@ -184,7 +184,7 @@ def metrics_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
 class MusicTraining(Training):
     """A training on a :class:`~gatedrnn.tasks.music.corpora.MusicCorpus`.
 
-    Of the YAML it takes ``model``, and optionally ``parameters``: the maximum number of
+    Of the YAML it takes ``model``, and optionally ``parameter_budget``: the maximum number of
     parameters, in place of ``hidden_size``.
     """
 
