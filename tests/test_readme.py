@@ -1,4 +1,4 @@
-"""The README's examples run as they stand, and its commands are there."""
+"""The examples of the README and of docs/ run, and what they name exists."""
 
 from __future__ import annotations
 
@@ -11,22 +11,36 @@ from hyperpyyaml import load_hyperpyyaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Also with links and commands, but without examples.
+WITH_LINKS = [*DOCUMENTS, ROOT / "CHANGELOG.md", *sorted(ROOT.glob("recipes/**/*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str) -> list:
+    """Code blocks of all documents: (document, source)."""
+    return [
+        pytest.param(path, source, id=f"{path.stem}-{number}")
+        for path in DOCUMENTS
+        for number, source in enumerate(
+            re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        )
+    ]
 
 
-@pytest.mark.parametrize("source", blocks("python"), ids=lambda s: s.split("\n")[1][:40])
-def test_python_example(source):
-    exec(compile(source, "README.md", "exec"), {"__name__": "readme"})
+@pytest.mark.parametrize(("path", "source"), blocks("python"))
+def test_python_example(path, source):
+    exec(compile(source, str(path), "exec"), {"__name__": "example"})
 
 
-@pytest.mark.parametrize("source", blocks("yaml"), ids=lambda s: s[:20])
-def test_yaml_example(source):
+@pytest.mark.parametrize(("path", "source"), blocks("yaml"))
+def test_yaml_example(path, source):
     loaded = load_hyperpyyaml(source)
     assert type(loaded["encoder"]).__name__ == "ResidualLSTM"
     assert loaded["encoder"].num_layers == 10
+
+
+def test_there_are_examples():
+    assert len(blocks("python")) == 12 and len(blocks("yaml")) == 1
 
 
 @pytest.mark.parametrize("command", ["demo", "test"])
@@ -35,9 +49,29 @@ def test_commands_are_executable(command):
     assert os.access(ROOT / "tools" / command, os.X_OK)
 
 
-def test_folders_of_the_table_exist():
-    for cell in re.findall(
-        r"^\| (`[a-z].*?) \|", README.split("## How it is built")[1], re.MULTILINE
-    ):
-        for folder in re.findall(r"`([^`]+)`", cell):
-            assert (ROOT / folder).is_dir(), folder
+@pytest.mark.parametrize("path", WITH_LINKS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_and_recipes_exist(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (path.parent / target).exists(), target
+    for target in re.findall(r"(?<![\w/.])(?:recipes|hparams)/[\w/]+\.(?:py|yaml)\b", text):
+        assert (ROOT / target).is_file(), target
+
+
+def test_folders_of_the_architecture_exist():
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("A task imports")
+    folders = [
+        folder
+        for cell in re.findall(r"^\| (`[a-z].*?) \|", table[0], re.MULTILINE)
+        for folder in re.findall(r"`([^`]+)`", cell)
+    ]
+    assert len(folders) > 10
+    for folder in folders:
+        assert (ROOT / folder).is_dir(), folder
+
+
+def test_files_to_add_something_to_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Where to add")
+    for target in re.findall(r"`(gatedrnn/[\w/]+(?:\.py)?)`", text[1]):
+        if "NAME" not in target:
+            assert (ROOT / target).exists(), target
