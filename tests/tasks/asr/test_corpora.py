@@ -168,3 +168,5 @@ def test_recipes_prepare_any_corpus(tmp_path, named):
 def test_a_corpus_that_is_unknown():
     with pytest.raises(ValueError, match="corpus: 'wsj' is unknown; must be one of ami, an4, libr"):
         prepare({"corpus": "wsj"})
+    with pytest.raises(ValueError, match="corpus: None is unknown; must be one of ami, an4, libri"):
+        prepare({"output_folder": "results"})

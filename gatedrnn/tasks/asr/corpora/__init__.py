@@ -165,13 +165,12 @@ def read(path: Path, name: str, hparams: Mapping[str, Any]) -> Any:
 
 def corpus_of(hparams: Mapping[str, Any]) -> str:
     """The name of a recipe's corpus; YAML files of older versions have no ``corpus``."""
-    if "corpus" in hparams:
-        return hparams["corpus"]
-    return next(name for name, key in _OLD_RECIPES.items() if key in hparams)
+    older = (name for name, key in _OLD_RECIPES.items() if key in hparams)
+    corpus = hparams.get("corpus") or next(older, None)
+    if corpus not in CORPORA:
+        raise ValueError(f"corpus: {corpus!r} is unknown; must be one of {', '.join(CORPORA)}")
+    return corpus
 
 
 def _corpus(hparams: Mapping[str, Any]) -> Corpus:
-    name = corpus_of(hparams)
-    if name not in CORPORA:
-        raise ValueError(f"corpus: {name!r} is unknown; must be one of {', '.join(CORPORA)}")
-    return CORPORA[name]
+    return CORPORA[corpus_of(hparams)]
