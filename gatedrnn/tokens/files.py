@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tokens.tokens import (
-    BLANK_NAME,
-    EOS_NAME,
-    Characters,
-    Pieces,
-    Tokens,
-    Vocabulary,
-    Words,
-)
+from gatedrnn.tokens.tokens import BLANK_NAME, EOS_NAME, Characters, Pieces, Tokens, Words
+from gatedrnn.tokens.vocabulary import Vocabulary
 
 #: Values of ``kind`` in :func:`learn` -> the kind that files name.
 KINDS = {"words": "words", "characters": "characters", "unigram": "pieces", "bpe": "pieces"}
