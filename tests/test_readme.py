@@ -40,7 +40,7 @@ def test_yaml_example(path, source):
 
 
 def test_there_are_examples():
-    assert len(blocks("python")) == 12 and len(blocks("yaml")) == 1
+    assert len(blocks("python")) == 11 and len(blocks("yaml")) == 1
 
 
 @pytest.mark.parametrize("command", ["demo", "test"])
@@ -55,7 +55,8 @@ def test_links_and_recipes_exist(path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (path.parent / target).exists(), target
     for target in re.findall(r"(?<![\w/.])(?:recipes|hparams)/[\w/]+\.(?:py|yaml)\b", text):
-        assert (ROOT / target).is_file(), target
+        near = (path.parent / target).is_file()  # in a recipe: hparams/x.yaml
+        assert near or (ROOT / target).is_file() or "NAME" in target, target
 
 
 def test_folders_of_the_architecture_exist():

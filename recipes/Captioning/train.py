@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Trains and tests a captioner of any recurrence, of images or of sounds.
+"""Trains and tests a captioner of images or sounds with any recurrence.
 
 To run it: ``python train.py hparams/scenes.yaml --device=cpu`` needs no data; every top-level key
 of ``hparams/captions.yaml`` can be given on the command line, e.g. ``--network=ran
---num_layers=3``, or many at once by a set-up: ``--setup=top_down``. The same command goes on with
+--num_layers=3``, or many at once by a set-up: ``--setup=top_down``. The same command resumes
 an interrupted training.
 """
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Trains and tests a language model of any recurrence on any text.
+"""Trains and tests a language model with any recurrence.
 
 To run it: ``python train.py hparams/ptb.yaml --data_folder=PTB --device=cpu``; every top-level key
 of ``hparams/text.yaml`` can be given on the command line, e.g. ``--network=ran --num_layers=3``, or
-many at once by a set-up: ``--setup=ran_medium``. The same command goes on with an interrupted
+many at once by a set-up: ``--setup=ran_medium``. The same command resumes an interrupted
 training.
 """
 
@@ -27,7 +27,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> Corpus:
     hparams : Mapping
         ``corpus``, ``data_folder`` and ``corpus_options``.
     report : Report
-        Told about issues.
+        Takes the issues.
 
     Returns
     -------

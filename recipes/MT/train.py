@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Trains and tests a translator of any recurrence, with attention.
+"""Trains and tests an attention translator with any recurrence.
 
 To run it: ``python train.py hparams/demo.yaml --device=cpu`` needs no data; every top-level key of
 ``hparams/translation.yaml`` can be given on the command line, e.g. ``--network=depth_gated
---num_layers=5``, or many at once by a set-up: ``--setup=deep``. The same command goes on with an
+--num_layers=5``, or many at once by a set-up: ``--setup=deep``. The same command resumes an
 interrupted training.
 """
 
@@ -28,7 +28,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> ParallelCorpus:
     hparams : Mapping
         ``corpus``, ``data_folder``, ``source``, ``target``, ``corpus_options`` and ``simulated``.
     report : Report
-        Told about issues.
+        Takes the issues.
 
     Returns
     -------

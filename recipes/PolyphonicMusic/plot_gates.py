@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plots what the gates of trained models of music do, side by side.
+"""Plots statistics of the gates of trained models of music.
 
 To run it: ``python plot_gates.py RESULTS/lstm RESULTS/beta_5g --output gates``, given the output
 folders of trainings by ``train.py``, best with ``--keep_epochs='[1, 3, 10, 30, 100]'``: there are
-figures for the start, for these epochs, the best and the last one.
+plots for the initial values, for these epochs, the best and the last one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 To run it: ``python train.py hparams/demo.yaml --device=cpu`` needs no data; ``python train.py
 hparams/jsb.yaml --data_folder=MUSIC --setup=beta_5g --device=cpu`` does. Every top-level key of
 ``hparams/music.yaml`` can be given on the command line, e.g. ``--network=ran --num_layers=3``. The
-same command goes on with an interrupted training.
+same command resumes an interrupted training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> MusicCorpus:
     hparams : Mapping
         ``corpus``, ``data_folder``, ``corpus_options`` and ``simulated``.
     report : Report
-        Told about issues.
+        Takes the issues.
 
     Returns
     -------

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Trains and tests a recurrence that reads sentences and tells their class.
+"""Trains and tests a classifier of sentences with any recurrence.
 
 To run it: ``python train.py hparams/trec.yaml --data_folder=sentences --device=cpu``; every
 top-level key of ``hparams/sentences.yaml`` can be given on the command line, e.g.
 ``--network=ran --vectors=glove.6B.300d.txt``, or many at once by a set-up: ``--setup=beta``. The
-same command goes on with an interrupted training.
+same command resumes an interrupted training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
     hparams : Mapping
         ``dataset``, ``data_folder``, ``folds``, ``division_seed``, ``phrases``, ``simulate``.
     report : Report
-        Takes what is found.
+        Takes the issues.
 
     Returns
     -------

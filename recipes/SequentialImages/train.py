@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Trains and tests a recurrence that reads images row by row or pixel by pixel.
+"""Trains and tests a classifier of images, read row by row or pixel by pixel.
 
 To run it: ``python train.py hparams/mnist.yaml --data_folder=MNIST --device=cpu``; every top-level
 key of ``hparams/images.yaml`` can be given on the command line, e.g. ``--order=pixels``, or many at
-once by a set-up: ``--setup=slim``. The same command goes on with an interrupted training.
+once by a set-up: ``--setup=slim``. The same command resumes an interrupted training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read(hparams: Mapping[str, Any], report: Report) -> list[Splits]:
     hparams : Mapping
         ``dataset``, ``data_folder``, ``valid_count``, ``order``, ``permutation``, ``simulate``.
     report : Report
-        Takes what is found.
+        Takes the issues.
 
     Returns
     -------
