@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prepares the AMI meeting corpus (https://groups.inf.ed.ac.uk/ami/corpus/).
 
-Recordings ``<meeting>.Array1-01.wav`` and the like may lie anywhere under ``--audio``;
+Recordings ``<meeting>.Array1-01.wav`` and the like may be anywhere under ``--audio``;
 ``--annotations`` is the folder or the zip file ``ami_public_manual_1.6.2.zip``.
 
     python recipes/AMI/ami_prepare.py --annotations DIR --audio DIR --out DIR
@@ -9,9 +9,9 @@ Recordings ``<meeting>.Array1-01.wav`` and the like may lie anywhere under ``--a
 
 Written are OUT/{train,dev,eval}.csv with the columns ID,duration,wav,start,stop,channel,spk_id,wrd
 (``duration`` in seconds, ``start`` and ``stop`` in samples of the recording) and OUT/report.json,
-which names each issue and compares the counts with published ones; with ``--text-only`` also
+which lists each issue and compares the counts with published ones; with ``--text-only`` also
 OUT/{train,dev,eval}.txt, a transcript per line, for language models. The same command again does
-nothing; another option prepares again.
+nothing; other options prepare again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 if ``--strict`` and a figure lies outside of its range, 2 if it cannot be done.
+        0, 1 if ``--strict`` and a count is outside its range, 2 after an error.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--partition", default=PARTITIONS[0], help=f"{known}, or a .json file (%(default)s)")
     add("--include-ib4005", action="store_true", help="train on IB4005, which has dev's speakers")
     add("--normalize", default="plain", help="plain or kaldi (%(default)s)")
-    add("--strict", action="store_true", help="fail if a count is outside of its range")
+    add("--strict", action="store_true", help="fail if a count is outside its range")
     args = parser.parse_args(arguments)
     if args.text_only == (args.audio is not None):
         parser.error("give --audio DIR, or --text-only, and not both")
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ami_prepare: {error}", file=sys.stderr)
         return 2
     findings = prepared.findings()
-    for split, figures in findings["statistics"]["splits"].items():
-        print(f"{split:6} " + "  ".join(f"{name} {value}" for name, value in figures.items()))
+    for split, counts in findings["statistics"]["splits"].items():
+        print(f"{split:6} " + "  ".join(f"{name} {value}" for name, value in counts.items()))
     outside = [check for check in findings["checks"] if not check["holds"]]
     for check in outside:
         print(

@@ -3,11 +3,11 @@
 
     python recipes/AMI/demo.py [OPTIONS] [--KEY=VALUE ...]
 
-Meetings are simulated in AMI's layout, prepared as AMI, and a deep recogniser is trained on their
-distant microphone and tested on speakers it has never heard; a language model that is trained on
-the transcripts of the same training meetings rescores the tests. Each step is a command that is
-shown and can be given by itself; an interrupted run goes on where it was. Any top-level key of
-ASR/hparams/demo.yaml can be given, e.g. ``--network=highway --num_layers=3 --seed=2``.
+Meetings are simulated in AMI's layout and prepared as AMI; a deep recognizer is trained on their
+distant microphone and tested on new speakers; a language model that is trained on
+the transcripts of the same training meetings rescores the tests. Each step is a command, which is
+printed and can be run separately; the same command resumes an interrupted run. Any top-level key of
+../ASR/hparams/asr.yaml can be given, e.g. ``--network=highway --num_layers=3 --seed=2``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NEXT = """Next (after . .venv/bin/activate), with recordings of your own, or wit
 
 
 class Steps:
-    """Runs commands, and remembers what time they took."""
+    """Runs commands and records their times."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, float, float]] = []
@@ -62,7 +62,7 @@ class Steps:
         Arguments
         ---------
         name : str
-            What it does.
+            Name of the step.
         command : sequence of str
             Program and arguments.
         **environment : str
@@ -80,7 +80,7 @@ class Steps:
         self.taken.append((name, time.monotonic() - start, _cpu_seconds() - used))
 
     def table(self) -> str:
-        """What time each step took, as text."""
+        """Times of the steps, as text."""
         lines = [f"{'step':28} {'seconds':>8} {'CPU seconds':>12}"]
         total = ("all", *(sum(row[k] for row in self.taken) for k in (1, 2)))
         for name, wall, cpu in (*self.taken, total):
@@ -116,10 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepared = {mic: args.results / f"prepared-{mic}" for mic in (DISTANT, CLOSE)}
     minutes = {f"--{s}-minutes": getattr(args, f"{s}_minutes") for s in ("train", "dev", "eval")}
     steps, python = Steps(), sys.executable
-    given = _given(keys)
-    # One of the user's own takes its place, and a greedy search has nothing to choose from.
-    wanted = "language_model" not in given and given.get("beam_size") != 1
-    language_model = args.results / "language_model" if wanted else None
+    overrides = _overrides(keys)
+    # Not with the user's own language model, nor after a greedy search, which has one hypothesis.
+    with_lm = "language_model" not in overrides and overrides.get("beam_size") != 1
+    language_model = args.results / "language_model" if with_lm else None
     train = [
         *(str(HERE / "ASR" / "train.py"), str(HERE / "ASR" / "hparams" / "demo.yaml")),
         *(f"--prepared_folder={prepared[DISTANT]}", f"--results_folder={args.results}"),
@@ -167,18 +167,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ],
                 OMP_NUM_THREADS="1",
             )
-        # Matrices this small keep no more threads busy than these.
+        # Small matrices do not use more threads.
         threads = max(1, min(2, _cores() // args.processes))
         steps.run("training and test", [*launch, *train], OMP_NUM_THREADS=str(threads))
     except subprocess.CalledProcessError as error:
-        print(f"demo: this failed: {shlex.join(error.cmd)}", file=sys.stderr)
+        print(f"demo: a command failed: {shlex.join(error.cmd)}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     folder = _output_folder(train)
     options = CorpusOptions(
         args.train_minutes, args.dev_minutes, args.eval_minutes, seed=args.meetings_seed
     )
-    picture = _draw(folder, options)
-    _report(folder, steps, picture, language_model)
+    plot = _plot_array(folder, options)
+    _report(folder, steps, plot, language_model)
     return 0
 
 
@@ -186,7 +186,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # they would catch keys of the YAML
+        allow_abbrev=False,  # abbreviations would match keys of the YAML
     )
     add = parser.add_argument
     add("--results", type=Path, default=Path("results/demo"), help="folder (%(default)s)")
@@ -197,58 +197,58 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     return parser.parse_known_args(arguments)
 
 
-def _given(keys: Sequence[str]) -> dict[str, Any]:
-    """What is overridden in the YAML."""
+def _overrides(keys: Sequence[str]) -> dict[str, Any]:
+    """Keys of the YAML that the command line overrides."""
     overrides = sb.parse_arguments(["demo.yaml", *keys])[2]
     return YAML(typ="safe").load(overrides) or {} if overrides else {}
 
 
 def _output_folder(train: Sequence[str]) -> Path:
-    """Where the training that was called like this has written."""
+    """Output folder of the training with this command line."""
     path, _, overrides = sb.parse_arguments(list(train[1:]))
     return Path(read_recipe(path, overrides).load()["output_folder"])
 
 
-def _draw(folder: Path, options: CorpusOptions) -> Path:
-    """Draws an utterance of the evaluation as all microphones of the array hear it."""
+def _plot_array(folder: Path, options: CorpusOptions) -> Path:
+    """Plots an utterance of the evaluation set, recorded by all microphones of the array."""
     records = read_n_best(folder / "nbest_eval.jsonl")
-    # Long enough to be of interest, short enough to be read.
+    # About 11 words: neither too short nor too long for the plot.
     record = min(records, key=lambda r: (abs(len(r["ref"].split()) - 11), r["id"]))
     name, agent, begin, end = record["id"].split("_")
     plan = next(plan for plan in plan_corpus(options) if plan.name == name)
     array = tuple(f"Array1-{number + 1:02d}" for number in range(ARRAY_SIZE))
-    # The meeting again, which follows from its plan, with microphones that were not written.
+    # Simulated again from its plan, with the microphones that were not written to files.
     meeting = simulate_meeting(replace(plan, acoustics=replace(plan.acoustics, microphones=array)))
     start = int(begin) / 1000
     first, last = (round(int(time) * SAMPLE_RATE / 1000) for time in (begin, end))
-    said = [
+    reference = [
         (token.text, a - start, b - start)
         for utterance in meeting.utterances
         if utterance.speaker == "ABCD".index(agent) and abs(utterance.start - start) < 0.01
         for token, (a, b) in zip(utterance.tokens, utterance.times, strict=True)
         if b > a
     ]
-    heard = [(word["word"], word["start"], word["end"]) for word in record["words"]]
+    hypothesis = [(word["word"], word["start"], word["end"]) for word in record["words"]]
     path = folder / "array.png"
     draw_recording(
         path,
         {microphone: meeting.channels[microphone][first:last] for microphone in array},
         SAMPLE_RATE,
-        {"said": said, "heard": heard},
+        {"reference": reference, "hypothesis": hypothesis},
         f"{record['id']}: {record['hyps'][0]['text']}",
     )
     return path
 
 
-def _report(folder: Path, steps: Steps, picture: Path, language_model: Path | None) -> None:
+def _report(folder: Path, steps: Steps, plot: Path, language_model: Path | None) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     rescored = results.get("rescored")
-    said = [] if rescored is None else ["", notes(rescored)]
+    lines = [] if rescored is None else ["", notes(rescored)]
     if language_model is not None:
         lm = json.loads((language_model / "results.json").read_text(encoding="utf-8"))
-        said.append(
+        lines.append(
             f"language model: {lm['model'].split('(')[0]}, {lm['parameters']} parameters, trained "
-            "on nothing but the transcripts of the training meetings; perplexity of dev "
+            "only on the transcripts of the training meetings; perplexity of dev "
             f"{lm['sets']['dev']['perplexity']:.2f} per word"
         )
     summary = "\n".join(
@@ -257,7 +257,7 @@ def _report(folder: Path, steps: Steps, picture: Path, language_model: Path | No
             f"seed {results['seed']}; dev and eval: {DISTANT}; eval-close: {CLOSE}",
             "",
             table(results["sets"], rescored and rescored["sets"]),
-            *said,
+            *lines,
             "",
             "Some utterances of eval (wrong words in lower case):",
             transcripts(read_n_best(folder / "nbest_eval.jsonl")),
@@ -267,7 +267,7 @@ def _report(folder: Path, steps: Steps, picture: Path, language_model: Path | No
     )
     (folder / "summary.txt").write_text(summary + "\n", encoding="utf-8")
     print(f"\n=== Results\n{summary}\n\nIn {folder}:")
-    print(f"  {picture.name} (the array's signal and its transcript), learning_curve.png,")
+    print(f"  {plot.name} (the array's signal and its transcript), learning_curve.png,")
     print("  summary.txt, wer_eval.txt (all alignments), nbest_eval.jsonl (with word times), and")
     print("  in rescored/ the same after rescoring\n")
     print(NEXT.format(folder=folder))

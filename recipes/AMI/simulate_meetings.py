@@ -6,7 +6,7 @@
         --partition MEETINGS/partition.json --out PREPARED
 
 Synthetic voices, rooms and microphones need `pip install "gatedrnn[demo]"`. The same command again
-makes what is missing. See SIMULATED_MEETINGS.md.
+simulates missing meetings. See SIMULATED_MEETINGS.md.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_ends_with_a_table_transcripts_and_plots(tmp_path, demo, capfd, learning
             assert line.split()[-4] == f"{row['WER']:.2f}"
         assert f"{name}: oracle WER {after['oracle WER']:.2f} %" in summary
         assert (folder / "rescored" / f"wer_{name}.txt").is_file()
-    assert "on nothing but the transcripts of the training meetings" in summary
+    assert "only on the transcripts of the training meetings" in summary
     text = json.loads((tmp_path / "language_model" / "report.json").read_text())
     rows = (tmp_path / "prepared-Array1-01" / "train.csv").read_text().splitlines()
     assert text["figures"]["texts"]["train"]["lines"] == len(rows) - 1

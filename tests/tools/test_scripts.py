@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_installs_and_hands_arguments_on(tmp_path, script, extras, command):
-    """In a checkout whose environment is there already, with programs that only say they ran."""
+    """In a checkout with an environment, whose programs only record their calls."""
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     folder = tmp_path / ".venv" / "bin"
     folder.mkdir(parents=True)
@@ -36,6 +36,17 @@ def test_installs_and_hands_arguments_on(tmp_path, script, extras, command):
     assert calls[0].endswith(f"--editable {extras}")
     assert calls[-1].startswith(command)
     assert calls[-1].endswith("--one=1 two words")
+
+
+@pytest.mark.parametrize("script", ["demo", "test", "bench", "compare"])
+def test_help_installs_nothing(tmp_path, script):
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    done = subprocess.run(
+        [tmp_path / "tools" / script, "--help"], capture_output=True, text=True, cwd="/"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: tools/{script} " in done.stdout and done.stdout.startswith("Creates")
+    assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.parametrize("script", ["demo", "test", "bench", "compare", "environment.sh"])
