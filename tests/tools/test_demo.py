@@ -64,7 +64,7 @@ def test_ends_with_a_table_transcripts_and_plots(tmp_path, demo, capfd, learning
     assert "only on the transcripts of the training meetings" in summary
     text = json.loads((tmp_path / "language_model" / "report.json").read_text())
     rows = (tmp_path / "prepared-Array1-01" / "train.csv").read_text().splitlines()
-    assert text["figures"]["texts"]["train"]["lines"] == len(rows) - 1
+    assert text["statistics"]["texts"]["train"]["lines"] == len(rows) - 1
     assert "  reference   " in summary and "CPU seconds" in summary
     for command in (
         "recipes/Manifest/ASR/train.py",
