@@ -73,7 +73,7 @@ RENAMED = {
     "gatedrnn.training.optimisers.make_optimiser": "gatedrnn.training.optimizers.make_optimiser",
     "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.data.distant_speech",
     "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
-        "gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling"
+        "gatedrnn.seq2seq.brain.ScheduledSampling"
     ),
     "gatedrnn.training.tokens.Characters": "gatedrnn.tokens.Characters",
     "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.train.train_asr",

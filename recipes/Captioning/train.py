@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
-from gatedrnn.tasks.captioning.data import CaptionSets
-from gatedrnn.tasks.captioning.simulated import SIMULATED, simulate
+from gatedrnn.tasks.captioning.data import SIMULATED, CaptionSets, simulate
 from gatedrnn.tasks.captioning.train import train_captioner
 from gatedrnn.training.launch import run_script
 

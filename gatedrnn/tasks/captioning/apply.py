@@ -11,13 +11,14 @@ import torch
 
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
+from gatedrnn.seq2seq.batch import collate_sources
 from gatedrnn.seq2seq.search import SearchHypothesis, SearchOptions, search
 from gatedrnn.tasks.asr.inputs import AUDIO
 from gatedrnn.tasks.captioning.attention_plots import draw_over_image, draw_over_sound
 from gatedrnn.tasks.captioning.bundle import CaptionerBundle
 from gatedrnn.tasks.captioning.corpora.items import read_manifest
 from gatedrnn.tasks.captioning.corpora.media import SUFFIXES as FEATURES
-from gatedrnn.tasks.captioning.corpora.media import MediaError, collate_media, load_media
+from gatedrnn.tasks.captioning.corpora.media import MediaError, load_media
 
 #: Kind of media -> endings of the files that are taken from folders.
 ENDINGS = {
@@ -221,7 +222,7 @@ def _captions(
 ) -> list[Described]:
     if not media:
         return []
-    batch, lengths = collate_media(list(media.values()))
+    batch, lengths = collate_sources(list(media.values()))
     lengths = None if lengths is None else lengths.to(device)
     encoded = bundle.model.encode(batch.to(device), lengths)
     valid = encoded.valid()

@@ -141,11 +141,15 @@ def run_score(arguments: argparse.Namespace) -> int:
       gatedrnn score-captions references.json captions.json
       gatedrnn score-captions references.json old.json new.json --format markdown
     """
-    from gatedrnn.tasks.captioning.metrics import report
-    from gatedrnn.tasks.captioning.metrics.files import read
-    from gatedrnn.tasks.captioning.metrics.measures import Options, score
+    from gatedrnn.tasks.captioning.metrics.scoring import (
+        CaptionScoreOptions,
+        read_captions,
+        report_sections,
+        score_captions,
+        score_to_dict,
+    )
 
-    options = Options(
+    options = CaptionScoreOptions(
         arguments.tokenizer,
         arguments.missing,
         arguments.extra,
@@ -153,15 +157,15 @@ def run_score(arguments: argparse.Namespace) -> int:
         arguments.resamples,
         arguments.seed,
     )
-    reference = read(arguments.reference, references=True)
-    weighing = read(arguments.weigh_by, references=True) if arguments.weigh_by else None
-    systems = [read(path, references=False) for path in arguments.hypothesis]
-    scores = [score(reference, system, options, weighing) for system in systems]
+    reference = read_captions(arguments.reference, references=True)
+    weighing = read_captions(arguments.weigh_by, references=True) if arguments.weigh_by else None
+    systems = [read_captions(path, references=False) for path in arguments.hypothesis]
+    scores = [score_captions(reference, system, options, weighing) for system in systems]
     if arguments.format == "json":
-        data = {"systems": [report.plain(system) for system in scores]}
+        data = {"systems": [score_to_dict(system) for system in scores]}
         text = json.dumps(data, indent=2, ensure_ascii=False)
     else:
-        text = render(report.of_scores(scores), arguments.format == "markdown")
+        text = render(report_sections(scores), arguments.format == "markdown")
     print(text)
     if arguments.output:
         write_atomically(arguments.output, text + "\n")

@@ -1,24 +1,26 @@
-"""Captions and what they describe as datasets: all references once in an epoch."""
+"""Items and captions of a training: its sets, and their dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
 from gatedrnn.data import audio
-from gatedrnn.tasks.captioning.corpora.items import CaptionItem
-from gatedrnn.tasks.captioning.corpora.media import (
-    MediaError,
-    MediaOptions,
-    collate_media,
-    load_media,
-)
-from gatedrnn.tokens import EOS, IGNORE, Vocabulary
-from gatedrnn.training.batching import Batch, pad
+from gatedrnn.data.report import Report
+from gatedrnn.simulation.captioned import CaptionedItems
+from gatedrnn.simulation.scenes import Scenes
+from gatedrnn.simulation.sounds import Sounds
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem, read_manifest
+from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
+from gatedrnn.tokens import Vocabulary
+
+#: Name of a simulated corpus -> its generator.
+SIMULATED: dict[str, type[CaptionedItems]] = {"scenes": Scenes, "sounds": Sounds}
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class CaptionSets:
 
     Arguments
     ---------
-    train, dev : list of CaptionItem
-        To learn from, and to choose by.
+    train, dev : sequence of CaptionItem
+        Training and validation items.
     tests : Mapping
         Name -> items of each test set; those of ``dev`` are tested, too.
     true : Mapping or None
@@ -37,7 +39,7 @@ class CaptionSets:
     Raises
     ------
     ValueError
-        If there is nothing to learn from or to choose by, or a set has items of several kinds.
+        If a set is empty, or has items of several kinds.
     """
 
     train: Sequence[CaptionItem]
@@ -58,42 +60,100 @@ class CaptionSets:
 
     @property
     def kind(self) -> str:
-        """What the items are: ``"image"``, ``"audio"`` or ``"features"``."""
+        """Kind of the items: ``"image"``, ``"audio"`` or ``"features"``."""
         return self.train[0].kind
 
 
-class MediaCache:
-    """Keeps what was decoded while there is room for it.
+def simulate(
+    name: str,
+    folder: str | Path,
+    train: int = 2000,
+    dev: int = 200,
+    test: int = 500,
+    seen: int = 0,
+    **options: Any,
+) -> CaptionSets:
+    """Simulates items with captions, unless the folder has them already.
+
+    Many of the combinations in ``dev`` and ``test`` do not occur in ``train``.
 
     Arguments
     ---------
-    megabytes : float
-        How much room there is; 0 for none.
+    name : str
+        A key of ``SIMULATED``.
+    folder : str or Path
+        Where the items are written.
+    train : int
+        Number of training items.
+    dev : int
+        Number of validation items.
+    test : int
+        Number of test items.
+    seen : int
+        Number of items of another test set, with combinations that occur in ``train``.
+    **options : Any
+        Of :class:`~gatedrnn.simulation.scenes.Scenes` or
+        :class:`~gatedrnn.simulation.sounds.Sounds`.
+
+    Returns
+    -------
+    CaptionSets
+        With all captions that are true of each item.
+
+    Raises
+    ------
+    ValueError
+        If there is no such corpus or option, or a set would be empty.
 
     Example
     -------
-    >>> cache = MediaCache(0.001)
-    >>> cache.keep("a", torch.zeros(100)), cache.keep("b", torch.zeros(300))
-    (True, False)
+    >>> sets = simulate("scenes", getfixture("tmp_path"), train=3, dev=1, test=1, seen=2)
+    >>> len(sets.train), {name: len(items) for name, items in sets.tests.items()}
+    (3, {'test': 1, 'seen': 2})
+    >>> set(sets.train[0].references) <= sets.true["train-000000"]
+    True
     """
+    if name not in SIMULATED:
+        raise ValueError(f"there is no simulated {name!r}; there are: {', '.join(SIMULATED)}")
+    generator = SIMULATED[name]
+    known = [field.name for field in fields(generator)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"simulated {name} have no option {unknown[0]!r}; there are: train, dev, test, seen, "
+            f"{', '.join(known)}"
+        )
+    if "held_out" in options:
+        options["held_out"] = tuple(options["held_out"])
+    counts = {"train": train + seen, "dev": dev, "test": test}
+    path = generator(**options).write(folder, counts)
+    contents = generator.read_contents(folder)
+    items = read_manifest(path, Report(name))
+    splits = {split: [item for item in items if item.split == split] for split in counts}
+    tests = {"test": splits["test"], "seen": splits["train"][train:]}
+    return CaptionSets(
+        splits["train"][:train],
+        splits["dev"],
+        {split: members for split, members in tests.items() if members},
+        {item.id: frozenset(contents[item.id].captions()) for item in items},
+    )
+
+
+class MediaCache:
+    """Keeps decoded media up to a total size in megabytes; 0 keeps nothing."""
 
     def __init__(self, megabytes: float) -> None:
         self.room = int(megabytes * 1e6)
         self.kept: dict[str, torch.Tensor] = {}
 
     def keep(self, path: str, media: torch.Tensor) -> bool:
-        """Keeps a tensor if it fits; says whether it did.
+        """Keeps a tensor if it fits; returns whether it does.
 
-        Arguments
-        ---------
-        path : str
-            Where it came from.
-        media : torch.Tensor
-            The tensor.
-
-        Returns
+        Example
         -------
-        bool
+        >>> cache = MediaCache(0.001)
+        >>> cache.keep("a", torch.zeros(100)), cache.keep("b", torch.zeros(300))
+        (True, False)
         """
         size = media.numel() * media.element_size()
         if size > self.room:
@@ -104,23 +164,24 @@ class MediaCache:
 
 
 class CaptionDataset(Dataset):
-    """What there is to describe, with captions as numbers.
+    """Media with their references as tokens; all references once in an epoch.
 
     Arguments
     ---------
     items : sequence of CaptionItem
         The items.
     vocabulary : Vocabulary
-        Makes numbers of their references.
+        Encodes their references.
     media : MediaOptions
-        What the captioner is given.
+        Input of the captioner.
     captions : int or None
-        References that come with an item at a time: it comes as often as it takes for all of them
-        to come once, in an order that differs from epoch to epoch. None for all, in their order.
+        References per dataset item: an item occurs as often as it takes for all of its references
+        to occur once, in an order that differs from epoch to epoch. None for all of them, in their
+        order.
     cache : MediaCache or None
-        Where decoded media are kept; datasets may share one.
+        Keeps decoded media; datasets may share one.
     seed : int
-        Decides the order of references.
+        Seed of the order of references.
 
     Example
     -------
@@ -130,8 +191,8 @@ class CaptionDataset(Dataset):
     >>> write_image(path, np.zeros((8, 8, 3), dtype=np.uint8))
     >>> item = CaptionItem("1", "train", str(path), "image", ("a dog", "the dog", "a"))
     >>> words = Vocabulary(("<eos>", "<unk>", "a", "dog"))
-    >>> found = CaptionDataset([item], words, MediaOptions("image", 8, 8), captions=2)
-    >>> len(found), sorted(c for unit in (found[0], found[1]) for c in unit["captions"])
+    >>> dataset = CaptionDataset([item], words, MediaOptions("image", 8, 8), captions=2)
+    >>> len(dataset), sorted(c for unit in (dataset[0], dataset[1]) for c in unit["targets"])
     (2, [[1, 3], [2], [2, 3]])
     """
 
@@ -157,7 +218,7 @@ class CaptionDataset(Dataset):
             for first in range(0, len(references), captions or len(references))
         ]
         sizes = [_size(item, media) for item in self.items]
-        #: Seconds of each unit's recording; 1 of all else.
+        #: Seconds of each unit's recording; 1 of other media.
         self.sizes = [sizes[number] for number, _, _ in self.units]
         # Shared with the workers of a loader, also with those that outlive an epoch.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -169,25 +230,19 @@ class CaptionDataset(Dataset):
         number, first, stop = self.units[index]
         item, captions = self.items[number], self.encoded[number]
         if self.shuffled and len(captions) > 1:
-            draw = torch.Generator()
-            draw.manual_seed((self.seed * 1_000_003 + int(self._epoch)) * 1_000_003 + number)
-            order = torch.randperm(len(captions), generator=draw).tolist()
+            generator = torch.Generator()
+            generator.manual_seed((self.seed * 1_000_003 + int(self._epoch)) * 1_000_003 + number)
+            order = torch.randperm(len(captions), generator=generator).tolist()
             captions = [captions[i] for i in order]
         return {
             "id": item.id,
             "number": number,
-            "media": self._load(item),
-            "captions": captions[first:stop],
+            "source": self._load(item),
+            "targets": captions[first:stop],
         }
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells which epoch begins.
-
-        Arguments
-        ---------
-        epoch : int
-            Its number.
-        """
+        """Sets the number of the epoch, for the order of references."""
         self._epoch.fill_(epoch)
 
     def _load(self, item: CaptionItem) -> torch.Tensor:
@@ -197,17 +252,17 @@ class CaptionDataset(Dataset):
         try:
             media = load_media(item.path, self.media)
         except MediaError as error:
-            # One argument, so that it comes out of the worker of a loader as what it is.
+            # One argument, so that the error can be pickled by the worker of a loader.
             raise ValueError(
                 f"item {item.id} cannot be read any more: {error.detail}; it could when it was "
-                "prepared: mend the file, or prepare again to leave it out"
+                "prepared: repair the file, or prepare again to leave it out"
             ) from error
         self.cache.keep(item.path, media)
         return media
 
 
 def _size(item: CaptionItem, media: MediaOptions) -> float:
-    """What bounds a batch."""
+    """Seconds of a recording that are read, 1 of other media: what bounds a batch."""
     if item.kind != "audio":
         return 1.0
     try:
@@ -215,30 +270,3 @@ def _size(item: CaptionItem, media: MediaOptions) -> float:
     except audio.AudioError as error:
         raise ValueError(f"item {item.id}: {error.detail}; prepare again") from error
     return min(seconds, media.max_seconds or seconds)
-
-
-def collate(units: Sequence[Mapping[str, Any]]) -> Batch:
-    """Collates units of a :class:`CaptionDataset`.
-
-    ``media`` and ``lengths`` are what the encoder reads, ``numbers`` the places of the items in
-    the dataset, ``targets`` (captions, time) the words of each caption with ``<eos>``, then
-    ``IGNORE``, and ``rows`` (captions,) the item in the batch that each caption belongs to.
-
-    Example
-    -------
-    >>> image = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    >>> batch = collate([{"id": "a", "number": 0, "media": image, "captions": [[5], [6, 7]]},
-    ...                  {"id": "b", "number": 1, "media": image, "captions": [[8]]}])
-    >>> batch.rows.tolist(), batch.targets.tolist()
-    ([0, 0, 1], [[5, 0, -100], [6, 7, 0], [8, 0, -100]])
-    """
-    media, lengths = collate_media([unit["media"] for unit in units])
-    captions = [torch.tensor([*caption, EOS]) for u in units for caption in u["captions"]]
-    return Batch(
-        [unit["id"] for unit in units],
-        numbers=[unit["number"] for unit in units],
-        media=media,
-        lengths=lengths,
-        rows=torch.tensor([i for i, u in enumerate(units) for _ in u["captions"]]),
-        targets=pad(captions, IGNORE)[0],
-    )

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.data.errors import require
 from gatedrnn.modules.features import LogMel, feature_lengths
 from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.subsampling import FrameStacking, valid_frames
@@ -237,7 +237,8 @@ class BackboneEncoder(CaptionEncoder):
         layer: str | None = None,
     ) -> None:
         super().__init__(width)
-        models, extraction = _torchvision()
+        models = require("torchvision.models", "pretrained networks", "vision", "torchvision")
+        extraction = require("torchvision.models.feature_extraction", "networks", "vision")
         if name not in models.list_models(module=models):
             raise ValueError(
                 f"torchvision has no network {name!r} for images; it has "
@@ -306,17 +307,6 @@ def _pixels(images: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
 def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
-
-
-def _torchvision() -> tuple[ModuleType, ModuleType]:
-    try:
-        from torchvision import models
-        from torchvision.models import feature_extraction
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            'networks of torchvision need it: pip install "gatedrnn[vision]"'
-        ) from error
-    return models, feature_extraction
 
 
 def _grid_layer(

@@ -14,30 +14,38 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.data.files import write_atomically
+from gatedrnn.data.result_table import render
 from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.seq2seq.decoder import Decoder
-from gatedrnn.seq2seq.model import TeacherForcingOutput
-from gatedrnn.seq2seq.search import SampledSequences, SearchOptions, greedy, search
+from gatedrnn.seq2seq.search import SampledSequences, greedy
 from gatedrnn.tasks.asr.pretrained import load_parts
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions, load_media
-from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache, collate
+from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
+from gatedrnn.tasks.captioning.decode import search_options
 from gatedrnn.tasks.captioning.encoders import ENCODERS
-from gatedrnn.tasks.captioning.metrics.measures import CIDER_D
+from gatedrnn.tasks.captioning.metrics.scoring import (
+    CIDER_D,
+    Captions,
+    CaptionScore,
+    CaptionScoreOptions,
+    report_sections,
+    score_captions,
+)
 from gatedrnn.tasks.captioning.model import Captioner
 from gatedrnn.tasks.captioning.self_critical import (
-    BASELINES,
     CaptionReward,
+    SelfCriticalOptions,
     advantages,
     policy_loss,
 )
 from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
-from gatedrnn.tasks.captioning.test_report import figures_of, report_of, scored
-from gatedrnn.tokens import EOS, IGNORE, Vocabulary, load_vocabulary, save
+from gatedrnn.tokens import EOS, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 from gatedrnn.training.batching import Batch
-from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.training.brain import Objective
 from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
@@ -49,32 +57,26 @@ logger = get_logger(__name__)
 Stage = sb.Stage
 
 
-class CaptionBrain(Brain):
+class CaptionBrain(Seq2SeqBrain):
     """Trains a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
 
     First by cross-entropy of the references' words; from the epoch ``self_critical_from`` on by
-    how much better CIDEr-D finds sampled captions than a baseline. The best checkpoint is that
-    with the highest CIDEr-D of greedy captions of the validation items.
+    the difference between the CIDEr-D of sampled captions and that of a baseline. The best
+    checkpoint is that with the highest CIDEr-D of greedy captions of the validation items.
 
     Arguments
     ---------
     vocabulary : Vocabulary
         The captions' words.
     train, dev : sequence of CaptionItem
-        What is learnt from and what is chosen by, as in the datasets.
-    modules : Mapping
-        ``model``, a :class:`~gatedrnn.tasks.captioning.model.Captioner`.
+        Training and validation items, as in the datasets.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.Brain`:
+        Besides those of :class:`~gatedrnn.seq2seq.brain.Seq2SeqBrain`:
 
-        - ``label_smoothing``: part of the probability that is spread over all words;
-        - ``scheduled_sampling``: a
-          :class:`~gatedrnn.seq2seq.scheduled_sampling.ScheduledSampling`;
-        - ``self_critical_from``: epoch, or null for never; ``self_critical_samples`` of each item;
-          ``self_critical_baseline``: ``"greedy"`` (of the captioner without dropout) or
-          ``"others"`` (mean of the other samples); ``self_critical_rate``: what part of the
-          learning rate is left; ``self_critical_dropout``: whether to drop then;
-        - ``beam_size`` and ``search``: of the tests, see
+        - ``self_critical_from``, ``self_critical_samples``, ``self_critical_baseline``,
+          ``self_critical_rate`` and ``self_critical_dropout``: see
+          :class:`~gatedrnn.tasks.captioning.self_critical.SelfCriticalOptions`;
+        - ``beam_size`` and ``search`` of the tests: see
           :class:`~gatedrnn.seq2seq.search.SearchOptions`;
         - ``java``: METEOR and SPICE of the tests: ``"never"``, ``"auto"``, ``"always"``.
     **kwargs : Any
@@ -87,8 +89,6 @@ class CaptionBrain(Brain):
     """
 
     valid_metric = CIDER_D
-    higher_is_better = True
-    collate = staticmethod(collate)
 
     def __init__(
         self,
@@ -98,228 +98,114 @@ class CaptionBrain(Brain):
         hparams: Mapping[str, Any],
         **kwargs: Any,
     ) -> None:
-        super().__init__(hparams=hparams, **kwargs)
+        super().__init__(search_options(hparams, vocabulary), hparams=hparams, **kwargs)
         self.vocabulary = vocabulary
-        options = self.hparams
-        if not 0.0 <= options.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {options.label_smoothing}")
-        self.critical_from = options.self_critical_from
-        if self.critical_from is not None and self.critical_from < 1:
-            raise ValueError(f"self_critical_from must be 1 at least, not {self.critical_from}")
-        if options.self_critical_baseline not in BASELINES:
-            raise ValueError(
-                f"self_critical_baseline must be {' or '.join(BASELINES)}, not "
-                f"{options.self_critical_baseline!r}"
-            )
-        least = 1 if options.self_critical_baseline == "greedy" else 2
-        if options.self_critical_samples < least:
-            raise ValueError(
-                f"self_critical_samples must be at least {least} with the baseline "
-                f"{options.self_critical_baseline}, not {options.self_critical_samples}"
-            )
-        self.search = SearchOptions(**{
-            "max_length": vocabulary.max_length, "beam_size": options.beam_size,
-            **(options.search or {}),
-        })  # fmt: skip
+        self.self_critical = SelfCriticalOptions.of_training(hparams)
         self._train, self._dev = train, dev
         self._reward: CaptionReward | None = None
         self._validation: CaptionReward | None = None
         self._dropout = DropoutSwitch(self.network("model", Stage.TEST))
 
-    # ---- one batch --------------------------------------------------------------------------
-
     @property
     def critical(self) -> bool:
-        """Whether this epoch's training is self-critical."""
-        return self.critical_from is not None and self.epoch >= self.critical_from
+        """Whether the training of this epoch is self-critical."""
+        first = self.self_critical.first_epoch
+        return first is not None and self.epoch >= first
 
-    def compute_forward(
-        self, batch: Batch, stage: Stage
-    ) -> TeacherForcingOutput | SampledSequences:
-        """Runs the captioner over references, or has it draw captions.
+    def text(self, tokens: Sequence[int]) -> str:
+        """The caption of tokens."""
+        return self.vocabulary.decode(tokens)
 
-        Arguments
-        ---------
-        batch : Batch
-            The items.
-        stage : Stage
-            Training, validation or test.
+    # ---- self-critical training -------------------------------------------------------------
 
-        Returns
-        -------
-        TeacherForcingOutput or SampledSequences
-        """
-        batch = batch.to(self.device)
-        network = self.network("model", stage)
-        if stage == Stage.TRAIN and self.critical:
-            return network(
-                batch.media,
-                batch.lengths,
-                samples=self.hparams.self_critical_samples,
-                options=self.search,
-            )
-        share = self.hparams.scheduled_sampling(self.epoch) if stage == Stage.TRAIN else 0.0
-        return network(batch.media, batch.lengths, batch.targets, batch.rows, share)
+    def compute_forward(self, batch: Batch, stage: Stage) -> Any:
+        """Scores the references; in self-critical training samples captions."""
+        if not (stage == Stage.TRAIN and self.critical):
+            return super().compute_forward(batch, stage)
+        batch, network = batch.to(self.device), self.network("model", stage)
+        samples = self.self_critical.samples
+        return network(batch.source, batch.lengths, samples=samples, options=self.search)
 
-    def compute_objectives(
-        self,
-        predictions: TeacherForcingOutput | SampledSequences,
-        batch: Batch,
-        stage: Stage,
-    ) -> Objective:
-        """The loss; outside training also captions.
+    def compute_objectives(self, predictions: Any, batch: Batch, stage: Stage) -> Objective:
+        """Cross-entropy, summed over the words; of sampled captions the policy's loss."""
+        if not isinstance(predictions, SampledSequences):
+            return super().compute_objectives(predictions, batch, stage)
+        count = self.self_critical.samples
+        rewards = torch.tensor(
+            [
+                self._reward_of(batch.numbers[i // count], tokens[: tokens.index(EOS)])
+                for i, tokens in enumerate(predictions.tokens.tolist())
+            ]
+        ).reshape(-1, count)
+        baseline = None
+        if self.self_critical.baseline == "greedy":
+            baseline = torch.tensor(self._greedy_rewards(batch))
+        gains = advantages(rewards, baseline).flatten().to(predictions.log_probs.device)
+        total, number = sum_over_ranks([float(rewards.sum()), float(rewards.numel())], self.device)
+        self.log.running.setdefault("rewards", []).append(total / number)
+        return Objective(policy_loss(predictions.log_probs, gains), float(rewards.numel()))
 
-        Arguments
-        ---------
-        predictions : TeacherForcingOutput or SampledSequences
-            Of :meth:`compute_forward`.
-        batch : Batch
-            The items.
-        stage : Stage
-            Training, validation or test.
+    def _greedy_rewards(self, batch: Batch) -> list[float]:
+        """Rewards of greedy captions."""
+        captioner = self.network("model", Stage.TEST).eval()
+        try:
+            with torch.no_grad():
+                encoded = captioner.encode(batch.source, batch.lengths)
+                hypotheses = greedy(captioner, encoded, self.search)
+        finally:
+            captioner.train()
+        return [
+            self._reward_of(number, hypothesis.tokens)
+            for number, hypothesis in zip(batch.numbers, hypotheses, strict=True)
+        ]
 
-        Returns
-        -------
-        Objective
-            Of references the sum over their words, and the number of these; of drawn captions the
-            sum over captions, and their number.
-        """
-        if isinstance(predictions, SampledSequences):
-            return self._critical_objective(predictions, batch)
-        training = stage == Stage.TRAIN
-        smoothing = self.hparams.label_smoothing if training else 0.0
-        total = predictions.cross_entropy(batch.targets, smoothing)
-        if not training:
-            self.results += self._describe(predictions, batch, stage)
-        return Objective(total, float((batch.targets != IGNORE).sum()))
-
-    def _critical_objective(self, drawn: SampledSequences, batch: Batch) -> Objective:
+    def _reward_of(self, number: int, tokens: Sequence[int]) -> float:
         if self._reward is None:
             words = self.vocabulary.split
             self._reward = CaptionReward(
                 [[words(text) for text in item.references] for item in self._train]
             )
-        count = self.hparams.self_critical_samples
-        rewards = torch.tensor(
-            [
-                self._rewarded(batch.numbers[i // count], tokens[: tokens.index(EOS)])
-                for i, tokens in enumerate(drawn.tokens.tolist())
-            ]
-        ).reshape(-1, count)
-        baseline = None
-        if self.hparams.self_critical_baseline == "greedy":
-            baseline = torch.tensor(self._greedy_rewards(batch))
-        gains = advantages(rewards, baseline).flatten().to(drawn.log_probs.device)
-        total, number = sum_over_ranks([float(rewards.sum()), float(rewards.numel())], self.device)
-        self.log.running.setdefault("rewards", []).append(total / number)
-        return Objective(policy_loss(drawn.log_probs, gains), float(rewards.numel()))
-
-    def _greedy_rewards(self, batch: Batch) -> list[float]:
-        """Rewards of what the captioner would say."""
-        captioner = self.network("model", Stage.TEST).eval()
-        try:
-            with torch.no_grad():
-                encoded = captioner.encode(batch.media, batch.lengths)
-                found = greedy(captioner, encoded, self.search)
-        finally:
-            captioner.train()
-        return [
-            self._rewarded(number, hypothesis.tokens)
-            for number, hypothesis in zip(batch.numbers, found, strict=True)
-        ]
-
-    def _rewarded(self, number: int, tokens: Sequence[int]) -> float:
         words = [self.vocabulary.names[token] for token in tokens]
-        # After so many words only the end may come: it is no merit.
+        # At max_length the end is forced, and is not rewarded.
         return self._reward(number, words, cut=len(words) == self.search.max_length)
-
-    def _describe(
-        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
-    ) -> list[dict[str, Any]]:
-        """Captions as plain data that ranks can send each other."""
-        captioner = self.network("model", Stage.TEST)
-        found = greedy(captioner, predictions.encoded, self.search)
-        results = [
-            {"id": name, "number": number, "greedy": self.vocabulary.decode(hypothesis.tokens)}
-            for name, number, hypothesis in zip(batch.id, batch.numbers, found, strict=True)
-        ]
-        if stage == Stage.TEST and self.search.beam_size > 1:
-            found = [lists[0] for lists in search(captioner, predictions.encoded, self.search)]
-        for result, hypothesis in zip(results, found, strict=True):
-            result["caption"] = self.vocabulary.decode(hypothesis.tokens)
-        return results
-
-    # ---- rates ------------------------------------------------------------------------------
 
     @property
     def scheduled_epochs(self) -> int:
-        """Epochs of cross-entropy: ``schedule`` goes over these."""
-        if self.critical_from is None:
+        """Epochs of cross-entropy, over which ``schedule`` goes."""
+        first = self.self_critical.first_epoch
+        if first is None:
             return self.counter.limit
-        return max(1, min(self.counter.limit, self.critical_from - 1))
+        return max(1, min(self.counter.limit, first - 1))
 
     def on_fit_batch_start(self, batch: Batch, should_step: bool) -> None:
-        """Sets the learning rate, one that does not change in self-critical training.
-
-        Arguments
-        ---------
-        batch : Batch
-            The batch.
-        should_step : bool
-            Whether the optimiser will make a step.
-        """
+        """Sets the learning rate, which is constant in self-critical training."""
         if not self.critical:
             super().on_fit_batch_start(batch, should_step)
             return
         for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.hparams.self_critical_rate
-
-    # ---- a stage ----------------------------------------------------------------------------
+            group["lr"] = group["initial_lr"] * self.self_critical.rate
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
-        """Begins a stage, without dropout if it is self-critical and nothing is to be dropped.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Begins a stage; in self-critical training without dropout, unless it is asked for."""
         super().on_stage_start(stage, epoch)
         if stage == Stage.TRAIN:
-            self._dropout.switch(not self.critical or self.hparams.self_critical_dropout)
+            self._dropout.switch(not self.critical or self.self_critical.dropout)
 
     def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
-        """Ends a stage; of a self-critical epoch also the mean reward is logged.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        stage_loss : float
-            Mean loss of the batches.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Ends a stage; logs the mean reward of a self-critical epoch."""
         super().on_stage_end(stage, stage_loss, epoch)
         rewards = self.log.running.get("rewards")
         if stage == Stage.TRAIN and rewards:
             self.train_metrics["reward"] = sum(rewards) / len(rewards)
 
-    def validation_metrics(self) -> dict[str, float]:
-        """Loss per word, and CIDEr-D of the greedy captions, as the tests compute it.
+    # ---- evaluation -------------------------------------------------------------------------
 
-        Returns
-        -------
-        dict
-        """
+    def validation_metrics(self) -> dict[str, float]:
+        """Loss per word, and CIDEr-D of the greedy captions, as in the tests."""
         loss, results = self.gathered()
         if self._validation is None:
-            words = [[tokenize(text) for text in item.references] for item in self._dev]
-            self._validation = CaptionReward(words, ended=False)
-        found = [self._validation(r["number"], tokenize(r["greedy"])) for r in results]
-        return {"loss": loss, self.valid_metric: sum(found) / max(1, len(found))}
+            self._validation = _cider_d_of(self._dev)
+        return {"loss": loss, self.valid_metric: _greedy_cider_d(self._validation, results)}
 
     def test(
         self,
@@ -329,49 +215,66 @@ class CaptionBrain(Brain):
         folder: Path,
         true: Mapping[str, frozenset[str]] | None = None,
     ) -> dict[str, float]:
-        """Tests the best checkpoint.
+        """Tests the best checkpoint on a set, given its loader and its items.
 
-        Arguments
-        ---------
-        name : str
-            Name of the set, for the files.
-        loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
-        items : sequence of CaptionItem
-            What the loader loads.
-        folder : Path
-            Where ``captions_NAME.json``, as COCO's server wants results, and ``caption_NAME.txt``,
-            to be read, go.
-        true : Mapping or None
-            Item -> all captions that are true of it.
+        It writes ``captions_NAME.json``, results for COCO's server, and the report
+        ``caption_NAME.txt`` to the folder.
 
-        Returns
-        -------
-        dict
-            Figures.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
+        true: Item -> all captions that are true of it.
         """
-        self.find_best()
-        self.evaluate(loader, **self.best_key)
-        loss, results = self.gathered()
+        loss, results = self.decode_test_set(loader)
         path = folder / f"captions_{name}.json"
-        java = getattr(self.hparams, "java", "never")
-        score = scored(items, results, path, java)
-        figures = figures_of(score, items, results, self.vocabulary, true) | {"loss": loss}
+        score = score_captions(
+            Captions("the references", "jsonl", {item.id: item.references for item in items}),
+            Captions(str(path), "coco", {r["id"]: (r["best"],) for r in results}),
+            CaptionScoreOptions(java=getattr(self.hparams, "java", "never")),
+        )
+        references = {item.id: item.references for item in items}
+        metrics = {metric: value.corpus for metric, value in score.measures.items()}
+        metrics[f"greedy {CIDER_D}"] = _greedy_cider_d(_cider_d_of(items), results)
+        metrics["exact match"] = self._fraction_in(results, references)
+        if true is not None:
+            metrics["true"] = self._fraction_in(results, true)
+        metrics |= {"items": len(results), "loss": loss}
         if if_main_process():
-            made = [{"image_id": r["id"], "caption": r["caption"]} for r in results]
-            write_atomically(path, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+            rows = [{"image_id": r["id"], "caption": r["best"]} for r in results]
+            write_atomically(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
             report = folder / f"caption_{name}.txt"
-            write_atomically(report, report_of(score, figures, results))
+            write_atomically(report, _report(score, metrics, results))
             print(
-                f"{name}: CIDEr-D {figures[CIDER_D]:.3f}, BLEU-4 {figures['BLEU-4']:.3f}, exact "
-                f"{100 * figures['exact match']:.1f} % ({report})"
+                f"{name}: CIDEr-D {metrics[CIDER_D]:.3f}, BLEU-4 {metrics['BLEU-4']:.3f}, exact "
+                f"{100 * metrics['exact match']:.1f} % ({report})"
             )
-        return figures
+        return metrics
+
+    def _fraction_in(self, results: Sequence[Mapping[str, Any]], texts: Mapping[str, Any]) -> float:
+        """Fraction of captions that are among the item's texts, punctuation ignored."""
+        words = self.vocabulary.split
+        hits = sum(words(r["best"]) in {words(text) for text in texts[r["id"]]} for r in results)
+        return hits / max(1, len(results))
+
+
+def _cider_d_of(items: Sequence[CaptionItem]) -> CaptionReward:
+    return CaptionReward([[tokenize(t) for t in item.references] for item in items], ended=False)
+
+
+def _greedy_cider_d(cider_d: CaptionReward, results: Sequence[Mapping[str, Any]]) -> float:
+    scores = [cider_d(r["number"], tokenize(r["greedy"])) for r in results]
+    return sum(scores) / max(1, len(scores))
+
+
+def _report(
+    score: CaptionScore, metrics: Mapping[str, float], results: Sequence[Mapping[str, Any]]
+) -> str:
+    """Scores, then every caption with its references."""
+    cider_d = dict(zip(score.ids, score.measures[CIDER_D].each, strict=True))
+    lines = [render(report_sections([score]), False), ""]
+    lines += [f"{n}: {v:.4f}" for n, v in metrics.items() if n not in score.measures]
+    for result in results:
+        name = result["id"]
+        lines += ["", f"{name} ({CIDER_D} {cider_d[name]:.3f})", f"  hypothesis {result['best']}"]
+        lines += [f"  reference  {text}" for text in score.reference.texts[name]]
+    return "\n".join(lines) + "\n"
 
 
 class CaptionTraining(Training):
@@ -379,9 +282,9 @@ class CaptionTraining(Training):
 
     Of the YAML it takes ``more_than``, ``words`` and ``max_length`` of the vocabulary, ``media``,
     ``cache_mb``, ``captions_per_item``, what :func:`make_captioner` takes, and optionally
-    ``train_tested``: how many of the training items are tested as the set ``train``,
-    ``pretrained_encoder``: the output folder of a training whose encoder is taken, and
-    ``freeze_encoder``: whether it stays as it is.
+    ``train_tested``: number of training items that are tested as the set ``train``,
+    ``pretrained_encoder``: output folder of a training that gives the encoder's initial weights,
+    and ``freeze_encoder``: whether the encoder is excluded from training.
     """
 
     task = "captioning"
@@ -394,14 +297,15 @@ class CaptionTraining(Training):
         _make_vocabulary(self.hparams, self.data, self.folder / "tokens.json")
 
     def prepare(self) -> None:
-        """Loads the vocabulary, and picks the items that are tested."""
+        """Loads the vocabulary, and selects the items that are tested."""
         self.vocabulary = load_vocabulary(self.folder / "tokens.json")
-        self.media = MediaOptions(kind=self.data.kind, **(self.hparams.get("media") or {}))
+        media = {"kind": self.data.kind, **(self.hparams.get("media") or {})}
+        self.media = MediaOptions.from_dict(media, "media")
         self.cache = MediaCache(float(self.hparams.get("cache_mb", 0)))
         self.tests = {"dev": self.data.dev, **self.data.tests}
         count = int(self.hparams.get("train_tested") or 0)
         if count:
-            # What is recalled, beside what is recognised.
+            # The fit to the training set, beside generalization.
             step = max(1, len(self.data.train) // count)
             self.tests["train"] = self.data.train[::step][:count]
         if if_main_process():
@@ -427,7 +331,7 @@ class CaptionTraining(Training):
         return {"vocabulary": self.vocabulary, "train": self.data.train, "dev": self.data.dev}
 
     def describe(self) -> dict[str, Any]:
-        """The captioner, what it is given, and the beam of its tests."""
+        """The captioner, its input, and the beam size of its tests."""
         return {
             "model": self.spec.to_dict(),
             "media": self.media.to_dict(),
@@ -475,33 +379,12 @@ class CaptionTraining(Training):
 def make_captioner(
     hparams: Mapping[str, Any], vocabulary: int, sets: CaptionSets, media: MediaOptions
 ) -> tuple[Captioner, CaptionerSpec]:
-    """Makes the captioner that a YAML describes, with the size that meets its budget.
+    """Makes the captioner of a YAML, and its description.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        ``encoder``: a key of :data:`~gatedrnn.tasks.captioning.encoders.ENCODERS`;
-        ``encoder_options``: its arguments; ``decoder``: those of
-        :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameters``: the most that
-        the whole captioner may have, in place of the decoder's ``hidden_size``.
-    vocabulary : int
-        Number of words.
-    sets : CaptionSets
-        The items: features say themselves how wide they are.
-    media : MediaOptions
-        What the captioner is given.
-
-    Returns
-    -------
-    captioner : Captioner
-        The captioner.
-    spec : CaptionerSpec
-        What it is built of.
-
-    Raises
-    ------
-    ValueError
-        If the encoder reads other items than these, or an argument is wrong.
+    hparams: ``encoder``, a key of ``ENCODERS``, and ``encoder_options``; ``decoder``, arguments of
+        :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally the budget of parameters, which gives
+        the decoder's ``hidden_size``.
+    sets: The items; the width of features is taken from them.
     """
     kind, options = hparams["encoder"], dict(hparams.get("encoder_options") or {})
     if kind not in ENCODERS:
@@ -527,7 +410,7 @@ def make_captioner(
 
 
 def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that do not only matter in training."""
+    """Arguments of the trained model."""
     return {name: value for name, value in options.items() if name not in TRAINING_ONLY}
 
 
@@ -547,7 +430,7 @@ def _make_vocabulary(hparams: Mapping[str, Any], sets: CaptionSets, path: Path) 
 
 
 def _report_words(vocabulary: Vocabulary, sets: CaptionSets) -> None:
-    """Says how much of the captions is unknown or cut."""
+    """Logs how many words are unknown, and how many captions are cut."""
     for name, items in {"train": sets.train, "dev": sets.dev, **sets.tests}.items():
         found = vocabulary.statistics(text for item in items for text in item.references)
         logger.info(

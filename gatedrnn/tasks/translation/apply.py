@@ -1,4 +1,4 @@
-"""Translations of sentences, some at a time."""
+"""Translations of sentences by a trained translator."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from itertools import islice
 
 import torch
 
+from gatedrnn.seq2seq.batch import collate_sources
 from gatedrnn.seq2seq.search import SearchOptions, search
 from gatedrnn.tasks.translation.bundle import TranslatorBundle
-from gatedrnn.tasks.translation.data import collate_sources
 from gatedrnn.tokens import EOS
 
-#: Batches of sentences that are read at once, to be sorted by their lengths.
+#: Batches of sentences that are read at once, to be sorted by length.
 _BATCHES = 16
-#: Tokens up to which as many sentences as are wanted go together: others are padded to the longest.
-_USUAL = 100
+#: Average number of tokens per sentence, with padding, up to which a batch may be full.
+_USUAL_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Translation:
     source : str
         The sentence.
     texts : tuple of str
-        The best one first; of a sentence without a word an empty one.
+        The best one first; an empty one for a sentence without a word.
     scores : tuple of float
-        Log-probability of each, divided as the search's ``length_penalty`` says.
+        Log-probability of each, normalized by the search's ``length_penalty``.
     unknown : tuple of str
-        What of the sentence has no token, and was read as ``<unk>``.
+        Parts of the sentence that have no token and were encoded as ``<unk>``.
     """
 
     source: str
@@ -55,14 +55,14 @@ def translate(
     bundle : TranslatorBundle
         The translator, on its device.
     sentences : iterable of str
-        The sentences; they are read as they are needed.
+        The sentences; read as they are needed.
     options : SearchOptions or None
-        How translations are searched for; ``None`` for the search of the training's test.
+        Search options; ``None`` for those of the training's test.
     batch_size : int
-        Sentences at a time.
+        Sentences per batch, at least 1.
     ahead : int
-        So many batches are read before the first of them is translated: sentences of like lengths
-        then go together.
+        Number of batches that are read before the first one is translated, at least 1, so that
+        batches hold sentences of similar lengths.
 
     Yields
     ------
@@ -83,8 +83,8 @@ def translate(
     >>> sizes = {"network": "ran", "hidden_size": 4, "embedding_size": 4}
     >>> spec = TranslatorSpec(len(words), len(words), sizes, sizes)
     >>> config = TranslatorConfig(spec, Languages("de", "en"))
-    >>> found = TranslatorBundle(config, words, words, spec.build().eval())
-    >>> [one.unknown for one in translate(found, ["guten Abend", ""])]
+    >>> bundle = TranslatorBundle(config, words, words, spec.build().eval())
+    >>> [translation.unknown for translation in translate(bundle, ["guten Abend", ""])]
     [('Abend',), ()]
     """
     if batch_size < 1 or ahead < 1:
@@ -92,28 +92,28 @@ def translate(
     options = bundle.config.search if options is None else options
     sentences = iter(sentences)
     while chunk := list(islice(sentences, batch_size * ahead)):
-        read = [bundle.config.languages.prepared(sentence) for sentence in chunk]
-        tokens = [bundle.source.encode(sentence) for sentence in read]
-        made = {}
-        order = sorted((i for i in range(len(chunk)) if read[i]), key=lambda i: len(tokens[i]))
-        for places in _batches(order, [len(one) + 1 for one in tokens], batch_size):
-            found = _search(bundle, [[*tokens[i], EOS] for i in places], options)
-            made |= dict(zip(places, found, strict=True))
+        prepared = [bundle.config.languages.prepared(sentence) for sentence in chunk]
+        tokens = [bundle.source.encode(sentence) for sentence in prepared]
+        results = {}
+        order = sorted((i for i in range(len(chunk)) if prepared[i]), key=lambda i: len(tokens[i]))
+        for indices in _batches(order, [len(sentence) + 1 for sentence in tokens], batch_size):
+            batch = _search(bundle, [[*tokens[i], EOS] for i in indices], options)
+            results |= dict(zip(indices, batch, strict=True))
         for i, sentence in enumerate(chunk):
-            unknown = tuple(bundle.source.unknown(read[i]))
-            texts, scores = made.get(i, (("",), (0.0,)))
+            unknown = tuple(bundle.source.unknown(prepared[i]))
+            texts, scores = results.get(i, (("",), (0.0,)))
             yield Translation(sentence, texts, scores, unknown)
 
 
 def _batches(order: list[int], sizes: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Places of sentences, the short ones first; long sentences in smaller batches, or alone."""
+    """Indices of sentences, the short ones first; long sentences in smaller batches, or alone."""
     batch: list[int] = []
-    for place in order:
+    for index in order:
         full = len(batch) == batch_size
-        if batch and (full or (len(batch) + 1) * sizes[place] > batch_size * _USUAL):
+        if batch and (full or (len(batch) + 1) * sizes[index] > batch_size * _USUAL_LENGTH):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch
 
@@ -123,9 +123,9 @@ def _search(
     bundle: TranslatorBundle, sources: list[list[int]], options: SearchOptions
 ) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
     device = next(bundle.model.parameters()).device
-    batch, lengths = collate_sources(sources)
-    encoded = bundle.model.encode(batch.to(device), lengths.to(device))
+    source, lengths = collate_sources([torch.tensor(tokens) for tokens in sources])
+    encoded = bundle.model.encode(source.to(device), lengths.to(device))
     return [
-        (tuple(bundle.target.join(one.tokens) for one in found), tuple(o.score for o in found))
-        for found in search(bundle.model, encoded, options)
+        (tuple(bundle.target.join(h.tokens) for h in nbest), tuple(h.score for h in nbest))
+        for nbest in search(bundle.model, encoded, options)
     ]

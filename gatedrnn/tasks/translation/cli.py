@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from gatedrnn.tasks.translation.apply import translate
     from gatedrnn.tasks.translation.export import load_translator
-    from gatedrnn.tasks.translation.metrics import TOKENIZERS, make_measures
+    from gatedrnn.tasks.translation.metrics import TOKENIZERS, make_metrics
 
     check_positive(arguments, "nbest", "batch")
     if arguments.bleu_tokenize not in (None, *TOKENIZERS):
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     references = None
     if arguments.references:
         # Fails early if sacreBLEU is not installed.
-        make_measures(tokenize)
+        make_metrics(tokenize)
         references = _references(arguments.references)
     live = arguments.text == [STANDARD_INPUT] and (arguments.batch == 1 or sys.stdin.isatty())
     sentences = _live_lines() if live and references is None else _lines(arguments.text)
@@ -184,8 +184,8 @@ def _score(
     prepared = [[languages.prepared(text) for text in texts] for texts in references if texts]
     score = score_translations(scored, prepared, tokenize)
     return (
-        f"BLEU {score.figures['BLEU']:.2f} ({score.signatures['BLEU']}), "
-        f"chrF {score.figures['chrF']:.2f}, {score.figures['sentences']} sentences"
+        f"BLEU {score.metrics['BLEU']:.2f} ({score.signatures['BLEU']}), "
+        f"chrF {score.metrics['chrF']:.2f}, {score.metrics['sentences']} sentences"
     )
 
 

@@ -1,8 +1,7 @@
-"""Pairs of sentences as tokens, and batches of them."""
+"""Pairs of sentences as token sequences, and which of them a training uses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,18 +9,26 @@ from torch.utils.data import Dataset
 
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.translation.corpora import Pairs
-from gatedrnn.tokens import EOS, IGNORE, Tokens
-from gatedrnn.training.batching import Batch, pad
+from gatedrnn.tokens import EOS, Tokens
 
 
 class TranslationDataset(Dataset):
-    """Pairs of sentences as tokens; ``<eos>`` ends each source."""
+    """Pairs of sentences as tokens; each source ends with ``<eos>``.
+
+    Example
+    -------
+    >>> from gatedrnn.tokens import Words
+    >>> words = Words.learn(["a b c"], "<eos>")
+    >>> dataset = TranslationDataset(Pairs("test", ["a", "b c"], ["c b", "a"]), words, words)
+    >>> dataset[1]["source"].tolist(), dataset[1]["targets"], dataset.sizes
+    ([3, 4, 0], [[2]], [3.0, 3.0])
+    """
 
     def __init__(self, pairs: Pairs, source: Tokens, target: Tokens) -> None:
         self.pairs = pairs
         self.source = [[*source.encode(sentence), EOS] for sentence in pairs.source]
         self.target = [target.encode(sentence) for sentence in pairs.target]
-        #: Tokens of the longer side of each pair, with its end: what bounds a batch.
+        #: Tokens of the longer side of each pair, with ``<eos>``: what bounds a batch.
         self.sizes = [
             float(max(len(a), len(b) + 1)) for a, b in zip(self.source, self.target, strict=True)
         ]
@@ -30,48 +37,13 @@ class TranslationDataset(Dataset):
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # Zeros in front, so that names are in the same order as numbers.
+        # Results are sorted by id: numbers of one width are also in order as text.
         return {
             "id": f"{index + 1:08d}",
-            "source": self.source[index],
-            "target": self.target[index],
+            "number": index,
+            "source": torch.tensor(self.source[index]),
+            "targets": [self.target[index]],
         }
-
-
-def collate_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pads tokenized sources with ``<eos>``: tokens (batch, time) and relative lengths (batch,).
-
-    Example
-    -------
-    >>> collate_sources([[4, 5, 0], [6, 0]])
-    (tensor([[4, 5, 0],
-            [6, 0, 0]]), tensor([1.0000, 0.6667]))
-    """
-    return pad([torch.tensor(source) for source in sources], EOS)
-
-
-def collate(units: Sequence[Mapping[str, Any]]) -> Batch:
-    """Collates units of a :class:`TranslationDataset`.
-
-    ``source`` and ``lengths`` are those of :func:`collate_sources`, ``targets`` (batch, time) the
-    tokens of each translation with ``<eos>``, then ``IGNORE``, and ``rows`` (batch,) the source of
-    each.
-
-    Example
-    -------
-    >>> batch = collate([{"id": "1", "source": [4, 5, 0], "target": [7]},
-    ...                  {"id": "2", "source": [6, 0], "target": [8, 9]}])
-    >>> batch.source.tolist(), batch.targets.tolist()
-    ([[4, 5, 0], [6, 0, 0]], [[7, 0, -100], [8, 9, 0]])
-    """
-    source, lengths = collate_sources([unit["source"] for unit in units])
-    return Batch(
-        [unit["id"] for unit in units],
-        source=source,
-        lengths=lengths,
-        rows=torch.arange(len(units)),
-        targets=pad([torch.tensor([*unit["target"], EOS]) for unit in units], IGNORE)[0],
-    )
 
 
 def short_enough(
@@ -82,10 +54,12 @@ def short_enough(
     ratio: float,
     report: Report,
 ) -> Pairs:
-    """Leaves out training pairs that are too long or too uneven.
+    """Leaves out training pairs that are too long or whose lengths differ too much.
 
-    ``longest`` is the maximum of tokens of a side; ``ratio`` bounds, as a factor, how far the two
-    sides' numbers of tokens may be from the proportion of all pairs.
+    longest: Maximum number of tokens of a side (``max_length``).
+    ratio: Maximum factor between the ratio of a pair's lengths and that of the whole corpus
+        (``max_ratio``); ``inf`` for any.
+    report: Takes the pairs that are left out.
     """
     if longest < 1 or not ratio > 1.0:
         raise ValueError(
@@ -110,11 +84,11 @@ def short_enough(
         raise ValueError(
             f"{pairs.name}: no pair is left with max_length {longest} and max_ratio {ratio}"
         )
-    return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])
+    return _chosen(pairs, kept)
 
 
 def some_of(pairs: Pairs, count: int | None) -> Pairs:
-    """Fewer pairs, taken evenly from all: corpora are often sorted by length.
+    """At most ``count`` pairs, taken evenly from all: corpora are often sorted by length.
 
     Example
     -------
@@ -125,5 +99,8 @@ def some_of(pairs: Pairs, count: int | None) -> Pairs:
         raise ValueError(f"max_pairs must be at least 1, not {count}")
     if count is None or count >= len(pairs):
         return pairs
-    kept = [i * len(pairs) // count for i in range(count)]
-    return Pairs(pairs.name, [pairs.source[i] for i in kept], [pairs.target[i] for i in kept])
+    return _chosen(pairs, [i * len(pairs) // count for i in range(count)])
+
+
+def _chosen(pairs: Pairs, indices: list[int]) -> Pairs:
+    return Pairs(pairs.name, [pairs.source[i] for i in indices], [pairs.target[i] for i in indices])

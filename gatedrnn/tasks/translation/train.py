@@ -7,24 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.seq2seq.model import TeacherForcingOutput
-from gatedrnn.seq2seq.search import SearchOptions, greedy, search
+from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.tasks.translation.corpora import Languages, Pairs, ParallelCorpus
-from gatedrnn.tasks.translation.data import (
-    TranslationDataset,
-    collate,
-    short_enough,
-    some_of,
-)
+from gatedrnn.tasks.translation.data import TranslationDataset, short_enough, some_of
+from gatedrnn.tasks.translation.decode import search_options
 from gatedrnn.tasks.translation.metrics import (
     TranslationScore,
-    make_measures,
+    make_metrics,
     score_translations,
     write_translations,
 )
@@ -34,9 +28,7 @@ from gatedrnn.tasks.translation.model import (
     TranslatorSpec,
     make_translator,
 )
-from gatedrnn.tokens import EOS_NAME, IGNORE, UNKNOWN, Tokens, learn_once, read_text_tokens
-from gatedrnn.training.batching import Batch
-from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.tokens import EOS_NAME, Tokens, learn_once, read_text_tokens
 from gatedrnn.training.fit import (
     Training,
     size_within_budget,
@@ -48,59 +40,24 @@ from gatedrnn.training.model_description import TRANSLATIONS
 #: Sides of a pair.
 SIDES = ("source", "target")
 
-Stage = sb.Stage
 
-
-def make_search(hparams: Mapping[str, Any], tokens: Tokens) -> SearchOptions:
-    """Makes the search of a training's tests.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        ``max_length``, ``beam_size`` and ``search``, see :class:`TranslationBrain`.
-    tokens : Tokens
-        Of the language that is written.
-
-    Returns
-    -------
-    SearchOptions
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-    """
-    return SearchOptions(**{
-        "max_length": int(hparams["max_length"]), "beam_size": hparams["beam_size"],
-        # The search knows <unk> by its place among words; characters and pieces spell all that
-        # training has, and do not learn to say it.
-        "unknown": tokens.unk != UNKNOWN, **(hparams["search"] or {}),
-    })  # fmt: skip
-
-
-class TranslationBrain(Brain):
+class TranslationBrain(Seq2SeqBrain):
     """Trains a :class:`~gatedrnn.tasks.translation.model.Translator`.
 
     The best checkpoint is that with the highest BLEU of greedy translations of the validation
-    sentences. A sentence that stands in several pairs is translated once, and all its translations
-    are right.
+    sentences. A sentence of several pairs is translated once and has several references.
 
     Arguments
     ---------
     tokens : Tokens
-        Of the language that is written.
+        Of the target language.
     valid : Pairs
-        What is chosen by, as in the dataset.
-    modules : Mapping
-        ``model``, a :class:`~gatedrnn.tasks.translation.model.Translator`.
+        The validation pairs, as in the dataset.
     hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.Brain`:
-
-        - ``label_smoothing``: part of the probability that is spread over all tokens;
-        - ``max_length``: most tokens of a translation;
-        - ``beam_size`` and ``search``: of the tests, see
-          :class:`~gatedrnn.seq2seq.search.SearchOptions`;
-        - ``bleu_tokenize``: see :func:`~gatedrnn.tasks.translation.metrics.score_translations`.
+        Besides those of :class:`~gatedrnn.seq2seq.brain.Seq2SeqBrain`: ``max_length``,
+        ``beam_size`` and ``search`` (see :class:`~gatedrnn.seq2seq.search.SearchOptions`) of the
+        tests, and ``bleu_tokenize`` (see
+        :func:`~gatedrnn.tasks.translation.metrics.score_translations`).
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.Brain`.
 
@@ -113,150 +70,65 @@ class TranslationBrain(Brain):
     """
 
     valid_metric = "BLEU"
-    higher_is_better = True
-    collate = staticmethod(collate)
 
     def __init__(
         self, tokens: Tokens, valid: Pairs, hparams: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        super().__init__(hparams=hparams, **kwargs)
+        super().__init__(search_options(hparams, tokens), hparams=hparams, **kwargs)
         self.tokens, self._valid = tokens, valid
-        options = self.hparams
-        if not 0.0 <= options.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {options.label_smoothing}")
-        make_measures(options.bleu_tokenize)  # better now than after an epoch
-        self.search = make_search(vars(options), tokens)
+        # An error now is better than one after an epoch.
+        make_metrics(self.hparams.bleu_tokenize)
 
-    # ---- one batch --------------------------------------------------------------------------
-
-    def compute_forward(self, batch: Batch, stage: Stage) -> TeacherForcingOutput:
-        """Runs the translator over sentences and their translations.
-
-        Arguments
-        ---------
-        batch : Batch
-            The sentences.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        TeacherForcingOutput
-        """
-        batch = batch.to(self.device)
-        return self.network("model", stage)(batch.source, batch.lengths, batch.targets)
-
-    def compute_objectives(
-        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
-    ) -> Objective:
-        """The loss; outside training also translations.
-
-        Arguments
-        ---------
-        predictions : TeacherForcingOutput
-            Of :meth:`compute_forward`.
-        batch : Batch
-            The sentences.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-            The sum over the translations' tokens, and their number.
-        """
-        training = stage == Stage.TRAIN
-        smoothing = self.hparams.label_smoothing if training else 0.0
-        total = predictions.cross_entropy(batch.targets, smoothing)
-        if not training:
-            self.results += self._translate(predictions, batch, stage)
-        return Objective(total, float((batch.targets != IGNORE).sum()))
-
-    def _translate(
-        self, predictions: TeacherForcingOutput, batch: Batch, stage: Stage
-    ) -> list[dict[str, Any]]:
-        """Translations as plain data that ranks can send each other."""
-        translator = self.network("model", Stage.TEST)
-        found = {"greedy": greedy(translator, predictions.encoded, self.search)}
-        if stage == Stage.TEST:
-            best = search(translator, predictions.encoded, self.search)
-            found["best"] = [hypotheses[0] for hypotheses in best]
-        return [
-            {"id": name} | {way: self.tokens.join(each[i].tokens) for way, each in found.items()}
-            for i, name in enumerate(batch.id)
-        ]
-
-    # ---- a stage ----------------------------------------------------------------------------
+    def text(self, tokens: Sequence[int]) -> str:
+        """Text of a translation's tokens."""
+        return self.tokens.join(tokens)
 
     def _score(
-        self, results: list[dict[str, Any]], pairs: Pairs, way: str
+        self, results: list[dict[str, Any]], pairs: Pairs, key: str
     ) -> tuple[dict[str, str], TranslationScore]:
         """Sentence -> its translation, each once; and their score."""
-        made: dict[str, str] = {}
+        translations: dict[str, str] = {}
         for result in results:
-            made.setdefault(pairs.source[int(result["id"]) - 1], result[way])
+            translations.setdefault(pairs.source[result["number"]], result[key])
         references = list(pairs.references().values())
         tokenize = self.hparams.bleu_tokenize
-        return made, score_translations(list(made.values()), references, tokenize)
+        score = score_translations(list(translations.values()), references, tokenize)
+        return translations, score
 
     def validation_metrics(self) -> dict[str, float]:
-        """Loss per token, and BLEU of greedy translations.
-
-        Returns
-        -------
-        dict
-        """
+        """Loss per token, and BLEU of greedy translations."""
         loss, results = self.gathered()
-        _, found = self._score(results, self._valid, "greedy")
-        return {"loss": loss, "BLEU": found.figures["BLEU"]}
+        _, score = self._score(results, self._valid, "greedy")
+        return {"loss": loss, "BLEU": score.metrics["BLEU"]}
 
     def test(self, pairs: Pairs, loader: Any, folder: Path) -> dict[str, Any]:
-        """Tests the best checkpoint.
+        """Tests the best checkpoint, and writes its translations to the folder.
 
-        Arguments
-        ---------
-        pairs : Pairs
-            What the loader loads.
-        loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
-        folder : Path
-            Where :func:`~gatedrnn.tasks.translation.metrics.write_translations` writes.
-
-        Returns
-        -------
-        dict
-            Figures, and the ``signature`` of BLEU.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
+        Returns: Metrics, and the ``signature`` of BLEU.
         """
-        self.find_best()
-        self.evaluate(loader, **self.best_key)
-        loss, results = self.gathered()
-        _, plain = self._score(results, pairs, "greedy")
-        made, found = self._score(results, pairs, "best")
-        figures = found.figures | {
-            "greedy BLEU": plain.figures["BLEU"],
+        loss, results = self.decode_test_set(loader)
+        _, greedy = self._score(results, pairs, "greedy")
+        translations, score = self._score(results, pairs, "best")
+        metrics = score.metrics | {
+            "greedy BLEU": greedy.metrics["BLEU"],
             "loss": loss,
-            "signature": found.signatures["BLEU"],
+            "signature": score.signatures["BLEU"],
         }
         if if_main_process():
             references = list(pairs.references().values())
-            sources, hypotheses = list(made), list(made.values())
-            path = write_translations(folder, pairs.name, sources, hypotheses, references, found)
+            path = write_translations(folder, pairs.name, translations, references, score)
             print(
-                f"{pairs.name}: BLEU {figures['BLEU']:.2f} (greedy {figures['greedy BLEU']:.2f}; "
-                f"{figures['signature']}), chrF {figures['chrF']:.2f} ({path})"
+                f"{pairs.name}: BLEU {metrics['BLEU']:.2f} (greedy {metrics['greedy BLEU']:.2f}; "
+                f"{metrics['signature']}), chrF {metrics['chrF']:.2f} ({path})"
             )
-        return figures
+        return metrics
 
 
 class TranslationTraining(Training):
     """A training on a :class:`~gatedrnn.tasks.translation.corpora.ParallelCorpus`.
 
-    Of the YAML it takes ``source_tokens`` and ``target_tokens`` (see :func:`make_tokens`),
+    Of the YAML it takes ``source_tokens`` and ``target_tokens`` (arguments of
+    :func:`~gatedrnn.tokens.learn`),
     ``lowercase``, ``max_length``, ``max_ratio`` and ``max_pairs`` (of training), and what
     :func:`make_model` takes.
     """
@@ -275,10 +147,10 @@ class TranslationTraining(Training):
     def make_tokens(self) -> None:
         """Learns the tokens of both sides."""
         for side in SIDES:
-            make_tokens(self.hparams, self.data.train, side, self.folder)
+            _make_tokens(self.hparams, self.data.train, side, self.folder)
 
     def prepare(self) -> None:
-        """Loads the tokens, and leaves out what training should not see."""
+        """Loads the tokens, and selects the training pairs."""
         self.source, self.target = (
             read_text_tokens(self.folder / f"{side}_tokens.json") for side in SIDES
         )
@@ -303,7 +175,7 @@ class TranslationTraining(Training):
         return {
             "model": self.spec.to_dict(),
             "languages": languages.to_dict(),
-            "search": asdict(make_search(self.hparams, self.target)),
+            "search": asdict(search_options(self.hparams, self.target)),
         }
 
     def valid_loader(self, brain: TranslationBrain) -> Any:
@@ -344,25 +216,10 @@ class TranslationTraining(Training):
 def make_model(
     hparams: Mapping[str, Any], source: int, target: int
 ) -> tuple[Translator, TranslatorSpec]:
-    """Makes the translator that a YAML describes, with the size that meets its budget.
+    """Makes the translator of a YAML: ``encoder``, ``decoder`` and the budget of parameters.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        ``encoder``: arguments of ``TokenEncoder``; ``decoder``:
-        those of :class:`~gatedrnn.seq2seq.decoder.Decoder`; optionally ``parameter_budget``: the
-        most that the whole translator may have, in place of both ``hidden_size``.
-    source : int
-        Numbers of tokens.
-    target : int
-        Numbers of tokens.
-
-    Returns
-    -------
-    translator : Translator
-        The translator.
-    spec : TranslatorSpec
-        What it is built of.
+    Arguments of encoder and decoder are those of ``TokenEncoder`` and ``Decoder``; with a budget,
+    ``hidden_size`` of both is the largest that it allows.
 
     Example
     -------
@@ -384,35 +241,17 @@ def make_model(
     return make_translator(source, target, *sides), TranslatorSpec(source, target, *lasting)
 
 
-def make_tokens(hparams: Mapping[str, Any], train: Pairs, side: str, folder: Path) -> None:
-    """Learns the tokens of a side of the training pairs, unless they are there.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        ``source_tokens`` and ``target_tokens``: arguments of
-        :func:`~gatedrnn.tokens.learn`.
-    train : Pairs
-        The training pairs.
-    side : str
-        ``"source"`` or ``"target"``.
-    folder : Path
-        Where ``SIDE_tokens.json`` is, or is written.
-
-    Raises
-    ------
-    ValueError
-        If they are of another training.
-    """
+def _make_tokens(hparams: Mapping[str, Any], train: Pairs, side: str, folder: Path) -> None:
+    """Learns ``SIDE_tokens.json`` as the YAML's ``SIDE_tokens`` says, unless it is there."""
     options = dict(hparams[f"{side}_tokens"])
     kind = options.pop("kind")
-    # A sentence of many pairs counts as often as training sees it.
+    # A sentence of several pairs counts as often as training reads it.
     lines, path = getattr(train, side), folder / f"{side}_tokens.json"
     learn_once(path, lines, kind, EOS_NAME, f"{side}_tokens", **options)
 
 
 def _lower(corpus: ParallelCorpus) -> ParallelCorpus:
-    """All in small letters."""
+    """The corpus in lower case."""
 
     def lower(pairs: Pairs) -> Pairs:
         sides = ([text.lower() for text in side] for side in (pairs.source, pairs.target))

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.tasks.captioning.metrics.files import Captions
+from gatedrnn.tasks.captioning.metrics import Captions
 from tests.data.corpora import real_data
 
 DATA = Path(__file__).with_name("data")

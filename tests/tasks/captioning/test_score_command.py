@@ -120,7 +120,7 @@ BAD = {
         (["none.jsonl", "hyp.json"], "line 1: 'references' must be a list of at least one"),
         (["ref.json", "none.jsonl"], "none.jsonl: line 1 has no 'text'"),
         (["ref.json", "other.jsonl"], "has no caption for any of the 24 items"),
-        (["ref.json", "hyp.json", "--resamples", "0"], "resamples must be at least 1"),
+        (["ref.json", "hyp.json", "--resamples", "0"], "resamples must be a whole number from 1"),
         (["ref.json", "hyp.json", "--weigh-by", "gone.json"], "gone.json: no such file"),
     ],
 )

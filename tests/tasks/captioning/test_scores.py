@@ -8,17 +8,16 @@ import os
 import pytest
 
 from gatedrnn.tasks.captioning.metrics import java
-from gatedrnn.tasks.captioning.metrics.files import Captions
-from gatedrnn.tasks.captioning.metrics.measures import Options, score
 from gatedrnn.tasks.captioning.metrics.ngrams import BleuCounts, Cider, DocumentFrequencies, rouge_l
+from gatedrnn.tasks.captioning.metrics.scoring import Captions, CaptionScoreOptions, score_captions
 from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
 
-QUIET = Options(java="never", resamples=10)
-TOKENIZED = Options("none", java="never", resamples=10)
+QUIET = CaptionScoreOptions(java="never", resamples=10)
+TOKENIZED = CaptionScoreOptions("none", java="never", resamples=10)
 
 
 def check(data, tokenized: bool, tolerance: float) -> None:
-    found = score(*captions(data, tokenized), TOKENIZED if tokenized else QUIET)
+    found = score_captions(*captions(data, tokenized), TOKENIZED if tokenized else QUIET)
     for name, measure in found.measures.items():
         if name in data["scores"]:
             assert measure.corpus == pytest.approx(data["scores"][name], abs=tolerance)
@@ -49,7 +48,7 @@ def test_embedded_sets(name):
 def test_meteor():
     data = embedded("aac_example_2")
     try:
-        found = score(*captions(data, tokenized=False), Options(resamples=10))
+        found = score_captions(*captions(data, tokenized=False), CaptionScoreOptions(resamples=10))
     except ValueError as error:
         pytest.skip(str(error))
     if "METEOR" in found.left_out:
@@ -62,11 +61,11 @@ def test_meteor():
 def test_what_needs_java_is_never_left_out_silently(monkeypatch):
     monkeypatch.setenv("PATH", "")
     pair = captions(embedded("nlg_eval_readme"), tokenized=True)
-    found = score(*pair, Options(resamples=10))
+    found = score_captions(*pair, CaptionScoreOptions(resamples=10))
     assert found.left_out["METEOR"] == found.left_out["SPICE"] == "there is no java on the PATH"
     assert "SPIDEr" in found.left_out and not found.left_out.keys() & found.measures.keys()
     with pytest.raises(ValueError, match="METEOR: there is no java"):
-        score(*pair, Options(java="always"))
+        score_captions(*pair, CaptionScoreOptions(java="always"))
 
 
 def test_package_that_is_not_installed(monkeypatch):
@@ -85,11 +84,11 @@ def test_package_that_is_not_installed(monkeypatch):
 def test_perfect_and_hopeless():
     references = {"1": ("a red dog runs fast",), "2": ("two cats sleep on a mat",)}
     wrote = Captions("r", "jsonl", references)
-    perfect = score(wrote, wrote, QUIET).measures
+    perfect = score_captions(wrote, wrote, QUIET).measures
     for name, value in (("BLEU-4", 1.0), ("ROUGE-L", 1.0), ("CIDEr-D", 10.0), ("CIDEr plain", 10)):
         assert perfect[name].corpus == pytest.approx(value, abs=1e-6)
     empty = Captions("h", "jsonl", {"1": ("",), "2": ("...",)})
-    hopeless = score(wrote, empty, QUIET)
+    hopeless = score_captions(wrote, empty, QUIET)
     assert hopeless.wordless == 2
     assert all(measure.corpus == 0 for measure in hopeless.measures.values())
 
@@ -134,34 +133,38 @@ def test_cider_weighed_by_other_references():
     wrote, made = captions(data, tokenized=True)
     few = {name: wrote.texts[name] for name in list(wrote.texts)[:5]}
     part = Captions("few", "jsonl", few)
-    options = Options("none", "ignore", "ignore", "never", 10)
-    alone, weighed = (score(part, made, options, w) for w in (None, wrote))
-    whole = score(wrote, made, options)
+    options = CaptionScoreOptions("none", "ignore", "ignore", "never", 10)
+    alone, weighed = (score_captions(part, made, options, w) for w in (None, wrote))
+    whole = score_captions(wrote, made, options)
     assert weighed.measures["CIDEr-D"].each == pytest.approx(whole.measures["CIDEr-D"].each[:5])
     assert alone.measures["CIDEr-D"].corpus != pytest.approx(weighed.measures["CIDEr-D"].corpus)
     assert weighed.weighed_by == "references" and len(weighed.extra) == 19
 
 
 def test_intervals_cover_their_scores():
-    found = score(*captions(embedded("aac_example_2"), tokenized=False), Options(java="never"))
+    found = score_captions(
+        *captions(embedded("aac_example_2"), tokenized=False), CaptionScoreOptions(java="never")
+    )
     for measure in found.measures.values():
         assert measure.interval.low < measure.corpus < measure.interval.high
         assert measure.interval.units == 24
-    again = score(*captions(embedded("aac_example_2"), tokenized=False), Options(java="never"))
+    again = score_captions(
+        *captions(embedded("aac_example_2"), tokenized=False), CaptionScoreOptions(java="never")
+    )
     assert again.measures == found.measures
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tokenizer": "bert"}, "tokenizer must be one of ptb, none, not 'bert'"),
-        ({"java": "maybe"}, "java must be one of auto, never, always"),
-        ({"resamples": 0}, "resamples must be at least 1, not 0"),
+        ({"tokenizer": "bert"}, "tokenizer must be ptb or none, not 'bert'"),
+        ({"java": "maybe"}, "java must be auto, never or always"),
+        ({"resamples": 0}, "resamples must be a whole number from 1 to 2147483648, not 0"),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
-        Options(**options)
+        CaptionScoreOptions(**options)
 
 
 def test_bad_frequencies_and_sigma():

@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 import torch
 
+from gatedrnn.seq2seq.brain import ScheduledSampling
 from gatedrnn.seq2seq.decoder import Decoder
-from gatedrnn.seq2seq.scheduled_sampling import ScheduledSampling
 from gatedrnn.seq2seq.search import SearchOptions, sampled_log_probs
 from gatedrnn.tasks.captioning.encoders import FeatureEncoder
 from gatedrnn.tasks.captioning.metrics.ngrams import Cider, DocumentFrequencies

@@ -95,10 +95,10 @@ def test_all_references_come_once_in_an_epoch(tmp_path):
     for epoch in (1, 2):
         found.set_epoch(epoch)
         units = [found[i] for i in range(len(found))]
-        assert [len(u["captions"]) for u in units] == [2, 2, 1] * 3
-        seen.append([u["captions"] for u in units])
+        assert [len(u["targets"]) for u in units] == [2, 2, 1] * 3
+        seen.append([u["targets"] for u in units])
         for number, item in enumerate(sets.train):
-            captions = [c for u in units[3 * number : 3 * number + 3] for c in u["captions"]]
+            captions = [c for u in units[3 * number : 3 * number + 3] for c in u["targets"]]
             assert sorted(captions) == sorted(words.encode(t) for t in item.references)
     assert seen[0] != seen[1]
     with pytest.raises(ValueError, match="captions_per_item must be at least 1, not 0"):
@@ -219,7 +219,7 @@ def test_a_file_that_breaks_is_named(tmp_path):
     tone(tmp_path / "a.wav", 0.1)
     item = CaptionItem("1", "train", str(tmp_path / "a.wav"), "audio", ("a tone",))
     audio = CaptionDataset([item], words, MediaOptions("audio"), cache=MediaCache(1))
-    assert audio[0]["media"] is audio[0]["media"]
+    assert audio[0]["source"] is audio[0]["source"]
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     with pytest.raises(ValueError, match=r"item 1: .*a\.wav.*prepare again"):
         CaptionDataset([item], words, MediaOptions("audio"))
@@ -228,10 +228,16 @@ def test_a_file_that_breaks_is_named(tmp_path):
 def test_values_that_are_wrong(tmp_path):
     cases = (
         ({"encoder": "vision"}, "encoder must be features, image, backbone"),
-        ({"self_critical_samples": 1}, "must be at least 2 with the baseline others"),
-        ({"self_critical_baseline": "mean"}, "must be greedy or others, not 'mean'"),
+        (
+            {"self_critical_samples": 1},
+            "self_critical: samples must be at least 2 with the baseline others",
+        ),
+        (
+            {"self_critical_baseline": "mean"},
+            "self_critical: baseline must be greedy or others, not 'mean'",
+        ),
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\)"),
-        ({"media": {"fit": "bend"}}, "fit of the media must be one of stretch"),
+        ({"media": {"fit": "bend"}}, "media: fit must be stretch, crop or pad, not 'bend'"),
         ({"network": "rann"}, "there is no recurrence 'rann'"),
         ({"more_than": 10_000}, "no word comes more than 10000 times"),
     )

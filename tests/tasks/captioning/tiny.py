@@ -10,9 +10,8 @@ from typing import Any
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
-from gatedrnn.seq2seq.scheduled_sampling import ScheduledSampling
-from gatedrnn.tasks.captioning.data import CaptionSets
-from gatedrnn.tasks.captioning.simulated import simulate
+from gatedrnn.seq2seq.brain import ScheduledSampling
+from gatedrnn.tasks.captioning.data import CaptionSets, simulate
 from gatedrnn.tasks.captioning.train import CaptionBrain, CaptionTraining
 from gatedrnn.training import fit
 from gatedrnn.training.optimizers import make_optimiser

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gatedrnn.seq2seq.search import SearchOptions
+from gatedrnn.tasks.translation.decode import search_options
 from gatedrnn.tasks.translation.model import TranslatorSpec
-from gatedrnn.tasks.translation.train import make_search
 from gatedrnn.tokens import Characters, Words
 from tests.tasks.asr.tiny import launch
 from tests.tasks.translation.tiny import WatchedTranslationBrain, train
@@ -59,10 +59,10 @@ def test_what_comes_out(tmp_path):
 def test_unknown_words_may_be_said_but_by_words():
     hparams = {"max_length": 9, "beam_size": 3, "search": {"length_penalty": 0.5}}
     text = ["a dog", "a cat"]
-    found = make_search(hparams, Words.learn(text, "<eos>"))
+    found = search_options(hparams, Words.learn(text, "<eos>"))
     assert found == SearchOptions(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
-    assert make_search(hparams, Characters.learn(text, "<eos>")).unknown
-    assert not make_search(
+    assert search_options(hparams, Characters.learn(text, "<eos>")).unknown
+    assert not search_options(
         hparams | {"search": {"unknown": False}}, Characters.learn(text, "<eos>")
     ).unknown
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatedrnn.seq2seq.search import SearchOptions, greedy, search
-from gatedrnn.tasks.translation.metrics import in_streams, score_translations
+from gatedrnn.tasks.translation.metrics import reference_streams, score_translations
 from gatedrnn.tasks.translation.model import TokenEncoder, TranslatorSpec
 
 SIZES = {"hidden_size": 6, "embedding_size": 5}
@@ -94,13 +94,13 @@ def test_scores_are_those_of_sacrebleu():
     wrote = [["the cat sat on a mat today", "a cat sat on the mat"], ["a dog"]]
     found = score_translations(made, wrote)
     streams = [["the cat sat on a mat today", "a dog"], ["a cat sat on the mat", None]]
-    assert found.figures["BLEU"] == pytest.approx(sacrebleu.corpus_bleu(made, streams).score)
-    assert found.figures["chrF"] == pytest.approx(sacrebleu.corpus_chrf(made, streams).score)
-    assert found.figures["exact match"] == 0.5 and "tok:13a" in found.signatures["BLEU"]
+    assert found.metrics["BLEU"] == pytest.approx(sacrebleu.corpus_bleu(made, streams).score)
+    assert found.metrics["chrF"] == pytest.approx(sacrebleu.corpus_chrf(made, streams).score)
+    assert found.metrics["exact match"] == 0.5 and "tok:13a" in found.signatures["BLEU"]
     chinese = score_translations(["我爱你们"], [["我 爱你们"]], "zh")
-    assert chinese.figures["BLEU"] == pytest.approx(100.0)
+    assert chinese.metrics["BLEU"] == pytest.approx(100.0)
     assert "tok:zh" in chinese.signatures["BLEU"]
-    assert in_streams([["a"], ["b"]]) == [["a", "b"]]
+    assert reference_streams([["a"], ["b"]]) == [["a", "b"]]
     with pytest.raises(ValueError, match="bleu_tokenize must be one of 13a, .* not 'moses'"):
         score_translations(made, wrote, "moses")
     with pytest.raises(ValueError, match="2 hypotheses need references"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,27 +114,6 @@ def load_media(path: str, options: MediaOptions) -> torch.Tensor:
     torch.Size([3, 32, 32])
     """
     return _LOADERS[options.kind](path, options)
-
-
-def collate_media(
-    media: Sequence[torch.Tensor],
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Media of one kind as a batch (batch, ...), padded, and relative lengths (batch,), None of
-    images.
-
-    Example
-    -------
-    >>> batch, lengths = collate_media([torch.ones(4), torch.ones(3)])
-    >>> batch.shape, lengths.tolist()
-    (torch.Size([2, 4]), [1.0, 0.75])
-    """
-    if media[0].dtype == torch.uint8:
-        return torch.stack(list(media)), None
-    if len({item.shape[1:] for item in media}) > 1:
-        widths = sorted({item.shape[1] for item in media})
-        raise ValueError(f"features are of several widths: {', '.join(map(str, widths))}")
-    counts = torch.tensor([float(len(item)) for item in media])
-    return torch.nn.utils.rnn.pad_sequence(list(media), batch_first=True), counts / counts.max()
 
 
 def check(item: CaptionItem, decode: bool = True) -> None:
