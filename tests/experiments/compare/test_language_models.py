@@ -22,7 +22,7 @@ def test_language_models_at_equal_parameters(tmp_path):
     table = {
         "recipe": str(RECIPE / "train.py"),
         "hparams": str(RECIPE / "hparams" / "ptb.yaml"),
-        "arguments": {
+        "arguments": {  # parameters: the earlier name of parameter_budget, which is still read
             "parameters": 4000, "num_layers": 1, "number_of_epochs": 2, "batch_size": 3, "bptt": 9,
             "valid_streams": 2, "cutoffs": None,
         },
