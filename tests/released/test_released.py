@@ -97,7 +97,10 @@ def test_a_training_goes_on(tmp_path, monkeypatch, name):
     shutil.copytree(DATA / "texts", tmp_path / "texts")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", str(ROOT / case["hparams"]), *case["arguments"]])
-    runpy.run_path(str(ROOT / case["script"]), run_name="__main__")
+    try:
+        runpy.run_path(str(ROOT / case["script"]), run_name="__main__")
+    except SystemExit as end:
+        assert not end.code
     lines = (tmp_path / name / "train_log.txt").read_text().splitlines()
     log = [line for line in lines if line.startswith("epoch: ")]
     assert log[:-1] == case["log"][:-1]
