@@ -43,12 +43,12 @@ def test_overrides_of_depth_and_size(key):
 
 @pytest.mark.parametrize("key", REGISTRY)
 def test_the_block_states_every_option_at_its_default(key):
-    """What the block says must be what the class does when nothing is said."""
+    """The values of the block are the defaults of the class."""
     cell = REGISTRY[key]
     sizes = SMALL | ({"proj_size": 3} if cell.has_projection else {})
     block = load(key, sizes)
     options = cell.options()
-    # The authors' code is the sum of three options, and has no line of its own.
+    # A preset is a combination of other options.
     options.pop("preset", None)
     stated = {name: block[name] for name in options}
     chosen = {"slim": {"variant": "3"}}.get(key, {})

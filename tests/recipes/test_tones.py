@@ -1,4 +1,4 @@
-"""The recipe of the tone language as a user runs it, on a few utterances."""
+"""The recipe of the synthetic tone language, run as users run it, on a few utterances."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = [
 
 
 def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess:
-    """The recipe as a process of its own."""
+    """Runs the recipe in its own process."""
     return subprocess.run(
         [sys.executable, RECIPE / "train.py", RECIPE / "hparams" / "ctc.yaml", *SMALL,
          f"--output_folder={folder}", *overrides],
@@ -34,8 +34,8 @@ def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess:
 
 
 def train_here(folder: Path, *overrides: str) -> dict:
-    """The recipe in this process: starting others takes most of the time."""
-    # Later options take the place of earlier ones.
+    """Runs the recipe in this process, which is faster."""
+    # Later options override earlier ones.
     options = {a.split("=")[0]: a for a in (*SMALL, f"--output_folder={folder}", *overrides)}
     arguments = [str(RECIPE / "hparams" / "ctc.yaml"), *options.values()]
     return train_asr(arguments, prepare, read)
@@ -58,10 +58,10 @@ def test_trains_resumes_and_tests(tmp_path):
 
 @pytest.mark.parametrize("key", ["network=beta", "head=attention", "head=transducer"])
 def test_network_and_head_are_a_key_each(tmp_path, key):
-    figures = train_here(
+    metrics = train_here(
         tmp_path, "--number_of_epochs=1", "--train_utterances=16", f"--{key}", "--beam_size=2"
     )
-    assert figures["test"]["utterances"] == 8
+    assert metrics["test"]["utterances"] == 8
 
 
 def test_an_unknown_network_is_named(tmp_path):
@@ -70,12 +70,13 @@ def test_an_unknown_network_is_named(tmp_path):
 
 
 def test_utterances_follow_from_seed_and_speaker():
-    one, same = (tones.make_utterance(7, speaker=3) for _ in range(2))
-    assert torch.equal(one.samples, same.samples)
-    other = tones.make_utterance(7, speaker=4)
-    assert other.words == one.words
-    assert other.samples.shape != one.samples.shape or not torch.equal(other.samples, one.samples)
-    assert tones.make_utterance(8, speaker=3).words != one.words
+    utterance, same = (tones.make_utterance(7, speaker=3) for _ in range(2))
+    assert torch.equal(utterance.samples, same.samples)
+    by_another = tones.make_utterance(7, speaker=4)
+    assert by_another.words == utterance.words
+    same_length = by_another.samples.shape == utterance.samples.shape
+    assert not same_length or not torch.equal(by_another.samples, utterance.samples)
+    assert tones.make_utterance(8, speaker=3).words != utterance.words
     spoken = {w for seed in range(40) for w in tones.make_utterance(seed, speaker=0).words}
     assert spoken == set(tones.WORDS)
-    assert 0.01 < one.samples.abs().max() < 1.0
+    assert 0.01 < utterance.samples.abs().max() < 1.0
