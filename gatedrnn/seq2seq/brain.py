@@ -149,15 +149,3 @@ class Seq2SeqBrain(Brain):
             for result, hypothesis in zip(results, hypotheses, strict=True):
                 result["best"] = self.text(hypothesis.tokens)
         return results
-
-    def decode_test_set(self, loader: Any) -> tuple[float, list[dict[str, Any]]]:
-        """Loss per token, and results of all items, with the best checkpoint.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
-        self.find_best()
-        self.evaluate(loader, **self.best_key)
-        return self.gathered()

@@ -63,28 +63,28 @@ class EpochBatchSampler(Sampler[list[int]]):
     """Training batches bounded by their padded duration; an epoch's batches follow from its number.
 
     Utterances are sorted by a length with noise on it and cut into batches, which are then put in
-    random order: batches have little padding, other members in every epoch, and can be found again
-    when training goes on in the middle of one.
+    random order: batches have little padding, differ from epoch to epoch, and can be reproduced
+    when training resumes within an epoch.
 
-    Under data parallelism a batch is made for all ranks together, and each takes its share of the
-    utterances: N processes train on the very batches of one process with N times the bounds.
+    Under data parallelism the ranks share the utterances of a batch: N processes train on the same
+    batches as one process with N times the bounds.
 
     Arguments
     ---------
     durations : sequence of float
         Duration of every utterance, in seconds.
     max_seconds : float
-        Longest duration times number of utterances, of one process's share. An utterance that is
-        longer makes a batch of its own.
+        Longest duration times number of utterances, in one process's part of a batch. A longer
+        utterance makes a batch of its own.
     max_size : int or None
-        Most utterances in one process's share.
+        Maximum number of utterances in one process's part of a batch.
     spread : float
         How far lengths are perturbed before sorting: 0 gives the least padding, 1 mixes well.
     ascending_epochs : int
-        Begin with so many epochs in the order of length, shortest first: connectionist temporal
-        classification starts more easily on short utterances.
+        Number of first epochs in the order of length, shortest first: connectionist temporal
+        classification finds alignments of short utterances more easily.
     seed : int
-        Decides all batches.
+        Seed of the batches.
     rank : int
         This process.
     world : int
@@ -133,13 +133,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.set_epoch(1)
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes the batches of an epoch.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch, from 1.
-        """
+        """Makes the batches of an epoch."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         noise = torch.rand(len(self.durations), generator=generator, dtype=torch.float64)
         order = torch.argsort(self.durations * (1.0 + self.spread * (2.0 * noise - 1.0)))
@@ -166,10 +160,9 @@ class EpochBatchSampler(Sampler[list[int]]):
 
 
 class EvaluationBatchSampler(Sampler[list[int]]):
-    """Batches for validation and test: always the same, whole batches going to the ranks in turn.
+    """Batches for validation and test: always the same ones, whole batches for each rank in turn.
 
-    No batch depends on the number of processes, so that each utterance is computed in the same
-    company, to the last bit, by one process and by many.
+    Batches do not depend on the number of processes, so that results are bit-identical.
 
     Arguments
     ---------
@@ -178,7 +171,7 @@ class EvaluationBatchSampler(Sampler[list[int]]):
     max_seconds : float
         Longest duration times number of utterances of a batch.
     max_size : int or None
-        Most utterances of a batch.
+        Maximum number of utterances of a batch.
     rank : int
         This process.
     world : int
@@ -216,28 +209,7 @@ class EvaluationBatchSampler(Sampler[list[int]]):
 def cut(
     order: Sequence[int], durations: Sequence[float], max_seconds: float, max_size: int | None
 ) -> list[list[int]]:
-    """Cuts a sequence of utterances into batches of bounded padded duration.
-
-    Arguments
-    ---------
-    order : sequence of int
-        Utterances, in the order in which they are to be put together.
-    durations : sequence of float
-        Duration of every utterance.
-    max_seconds : float
-        Longest duration times number of utterances of a batch.
-    max_size : int or None
-        Most utterances of a batch.
-
-    Returns
-    -------
-    list of list of int
-
-    Example
-    -------
-    >>> cut([0, 1, 2], [1.0, 2.0, 3.0], max_seconds=4.0, max_size=None)
-    [[0, 1], [2]]
-    """
+    """Cuts a sequence of utterances into batches of bounded padded duration."""
     batches: list[list[int]] = []
     longest = 0.0
     for index in order:

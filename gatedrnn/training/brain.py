@@ -27,21 +27,21 @@ Stage = sb.Stage
 
 
 class NonFiniteLossError(ValueError):
-    """The loss was not finite more often than ``nonfinite_patience`` allows."""
+    """The loss or gradient was not finite more often than ``nonfinite_patience`` allows."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss as a sum, with what to divide it by: both can be added up over batches and ranks.
+    """A loss as a sum and its weight, both of which can be summed over batches and ranks.
 
     Arguments
     ---------
     total : torch.Tensor
         Sum of the losses, a scalar.
     weight : float
-        What it is to be divided by, such as the number of tokens.
+        The loss is ``total / weight``, such as the number of tokens.
     divisor : float or None
-        What its gradient is divided by instead; ``None`` for the weight.
+        The gradient is that of ``total / divisor``; ``None`` for the weight.
     """
 
     total: torch.Tensor
@@ -120,13 +120,13 @@ class Brain(sb.Brain):
             {"random": RandomStates(), "log": log, "epochs": self.counter}
         )
         self.cost = Cost()
-        # Trainings that an older version of this package began have none.
+        # Checkpoints of older versions of this package have none.
         checkpointer.add_recoverable("cost", self.cost, optional_load=True)
 
     # ---- training ---------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Wraps the modules, makes the optimiser, and goes on from the latest checkpoint."""
+        """Wraps the modules, makes the optimizer, and resumes from the latest checkpoint."""
         self._compile()
         self._wrap_distributed()
         self.init_optimizers()
@@ -136,27 +136,19 @@ class Brain(sb.Brain):
         if world > 1:
             # SpeechBrain seeds all ranks alike: their augmentations and dropout must differ.
             torch.manual_seed(self.seed + 7919 * rank)
-        found = self.checkpointer.recover_if_possible(ckpt_predicate=is_resumable)
-        if found is not None and "cost" not in found.paramfiles:
+        checkpoint = self.checkpointer.recover_if_possible(ckpt_predicate=is_resumable)
+        if checkpoint is not None and "cost" not in checkpoint.paramfiles:
             self.cost.known = False
 
     def _wrap_distributed(self) -> None:
         if self.distributed_launch and torch.device(self.device).type == "cpu":
-            # SpeechBrain takes torch's SyncBatchNorm, which there is on GPUs only.
+            # SpeechBrain uses torch's SyncBatchNorm, which needs GPUs.
             for name, module in self.modules.items():
                 self.modules[name] = synchronise(module)
         super()._wrap_distributed()
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
-        """Begins the sums of a stage.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Starts a stage: resets its sums and results."""
         self.sums = [0.0, 0.0]
         self.results: list[dict[str, Any]] = []
         if stage == Stage.TRAIN:
@@ -167,23 +159,12 @@ class Brain(sb.Brain):
             self.batches = len(self.train_sampler)
             self._spoilt = False
             if self.step == 0:
-                # Otherwise the epoch had begun before the interruption.
+                # Otherwise the epoch is resumed.
                 self.log.running = new_epoch()
             self.cost.start()
 
     def fit_batch(self, batch: Any) -> torch.Tensor:
-        """Trains on one batch.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            This rank's share.
-
-        Returns
-        -------
-        torch.Tensor
-            The loss over all ranks, detached.
-        """
+        """Trains on this rank's part of a batch; returns the loss over all ranks, detached."""
         should_step = self._at_step_boundary()
         self.on_fit_batch_start(batch, should_step)
         with self.no_sync(not should_step):
@@ -200,9 +181,9 @@ class Brain(sb.Brain):
             if bad:
                 self._spoil("the loss", batch, finite)
             else:
-                # Data parallelism takes the mean of the ranks' gradients: times their number.
-                share = self.ranks[1] / (max(divisor, 1.0) * self.grad_accumulation_factor)
-                self.scaler.scale(objective.total * share).backward()
+                # Data parallelism averages the ranks' gradients; here their sum is needed.
+                scale = self.ranks[1] / (max(divisor, 1.0) * self.grad_accumulation_factor)
+                self.scaler.scale(objective.total * scale).backward()
         if should_step:
             self.cost.steps += 1
             if self._spoilt:
@@ -220,15 +201,7 @@ class Brain(sb.Brain):
         return self.counter.limit
 
     def on_fit_batch_start(self, batch: Any, should_step: bool) -> None:
-        """Sets the learning rate.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            The batch.
-        should_step : bool
-            Whether the optimiser will make a step.
-        """
+        """Sets the learning rate."""
         schedule = getattr(self.hparams, "schedule", None)
         rate_decay = getattr(self.hparams, "rate_decay", None)
         if should_step and not (schedule is None and rate_decay is None):
@@ -238,8 +211,8 @@ class Brain(sb.Brain):
                 factor = schedule(self.optimizer_step, done)
             if rate_decay is not None:
                 sign = -1 if self.higher_is_better else 1
-                found = [row["valid"][self.valid_metric] for row in self.log.rows if row["valid"]]
-                factor *= rate_decay(self.epoch, [sign * figure for figure in found])
+                history = [row["valid"][self.valid_metric] for row in self.log.rows if row["valid"]]
+                factor *= rate_decay(self.epoch, [sign * value for value in history])
             for group in self.optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 
@@ -249,7 +222,7 @@ class Brain(sb.Brain):
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
         if math.isfinite(norm) or self.scaler.is_enabled():
-            # A scaler looks for overflows itself, and makes its factor smaller.
+            # A scaler detects overflows itself, and reduces its factor.
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self.optimizer_step += 1
@@ -263,7 +236,7 @@ class Brain(sb.Brain):
         return self.step % self.grad_accumulation_factor == 0 or self.step == self.batches
 
     def _spoil(self, what: str, batch: Any, finite: bool) -> None:
-        """Counts a step that all ranks leave out; all of them come here together."""
+        """Counts a step that is skipped; called by all ranks together."""
         self._spoilt = True
         self.log.running["skipped"] += 1
         skipped = self.log.running["skipped"]
@@ -303,14 +276,8 @@ class Brain(sb.Brain):
         self.cost.start()
 
     def spent(self) -> dict[str, Any]:
-        """What the training has cost, over all of its sessions, for a results file.
-
-        Returns
-        -------
-        dict
-            See :meth:`~gatedrnn.training.recoverables.Cost.metrics`.
-        """
-        # Of the newest checkpoint: tests bring back the best one, with what it had cost until then.
+        """Cost of the training over all of its sessions, see :meth:`Cost.metrics`."""
+        # From the newest checkpoint: tests recover the best one, which has the cost until then.
         newest = self.checkpointer.find_checkpoint()
         whole = Cost()
         if newest is not None and "cost" in newest.paramfiles:
@@ -320,21 +287,9 @@ class Brain(sb.Brain):
     # ---- evaluation -------------------------------------------------------------------------
 
     def network(self, name: str, stage: Stage) -> torch.nn.Module:
-        """A module, to be called: in training with the wrapper that synchronises gradients.
+        """A module, in training with the wrapper that synchronises gradients.
 
-        In evaluation without it: its collective operations would wait for ranks that have fewer
-        batches.
-
-        Arguments
-        ---------
-        name : str
-            Its name in ``modules``.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        torch.nn.Module
+        Without it in evaluation, where ranks can have different numbers of batches.
         """
         module = self.modules[name]
         wrapped = isinstance(module, torch.nn.parallel.DistributedDataParallel)
@@ -342,20 +297,7 @@ class Brain(sb.Brain):
 
     @torch.no_grad()
     def evaluate_batch(self, batch: Any, stage: Stage) -> torch.Tensor:
-        """Evaluates one batch.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            The utterances.
-        stage : Stage
-            Validation or test.
-
-        Returns
-        -------
-        torch.Tensor
-            Loss of the batch.
-        """
+        """Evaluates a batch; returns its loss."""
         with self.evaluation_ctx:
             outputs = self.compute_forward(batch, stage)
             objective = self.compute_objectives(outputs, batch, stage)
@@ -364,15 +306,7 @@ class Brain(sb.Brain):
         return torch.tensor(float(objective.total) / max(objective.weight, 1.0))
 
     def gathered(self) -> tuple[float, list[dict[str, Any]]]:
-        """Loss and results of the stage, over all ranks, the same on all of them.
-
-        Returns
-        -------
-        loss : float
-            Sum of the losses divided by the sum of the weights.
-        results : list of dict
-            What the ranks put into ``self.results``, in the order of their ``"id"``.
-        """
+        """Loss per unit of weight, and results sorted by ``"id"``, of the stage over all ranks."""
         # In the order of the ranks, not of their arrival, so that sums are the same everywhere.
         sums = gather(self.sums)
         results = [result for part in gather(self.results) for result in part]
@@ -382,19 +316,7 @@ class Brain(sb.Brain):
     # ---- data -------------------------------------------------------------------------------
 
     def training_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
-        """Loader whose batches are made anew in every epoch, of this rank's share of each.
-
-        Arguments
-        ---------
-        dataset : Dataset
-            The training utterances.
-        durations : list of float
-            Their durations, in seconds.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this rank's part of the training batches, which change from epoch to epoch."""
         options = self.hparams
         self.training_set = dataset
         self.train_sampler = EpochBatchSampler(
@@ -412,19 +334,7 @@ class Brain(sb.Brain):
         return loader
 
     def evaluation_loader(self, dataset: Any, durations: list[float]) -> SaveableDataLoader:
-        """Loader of this rank's share of the batches of a validation or test set.
-
-        Arguments
-        ---------
-        dataset : Dataset
-            The utterances.
-        durations : list of float
-            Their durations, in seconds.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this rank's batches of a validation or test set."""
         sampler = EvaluationBatchSampler(
             durations,
             self.hparams.max_batch_seconds,
@@ -440,40 +350,25 @@ class Brain(sb.Brain):
             batch_sampler=sampler,
             collate_fn=self.collate,
             num_workers=getattr(self.hparams, "num_workers", 0),
-            # A loader without a generator of its own draws from the global one whenever it is
-            # iterated, and a resumed training would then go on with other random numbers.
+            # Without its own generator a loader uses the global one in every epoch, and a resumed
+            # training would have other random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
     # ---- validation and checkpoints ---------------------------------------------------------
 
     def validation_metrics(self) -> dict[str, float]:
-        """Figures of the validation that has just run: at least the criterion.
-
-        Returns
-        -------
-        dict
-        """
+        """Metrics of the validation that has just run: ``loss`` and ``valid_metric`` at least."""
         loss, _ = self.gathered()
         return {"loss": loss}
 
     @property
     def best_key(self) -> dict[str, str]:
-        """How a checkpointer finds the best: its ``min_key`` or ``max_key``."""
+        """The ``min_key`` or ``max_key`` of the best checkpoint."""
         return {"max_key" if self.higher_is_better else "min_key": self.valid_metric}
 
     def on_stage_end(self, stage: Stage, stage_loss: float, epoch: int | None = None) -> None:
-        """Logs, and keeps the best checkpoints.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        stage_loss : float
-            Mean loss of the batches.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Logs the metrics of an epoch, and keeps the best checkpoints."""
         if stage == Stage.TRAIN:
             self.cost.stop()
             norms = sorted(self.log.running["norms"])
@@ -483,41 +378,30 @@ class Brain(sb.Brain):
                 "skipped steps": self.log.running["skipped"],
             }
         elif stage == Stage.VALID:
-            figures = self.validation_metrics()
+            metrics = self.validation_metrics()
             if hasattr(self.counter, "update_metric"):
-                self.counter.update_metric(figures[self.valid_metric])
+                self.counter.update_metric(metrics[self.valid_metric])
             meta = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
-            self.log.add(meta, self.train_metrics, figures)
-            self.keep_best({**figures, "epoch": epoch})
+            self.log.add(meta, self.train_metrics, metrics)
+            self.keep_best({**metrics, "epoch": epoch})
             self.log.write()
             if if_main_process():
                 logger.info(
                     f"epoch {epoch}: train loss {self.train_metrics['loss']:.3f}, valid loss "
-                    f"{figures['loss']:.3f}, valid {self.valid_metric} "
-                    f"{figures[self.valid_metric]:.2f}{self.unit}"
+                    f"{metrics['loss']:.3f}, valid {self.valid_metric} "
+                    f"{metrics[self.valid_metric]:.2f}{self.unit}"
                 )
 
     def keep_best(self, meta: Mapping[str, float]) -> None:
-        """Saves an end-of-epoch checkpoint; keeps it, the best ones, and those of ``keep_epochs``.
-
-        Arguments
-        ---------
-        meta : Mapping
-            Figures of the validation.
-        """
+        """Saves a checkpoint; keeps it, the best ones, and those of ``keep_epochs``."""
         saved = self.checkpointer.save_checkpoint(dict(meta))
         best = self.best_checkpoints()
         kept = {c.path for c in best} | ({saved.path} if saved else set())
-        wanted = set(getattr(self.hparams, "keep_epochs", None) or ())
-        self.checkpointer.keep_only(lambda c: c.path in kept or c.meta.get("epoch") in wanted)
+        epochs = set(getattr(self.hparams, "keep_epochs", None) or ())
+        self.checkpointer.keep_only(lambda c: c.path in kept or c.meta.get("epoch") in epochs)
 
     def best_checkpoints(self) -> list[Any]:
-        """The checkpoints to average, the best first.
-
-        Returns
-        -------
-        list of Checkpoint
-        """
+        """The checkpoints to average, the best first."""
         return self.checkpointer.find_checkpoints(
             **self.best_key,
             ckpt_predicate=is_resumable,
@@ -525,13 +409,7 @@ class Brain(sb.Brain):
         )
 
     def find_best(self) -> None:
-        """Makes sure that there is something to test.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
+        """Refuses to test without a checkpoint that was validated."""
         if not self.checkpointer.find_checkpoints(**self.best_key):
             raise FileNotFoundError(
                 f"there is no checkpoint with a validation {self.valid_metric} in "
@@ -539,46 +417,35 @@ class Brain(sb.Brain):
             )
 
     def average_best(self, valid_loader: Any, name: str = "model") -> None:
-        """Averages the best checkpoints, and keeps the result beside them with its own figures.
+        """Saves the average of the best checkpoints, with its own metrics, as one more checkpoint.
 
-        Evaluation takes whichever has the best validation figure.
-
-        Arguments
-        ---------
-        valid_loader : DataLoader
-            The validation utterances.
-        name : str
-            Name of the recoverable to average.
+        Tests use whichever has the best ``valid_metric``.
         """
         best = self.best_checkpoints()
         if self.test_only or len(best) < 2:
             return
         self.checkpointer.recoverables[name].load_state_dict(average_checkpoints(best, name))
-        figures = self.validate(valid_loader)
+        metrics = self.validate(valid_loader)
         self.checkpointer.save_checkpoint(
-            {**figures, "averaged": [c.path.name for c in best]}, name="averaged"
+            {**metrics, "averaged": [c.path.name for c in best]}, name="averaged"
         )
         if if_main_process():
             logger.info(
                 f"Mean of the {len(best)} best checkpoints: valid {self.valid_metric} "
-                f"{figures[self.valid_metric]:.4g}; the best one alone: "
+                f"{metrics[self.valid_metric]:.4g}; the best one alone: "
                 f"{best[0].meta[self.valid_metric]:.4g}"
             )
 
     def validate(self, loader: Any) -> dict[str, float]:
-        """Figures of a validation set with the present weights.
-
-        Arguments
-        ---------
-        loader : DataLoader
-            From :meth:`evaluation_loader`.
-
-        Returns
-        -------
-        dict
-        """
+        """Metrics of a validation set with the current weights."""
         self.on_stage_start(Stage.VALID)
         self.modules.eval()
         for batch in loader:
             self.evaluate_batch(batch, Stage.VALID)
         return self.validation_metrics()
+
+    def evaluate_best(self, loader: Any) -> tuple[float, list[dict[str, Any]]]:
+        """Evaluates the best checkpoint; loss and results over all ranks."""
+        self.find_best()
+        self.evaluate(loader, **self.best_key)
+        return self.gathered()

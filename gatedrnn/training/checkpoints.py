@@ -1,4 +1,4 @@
-"""Checkpoints that a killed process leaves whole."""
+"""Checkpoints that are written atomically and verified when they are read."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-#: Key of CKPT.yaml under which the files of the checkpoint stand, with size and checksum.
+#: Key of ``CKPT.yaml`` with the files of the checkpoint, their sizes and checksums.
 FILES = "files"
-#: Folders that were being written, or deleted, when the process ended begin with this.
+#: Prefix of folders that are being written or deleted.
 UNFINISHED = ".unfinished-"
 
 
 class SafeCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, with saves that are there as a whole or not at all.
+    """SpeechBrain's checkpointer, which saves atomically.
 
     A checkpoint is written into a hidden folder; its files are flushed to the disk; ``CKPT.yaml``,
     which lists them with their sizes and checksums, comes last; then the folder gets its name in
-    one step. A checkpoint that is damaged all the same is skipped, with one warning, and the one
-    before it is taken.
+    one step. A damaged checkpoint is skipped, with one warning, and the one before it is used.
 
     Arguments
     ---------
@@ -67,16 +66,10 @@ class SafeCheckpointer(Checkpointer):
         super().__init__(checkpoints_dir, recoverables, **kwargs)
 
     def add_recoverables(self, recoverables: Mapping[str, Any]) -> None:
-        """Adds objects to save and recover.
-
-        Arguments
-        ---------
-        recoverables : Mapping
-            Name -> object.
-        """
+        """Adds objects to save and recover."""
         super().add_recoverables(recoverables)
         for name in recoverables:
-            # Looked up when a checkpoint lacks the object.
+            # SpeechBrain looks it up when a checkpoint lacks the object.
             self.optional_recoverables.setdefault(name, False)
 
     def save_checkpoint(
@@ -86,23 +79,9 @@ class SafeCheckpointer(Checkpointer):
         name: str | None = None,
         verbosity: int = logging.INFO,
     ) -> Checkpoint | None:
-        """Saves a checkpoint; must be called by all ranks.
+        """Saves a checkpoint; to be called by all ranks; returns ``None`` on all but the first.
 
-        Arguments
-        ---------
-        meta : Mapping or None
-            What else to put down in ``CKPT.yaml``, such as the error rate.
-        end_of_epoch : bool
-            Whether the epoch is over.
-        name : str or None
-            Name to use instead of the time.
-        verbosity : int
-            Level of the message.
-
-        Returns
-        -------
-        Checkpoint or None
-            ``None`` on other ranks than the first.
+        ``meta`` is written to ``CKPT.yaml``; ``name`` replaces the time in the folder's name.
         """
         final = draft = None
         if if_main_process():
@@ -126,9 +105,9 @@ class SafeCheckpointer(Checkpointer):
             ddp_barrier()
             return None
         files = {path.name: _describe(path) for path in sorted(draft.iterdir())}
-        plain = {key: _value(key, value) for key, value in (meta or {}).items()}
+        values = {key: _value(key, value) for key, value in (meta or {}).items()}
         meta = self._save_checkpoint_metafile(
-            draft / METAFNAME, {**plain, FILES: files}, end_of_epoch
+            draft / METAFNAME, {**values, FILES: files}, end_of_epoch
         )
         _flush(draft / METAFNAME)
         _flush(draft)
@@ -142,13 +121,7 @@ class SafeCheckpointer(Checkpointer):
         return Checkpoint(final, meta, {n: final / path.name for n, path in hidden.items()})
 
     def keep_only(self, keep: Callable[[Checkpoint], bool]) -> None:
-        """Deletes checkpoints; must be called by all ranks.
-
-        Arguments
-        ---------
-        keep : callable
-            Says of a checkpoint whether it stays.
-        """
+        """Deletes all checkpoints but those to ``keep``; to be called by all ranks."""
         ddp_barrier()
         if if_main_process():
             for checkpoint in self.list_checkpoints():
@@ -163,45 +136,15 @@ class SafeCheckpointer(Checkpointer):
         min_key: str | None = None,
         ckpt_predicate: Callable[[Checkpoint], bool] | None = None,
     ) -> Checkpoint | None:
-        """Recovers from the best, or latest, checkpoint that is undamaged.
-
-        Arguments
-        ---------
-        importance_key : callable or None
-            Of a checkpoint; that with the highest value is taken.
-        max_key : str or None
-            Take that with the highest value of this key of the meta.
-        min_key : str or None
-            Take that with the lowest value of this key of the meta.
-        ckpt_predicate : callable or None
-            Says of a checkpoint whether it may be taken.
-
-        Returns
-        -------
-        Checkpoint or None
-            ``None`` if there is none.
-        """
+        """Recovers from the best, or latest, checkpoint that is undamaged; ``None`` without one."""
         self._clear_unfinished()
-        found = self.load_undamaged(importance_key, max_key, min_key, ckpt_predicate)
-        if found is None:
+        checkpoint = self.load_undamaged(importance_key, max_key, min_key, ckpt_predicate)
+        if checkpoint is None:
             logger.info("Would load a checkpoint here, but none found yet.")
-        return found
+        return checkpoint
 
     def load_undamaged(self, *args: Any, **kwargs: Any) -> Checkpoint | None:
-        """Loads a checkpoint and changes nothing on the disk: a training may be writing there.
-
-        Arguments
-        ---------
-        *args : Any
-            Those of :meth:`recover_if_possible`.
-        **kwargs : Any
-            Those of :meth:`recover_if_possible`.
-
-        Returns
-        -------
-        Checkpoint or None
-            ``None`` if there is none.
-        """
+        """:meth:`recover_if_possible` without deleting: a training may be writing there."""
         for checkpoint in self.find_checkpoints(*args, **kwargs):
             problem = _damage(checkpoint.path, checkpoint.meta, contents=True)
             if problem is None:
@@ -213,11 +156,9 @@ class SafeCheckpointer(Checkpointer):
     # ---- details ----------------------------------------------------------------------------
 
     def _write_recoverables(self, folder: Path) -> dict[str, Path]:
-        """Runs the objects' savers, each on the ranks that it is for."""
-        # The base class knows which saver an object has, but writes under the final name: let it
-        # write a folder that bears any name we like.
-        writer = _FolderWriter(folder, self)
-        return writer.write()
+        """Runs the objects' savers, each on its ranks."""
+        # The base class would write into the final folder.
+        return _FolderWriter(folder, self).write()
 
     def _list_checkpoint_dirs(self) -> list[Path]:
         whole = []
@@ -253,7 +194,7 @@ class SafeCheckpointer(Checkpointer):
 
     @staticmethod
     def _remove(path: Path) -> None:
-        """Deletes a folder so that a killed process leaves no half of it under its name."""
+        """Deletes a folder; a killed process leaves no part of it under its name."""
         doomed = path.with_name(UNFINISHED + "deleting-" + path.name)
         os.replace(path, doomed)
         shutil.rmtree(doomed)
@@ -285,7 +226,7 @@ def is_resumable(checkpoint: Checkpoint) -> bool:
 
 
 def _value(key: str, value: Any) -> Any:
-    """A value that YAML can hold: an unreadable CKPT.yaml would spoil the whole folder."""
+    """A number, text or list: an unreadable ``CKPT.yaml`` would make all checkpoints unusable."""
     if hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -320,10 +261,10 @@ def _flush(path: Path) -> None:
 
 
 def _damage(path: Path, meta: Any, contents: bool) -> str | None:
-    """What is wrong with a checkpoint, or ``None``."""
+    """Description of the damage of a checkpoint; ``None`` for none."""
     if not isinstance(meta, dict) or "unixtime" not in meta:
         return f"its {METAFNAME} is incomplete"
-    # Checkpoints of SpeechBrain's own checkpointer have no list: there is nothing to hold on to.
+    # Checkpoints of SpeechBrain's own checkpointer have no list.
     for name, (size, checksum) in meta.get(FILES, {}).items():
         file = path / name
         if not file.is_file():

@@ -13,40 +13,14 @@ Item = TypeVar("Item")
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Number of this process, and of all processes; (0, 1) without data parallelism.
-
-    Returns
-    -------
-    tuple of int
-
-    Example
-    -------
-    >>> rank_and_world()
-    (0, 1)
-    """
+    """Rank of this process and number of processes; (0, 1) without data parallelism."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def gather(item: Item) -> list[Item]:
-    """Collects an object of every rank, on every rank.
-
-    Arguments
-    ---------
-    item : Any
-        This rank's; anything that can be pickled.
-
-    Returns
-    -------
-    list
-        One per rank, in their order.
-
-    Example
-    -------
-    >>> gather("here")
-    ['here']
-    """
+    """The objects of all ranks, in their order, on every rank."""
     _, world = rank_and_world()
     if world == 1:
         return [item]
@@ -56,24 +30,7 @@ def gather(item: Item) -> list[Item]:
 
 
 def sum_over_ranks(values: Sequence[float], device: torch.device | str) -> list[float]:
-    """Adds numbers up over the ranks.
-
-    Arguments
-    ---------
-    values : sequence of float
-        This rank's.
-    device : torch.device or str
-        Where the ranks' backend communicates.
-
-    Returns
-    -------
-    list of float
-
-    Example
-    -------
-    >>> sum_over_ranks([1.0, 2.5], "cpu")
-    [1.0, 2.5]
-    """
+    """Sums of numbers over the ranks."""
     _, world = rank_and_world()
     if world == 1:
         return list(values)
@@ -92,7 +49,7 @@ class SummedOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        """Sums: each rank's value has its part in the losses of all."""
+        """Sums: each rank's value contributes to the losses of all."""
         return _summed(gradient)
 
 
@@ -113,27 +70,11 @@ class SynchronisedBatchNorm(_NormBase):
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Normalises.
-
-        Arguments
-        ---------
-        input : torch.Tensor
-            (batch, channels, ...).
-
-        Returns
-        -------
-        torch.Tensor
-            The same shape and type.
-
-        Raises
-        ------
-        ValueError
-            If in training all ranks together have one value of a channel.
-        """
+        """Normalises."""
         if not (self.training and distributed.is_available() and distributed.is_initialized()):
             return self._alone(input)
         axes = [axis for axis in range(input.dim()) if axis != 1]
-        # Half precisions have not the digits for sums, nor single precision for their squares.
+        # Sums of squares need more digits than half and single precision have.
         wide = input.double()
         own = torch.cat([
             wide.sum(axes), wide.square().sum(axes),
@@ -197,18 +138,18 @@ def synchronise(module: nn.Module) -> nn.Module:
     ('SynchronisedBatchNorm', ['0.bias', '0.weight'])
     """
     if isinstance(module, _BatchNorm):
-        made = SynchronisedBatchNorm(
+        replacement = SynchronisedBatchNorm(
             module.num_features, module.eps, module.momentum, module.affine,
             module.track_running_stats,
         )  # fmt: skip
-        # The very tensors: an optimiser, or a twin of the module, may have them already.
-        made._parameters = module._parameters
-        made._buffers = module._buffers
-        return made.train(module.training)
+        # The same tensors: an optimizer, or a module that shares them, may have them already.
+        replacement._parameters = module._parameters
+        replacement._buffers = module._buffers
+        return replacement.train(module.training)
     for name, part in module.named_children():
-        made = synchronise(part)
-        if made is not part:
-            setattr(module, name, made)
+        replacement = synchronise(part)
+        if replacement is not part:
+            setattr(module, name, replacement)
     return module
 
 

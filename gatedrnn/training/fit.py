@@ -113,13 +113,7 @@ class Training:
     # ---- what all tasks share ---------------------------------------------------------------
 
     def run(self) -> dict[str, dict[str, Any]]:
-        """Trains, or resumes a training, and tests the best of its checkpoints.
-
-        Returns
-        -------
-        dict
-            Set -> its metrics; also in ``results.json`` in the output folder.
-        """
+        """Trains, or resumes a training, and tests the best of its checkpoints."""
         self.folder.mkdir(parents=True, exist_ok=True)
         run_on_main(self.make_tokens)
         self.prepare()
@@ -219,8 +213,7 @@ def train(
 def on_main_first(function: Callable[..., Result], *args: Any) -> Result:
     """Calls a function on the main process, then on the others; returns each one's own result.
 
-    Within it no process waits for another: what it asks SpeechBrain to run on the main process is
-    run there alone.
+    Within it processes do not wait for each other, not even in ``run_on_main``.
     """
     if not if_main_process():
         ddp_barrier()

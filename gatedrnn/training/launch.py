@@ -153,30 +153,7 @@ def _write_hyperparams(recipe: RecipeYaml, folder: Path) -> None:
 
 
 def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
-    """Refuses to resume a training with another value of a key of ``IDENTITY``.
-
-    Arguments
-    ---------
-    folder : Path
-        An output folder; one without checkpoints is accepted.
-    hparams : Mapping
-        The YAML's values.
-
-    Raises
-    ------
-    ValueError
-        If the folder has a training with another value; it names the key and both values.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> (folder / "save" / "CKPT+1").mkdir(parents=True)
-    >>> _ = (folder / "hyperparams.yaml").write_text("network: ran\\nlr: 0.1\\n")
-    >>> refuse_another_training(folder, {"network": "ran", "lr": 0.2})
-    >>> refuse_another_training(folder, {"network": "gru"})
-    Traceback (most recent call last):
-    ValueError: ... holds a training with network 'ran', not 'gru': use another --output_folder
-    """
+    """Refuses to resume a training with another value of a key of ``IDENTITY``."""
     path = folder / HYPERPARAMS
     if not path.is_file() or next(folder.rglob("CKPT+*"), None) is None:
         return
@@ -220,7 +197,7 @@ def _flushes_denormals() -> bool:
 def _settle() -> None:
     """Lets the threads of the process group release their Python objects.
 
-    A thread releases the tensors of a finished collective under Python's lock. One that asks for
+    A thread releases the tensors of a finished collective under Python's lock. One that waits for
     the lock when the interpreter is shutting down is ended within C++, which aborts the process.
     """
     gc.collect()
@@ -235,7 +212,7 @@ def _refuse_empty(overrides: str) -> None:
 
 
 def _choose_backend(run_opts: RunOptions) -> RunOptions:
-    """Takes gloo for processes on CPUs, unless the command line names a backend."""
+    """Selects gloo for processes on CPUs, unless the command line names a backend."""
     on_cpu = run_opts.device == "cpu" or not torch.cuda.is_available()
     if "RANK" in os.environ and on_cpu and "distributed_backend" not in run_opts.overridden_args:
         chosen = run_opts.overridden_args | {"distributed_backend"}

@@ -1,4 +1,4 @@
-"""What a training leaves behind for its reader: a log, a picture, figures."""
+"""Log of a training: metrics of every epoch as text, in TensorBoard, and as a plot."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Curve:
-    """The figure that a learning curve shows beside the losses.
+    """The metric that a learning curve shows beside the losses.
 
     Arguments
     ---------
-    figure : str
-        Its name among the figures of the validation.
+    metric : str
+        Its name among the metrics of the validation.
     label : str
-        What the axis says.
+        Label of the axis.
     limits : tuple of float or None
         Of the axis; ``None`` for a logarithmic one.
     """
 
-    figure: str = "WER"
+    metric: str = "WER"
     label: str = "word error rate, %"
     limits: tuple[float, float] | None = (0, 105)
 
 
 @register_checkpoint_hooks
 class TrainingLog:
-    """Figures of every epoch: in a text file, in TensorBoard, and as a learning curve.
+    """Metrics of every epoch: in a text file, in TensorBoard, and as a learning curve.
 
-    The figures travel in the checkpoints and the files are written from all of them, so that a
-    training that was interrupted leaves the same log as one that was not.
+    The metrics are saved in the checkpoints, and the files are written from all of them, so that an
+    interrupted training leaves the same log as one that was not.
 
     Arguments
     ---------
     folder : str or Path
-        Where ``train_log.txt``, ``learning_curve.png`` and ``tensorboard/`` go. The picture needs
-        matplotlib, TensorBoard's files need tensorboard; without them they are left out, and the
-        log says so once.
+        Where ``train_log.txt``, ``learning_curve.png`` and ``tensorboard/`` go. The plot needs
+        matplotlib, TensorBoard's files need tensorboard; without them they are left out, with one
+        message.
     curve : Curve
-        What the picture shows beside the losses.
+        What the plot shows beside the losses.
 
     Example
     -------
@@ -71,7 +71,7 @@ class TrainingLog:
         self.folder, self.curve = Path(folder), curve
         #: One entry per epoch, and one per test set: {"meta": ..., "train": ..., "valid": ...}.
         self.rows: list[dict[str, dict[str, Any]]] = []
-        #: Figures of the steps of the running epoch.
+        #: Gradient norms and skipped steps of the current epoch.
         self.running = new_epoch()
         self._told = False
 
@@ -81,23 +81,13 @@ class TrainingLog:
         train: Mapping[str, float] | None = None,
         valid: Mapping[str, float] | None = None,
     ) -> None:
-        """Adds the figures of an epoch.
-
-        Arguments
-        ---------
-        meta : Mapping
-            Number of the epoch, learning rate, ...
-        train : Mapping or None
-            Figures of the training utterances.
-        valid : Mapping or None
-            Figures of the validation utterances.
-        """
+        """Adds the metrics of an epoch; ``meta`` has its number and learning rate."""
         self.rows.append(
             {"meta": dict(meta), "train": dict(train or {}), "valid": dict(valid or {})}
         )
 
     def write(self) -> None:
-        """Writes all files anew, on the first rank."""
+        """Writes all files, on the first rank."""
         if not if_main_process():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +120,7 @@ class TrainingLog:
                         writer.add_scalar(tag, value, epoch)
 
     def _draw(self) -> None:
-        # The object interface needs no display and leaves a caller's figures alone.
+        # The object interface needs no display and does not change pyplot's state.
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4))
@@ -141,7 +131,7 @@ class TrainingLog:
             losses.plot(epochs, values, style, color="tab:blue", label=f"{part} loss")
         losses.set(xlabel="epoch", ylabel="loss per token", yscale="log")
         errors = losses.twinx()
-        name, limits = self.curve.figure, self.curve.limits
+        name, limits = self.curve.metric, self.curve.limits
         values = [row["valid"].get(name) for row in self.rows]
         errors.plot(epochs, values, color="tab:red", label=f"valid {name}")
         errors.set(ylabel=self.curve.label)
@@ -163,17 +153,7 @@ class TrainingLog:
 
 
 def new_epoch() -> dict[str, Any]:
-    """Figures of an epoch that begins: norms of the gradients, and how many steps were left out.
-
-    Returns
-    -------
-    dict
-
-    Example
-    -------
-    >>> new_epoch()
-    {'norms': [], 'skipped': 0}
-    """
+    """The start of an epoch: no gradient norms, no skipped steps."""
     return {"norms": [], "skipped": 0}
 
 

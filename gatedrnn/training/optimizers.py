@@ -23,12 +23,12 @@ def make_optimiser(
     betas: Sequence[float] = (0.9, 0.999),
     weight_decay: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """Makes an optimiser.
+    """Makes an optimizer by name, for YAML.
 
     Arguments
     ---------
     parameters : iterable
-        What it trains.
+        Weights to train.
     name : str
         ``"sgd"``, ``"adam"`` or ``"adamw"``.
     lr : float
@@ -47,7 +47,7 @@ def make_optimiser(
     Raises
     ------
     ValueError
-        If there is no such optimiser.
+        If there is no such optimizer.
 
     Example
     -------
@@ -67,7 +67,7 @@ def make_optimiser(
 def make_decay(
     name: str, factor: float = 0.5, after: int = 0, patience: int = 0
 ) -> EpochDecay | PlateauDecay | WorseDecay | None:
-    """Makes what lets the learning rate fall from epoch to epoch.
+    """Makes the decay of the learning rate from epoch to epoch, for YAML.
 
     Arguments
     ---------
@@ -75,7 +75,7 @@ def make_decay(
         ``"epochs"``: in every epoch after some. ``"plateau"``: when validation no longer improves.
         ``"worse"``: when it is worse than in each of the last epochs. ``"none"``: never.
     factor : float
-        What is left of the rate.
+        Factor of each decay.
     after : int
         Epochs with the full rate, of ``"epochs"`` and ``"worse"``.
     patience : int
@@ -89,7 +89,7 @@ def make_decay(
     Raises
     ------
     ValueError
-        If there is no such way.
+        If there is no such decay.
 
     Example
     -------
@@ -107,20 +107,20 @@ def make_decay(
 
 @dataclass(frozen=True)
 class WarmupDecay:
-    """Linear warm-up by optimiser steps, then a decay by the part of the training that is done.
+    """Linear warm-up by optimizer steps, then decay over the training.
 
-    It is a function of two counts that checkpoints hold anyway, so it has no state of its own.
+    It is computed from two counts, and has no state.
 
     Arguments
     ---------
     warmup_steps : int
-        Optimiser steps from 0 to the full learning rate.
+        Optimizer steps from 0 to the full learning rate.
     decay : str
         ``"cosine"``, ``"linear"``, ``"exponential"`` or ``"none"``.
     hold : float
-        Part of the training, in [0, 1), before which the rate does not decay.
+        Fraction of the training, in [0, 1), before the decay.
     final : float
-        What part of the full rate is left at the end.
+        Factor on the full rate at the end, in (0, 1].
 
     Raises
     ------
@@ -149,19 +149,7 @@ class WarmupDecay:
             )
 
     def __call__(self, step: int, progress: float) -> float:
-        """Factor on the full learning rate.
-
-        Arguments
-        ---------
-        step : int
-            Optimiser steps done.
-        progress : float
-            Part of the training that is done, 0 to 1.
-
-        Returns
-        -------
-        float
-        """
+        """Factor on the full learning rate."""
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         done = min(1.0, max(0.0, (progress - self.hold) / (1.0 - self.hold)))
         left = {
@@ -175,12 +163,12 @@ class WarmupDecay:
 
 @dataclass(frozen=True)
 class EpochDecay:
-    """The rate falls by a factor in each epoch after some: how language models are trained.
+    """Decay by a factor in each epoch after the first ones, as usual for language models.
 
     Arguments
     ---------
     factor : float
-        What is left of the rate after an epoch, in (0, 1].
+        Factor of each decay, in (0, 1].
     after : int
         Epochs with the full rate.
 
@@ -206,39 +194,26 @@ class EpochDecay:
             )
 
     def __call__(self, epoch: int, history: Sequence[float]) -> float:
-        """Factor on the full learning rate.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch, from 1.
-        history : sequence of float
-            Figures of the validations so far; makes no difference.
-
-        Returns
-        -------
-        float
-        """
+        """Factor on the full learning rate."""
         return self.factor ** max(0, epoch - self.after)
 
 
 @dataclass(frozen=True)
 class PlateauDecay:
-    """The rate falls by a factor when validation no longer improves.
+    """Decay by a factor when the validation no longer improves.
 
-    It is a function of the figures that the training log holds anyway, so it has no state of its
-    own.
+    It is computed from the history of the validation, and has no state.
 
     Arguments
     ---------
     factor : float
-        What is left of the rate, in (0, 1].
+        Factor of each decay, in (0, 1].
     patience : int
-        Epochs without an improvement that change nothing.
-    least : float
-        What part of the best figure so far counts as an improvement.
-    goes_on : bool
-        Once the rate has begun to fall, let it fall in every epoch (Mikolov's way).
+        Epochs without improvement before a decay.
+    min_improvement : float
+        Minimum improvement, as a fraction of the best value.
+    continuous : bool
+        After the first decay, decay in every epoch (Mikolov).
 
     Raises
     ------
@@ -254,54 +229,46 @@ class PlateauDecay:
 
     factor: float = 0.5
     patience: int = 0
-    least: float = 0.0
-    goes_on: bool = False
+    min_improvement: float = 0.0
+    continuous: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.factor <= 1.0 or self.patience < 0 or not 0.0 <= self.least < 1.0:
+        if (
+            not 0.0 < self.factor <= 1.0
+            or self.patience < 0
+            or not 0.0 <= self.min_improvement < 1.0
+        ):
             raise ValueError(
-                "factor must be in (0, 1], patience at least 0 and least in [0, 1), not "
-                f"{self.factor}, {self.patience} and {self.least}"
+                "factor must be in (0, 1], patience at least 0 and min_improvement in [0, 1), not "
+                f"{self.factor}, {self.patience} and {self.min_improvement}"
             )
 
     def __call__(self, epoch: int, history: Sequence[float]) -> float:
-        """Factor on the full learning rate.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch; makes no difference.
-        history : sequence of float
-            Figures of the validations so far, the lower the better.
-
-        Returns
-        -------
-        float
-        """
+        """Factor on the full learning rate."""
         rate, best, waited = 1.0, math.inf, 0
         for figure in history:
-            if figure < best * (1.0 - self.least):
+            if figure < best * (1.0 - self.min_improvement):
                 waited = 0
             else:
                 waited += 1
             best = min(best, figure)
-            if waited > self.patience or (self.goes_on and rate < 1.0):
+            if waited > self.patience or (self.continuous and rate < 1.0):
                 rate, waited = rate * self.factor, 0
         return rate
 
 
 @dataclass(frozen=True)
 class WorseDecay:
-    """The rate falls by a factor whenever validation is worse than in each of the last epochs.
+    """Decay by a factor whenever the validation is worse than in each of the last epochs.
 
     Arguments
     ---------
     factor : float
-        What is left of the rate, in (0, 1].
+        Factor of each decay, in (0, 1].
     after : int
         Epochs with the full rate.
     recent : int
-        Number of epochs that a validation is held against.
+        Number of last epochs that a validation is compared with.
 
     Raises
     ------
@@ -327,19 +294,7 @@ class WorseDecay:
             )
 
     def __call__(self, epoch: int, history: Sequence[float]) -> float:
-        """Factor on the full learning rate.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch; makes no difference.
-        history : sequence of float
-            Figures of the validations so far, the lower the better.
-
-        Returns
-        -------
-        float
-        """
+        """Factor on the full learning rate."""
         worse = sum(
             history[place] > max(history[max(0, place - self.recent) : place])
             for place in range(max(1, self.after), len(history))

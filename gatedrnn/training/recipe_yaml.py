@@ -121,7 +121,7 @@ def read_recipe(path: str | Path, overrides: str | Mapping[str, Any] = "") -> Re
     """
     if isinstance(overrides, str):
         overrides = (YAML().load(overrides) or {}) if overrides else {}
-    given = rename_keys(overrides, "the command line")
+    overrides = rename_keys(overrides, "the command line")
     files = _chain(Path(path))
     bottom, known, text = files[-1]
     changes: dict[str, Any] = {}
@@ -132,11 +132,11 @@ def read_recipe(path: str | Path, overrides: str | Mapping[str, Any] = "") -> Re
         known = {**known, **added}
         changes = _override({**changes, **added}, keys, extended)
     # A file at the bottom can be the hyperparams.yaml of a training, whose set-up is in its keys.
-    name = given.get(SETUP, changes.get(SETUP))
+    name = overrides.get(SETUP, changes.get(SETUP))
     if name not in NO_SETUP:
         setup = _read_setup([place.parent / "setups" for place, _, _ in files], str(name))
         changes = _override(changes, setup, extended)
-    changes = _override(changes, given, extended)
+    changes = _override(changes, overrides, extended)
     _refuse_unknown(changes, known, bottom)
     return RecipeYaml(bottom, text, changes)
 

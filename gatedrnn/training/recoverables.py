@@ -1,4 +1,4 @@
-"""What a training's checkpoints have besides weights: random states, recurrent state, cost."""
+"""Parts of checkpoints besides weights: random states, carried recurrent state, cost."""
 
 from __future__ import annotations
 
@@ -40,28 +40,14 @@ class RandomStates:
 
     @mark_as_saver
     def save(self, path: Path) -> None:
-        """Writes the states; all ranks take part.
-
-        Arguments
-        ---------
-        path : Path
-            File to write.
-        """
+        """Writes the states; all ranks take part."""
         states = gather(_random_state())
         if if_main_process():
             torch.save(states, path)
 
     @mark_as_loader
     def load(self, path: Path, end_of_epoch: bool) -> None:
-        """Brings the states back.
-
-        Arguments
-        ---------
-        path : Path
-            File to read.
-        end_of_epoch : bool
-            Makes no difference.
-        """
+        """Restores the states of this rank."""
         states = torch.load(path, weights_only=True)
         rank, world = rank_and_world()
         if len(states) != world:
@@ -74,7 +60,7 @@ class RandomStates:
         _set_random_state(states[rank])
 
 
-# On all ranks: each has a state of its own, which the first one writes.
+# On all ranks: the first one writes the states of all.
 register_checkpoint_hooks(RandomStates, save_on_main_only=False)
 
 
@@ -99,45 +85,21 @@ class CarriedState:
         self.value: Any = None
 
     def to(self, device: torch.device | str) -> Any:
-        """The state on a device.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            The device.
-
-        Returns
-        -------
-        torch.Tensor or tuple or None
-        """
+        """The state on a device."""
         if isinstance(self.value, tuple):
             return tuple(part.to(device) for part in self.value)
         return None if self.value is None else self.value.to(device)
 
     @mark_as_saver
     def save(self, path: Path) -> None:
-        """Writes the states of all processes; all take part.
-
-        Arguments
-        ---------
-        path : Path
-            File to write.
-        """
+        """Writes the states of all processes; all take part."""
         states = gather(self.to("cpu"))
         if if_main_process():
             torch.save(states, path)
 
     @mark_as_loader
     def load(self, path: Path, end_of_epoch: bool) -> None:
-        """Brings this process's state back.
-
-        Arguments
-        ---------
-        path : Path
-            File to read.
-        end_of_epoch : bool
-            Whether the text begins anew.
-        """
+        """Restores this rank's state; none at the end of an epoch."""
         rank, world = rank_and_world()
         states = torch.load(path, weights_only=True)
         if len(states) == world:
@@ -151,7 +113,7 @@ class CarriedState:
             )
 
 
-# On all ranks: each has streams of its own.
+# On all ranks: each has its own streams.
 register_checkpoint_hooks(CarriedState, save_on_main_only=False)
 
 
@@ -160,7 +122,7 @@ class Cost:
     """Time and steps of the training loop, for a checkpointer.
 
     The clock runs while batches are read and trained on; validation, tests and the writing of
-    checkpoints stop it. What a killed process did after its last checkpoint is done again and
+    checkpoints stop it. What a killed process did after its last checkpoint is repeated and
     counts once. With data parallelism the times are those of the first process; the work of a
     loader's own processes is not in the CPU time.
 
@@ -182,7 +144,7 @@ class Cost:
 
     def __init__(self) -> None:
         self.seconds, self.cpu_seconds = 0.0, 0.0
-        #: Steps of the optimiser, also those left out since something was not finite.
+        #: Steps of the optimizer, with those skipped because something was not finite.
         self.steps = 0
         #: Whether all of the training was counted.
         self.known = True
@@ -201,14 +163,7 @@ class Cost:
             self._since = None
 
     def metrics(self) -> dict[str, Any]:
-        """The cost, for a results file.
-
-        Returns
-        -------
-        dict
-            ``"train seconds"``, ``"train cpu seconds"``, ``"steps"`` and ``"seconds per step"``;
-            all ``None`` if a part of the training was not counted, or nothing was trained.
-        """
+        """The cost, for a results file."""
         known = self.known and self.steps > 0
         return {
             "train seconds": round(self.seconds, 3) if known else None,
@@ -219,13 +174,7 @@ class Cost:
 
     @mark_as_saver
     def save(self, path: Path) -> None:
-        """Writes the cost so far.
-
-        Arguments
-        ---------
-        path : Path
-            File to write.
-        """
+        """Writes the cost so far."""
         state = {
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
@@ -236,15 +185,7 @@ class Cost:
 
     @mark_as_loader
     def load(self, path: Path, end_of_epoch: bool) -> None:
-        """Goes on counting from what was written.
-
-        Arguments
-        ---------
-        path : Path
-            File to read.
-        end_of_epoch : bool
-            Makes no difference.
-        """
+        """Goes on counting from what was written."""
         state = json.loads(Path(path).read_text(encoding="utf-8"))
         self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
         self.steps, self.known = state["steps"], state["known"]

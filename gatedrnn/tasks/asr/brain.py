@@ -72,21 +72,7 @@ class RecogniserBrain(Brain):
     # ---- one batch --------------------------------------------------------------------------
 
     def compute_forward(self, batch: Any, stage: Stage) -> tuple[Any, ...]:
-        """Runs the model on the features of a batch.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            With ``sig`` and ``tokens``.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        tuple
-            Log-probabilities of the tokens in every frame (or ``None``), frames of each utterance,
-            a further loss term (or ``None``), and what else a head computes.
-        """
+        """Runs the model on the features of a batch."""
         batch = batch.to(self.device)
         signal, lengths = batch.sig
         signal, lengths = self._augment("wav_augment", signal, lengths, stage)
@@ -102,22 +88,7 @@ class RecogniserBrain(Brain):
     def compute_objectives(
         self, predictions: tuple[Any, ...], batch: Any, stage: Stage
     ) -> Objective:
-        """The loss; outside training also what was recognised.
-
-        Arguments
-        ---------
-        predictions : tuple
-            Of :meth:`compute_forward`.
-        batch : PaddedBatch
-            With ``tokens``, ``words`` and ``id``.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-            Sum over the utterances, and their number of tokens.
-        """
+        """The loss; in validation and test also searches."""
         targets, lengths = batch.tokens
         sizes = torch.round(lengths * targets.shape[1]).long()
         total = self.compute_losses(predictions, targets, sizes).sum()
@@ -176,17 +147,21 @@ class RecogniserBrain(Brain):
             return []
         lists = search(model, scores)
         results = [
-            {"id": name, "ref": list(words), "greedy": self.tokens.decode(found[0].tokens).split()}
-            for name, words, found in zip(batch.id, batch.words, lists, strict=True)
+            {
+                "id": name,
+                "ref": list(words),
+                "greedy": self.tokens.decode(hypotheses[0].tokens).split(),
+            }
+            for name, words, hypotheses in zip(batch.id, batch.words, lists, strict=True)
         ]
         if stage != Stage.TEST:
             return results
         if self._test_search.beam_size > 1:
             n_best = getattr(self.hparams, "n_best", None)
             begun = self._now()
-            found = self._test_search.search(model, scores)
+            lists = self._test_search.search(model, scores)
             self._search_seconds += self._now() - begun
-            lists = [distinct(one, self.tokens)[:n_best] for one in found]
+            lists = [distinct(hypotheses, self.tokens)[:n_best] for hypotheses in lists]
         lists = self._test_search.with_internal(model, lists)
         seconds = self.hparams.hop_seconds * model.factor
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
@@ -199,7 +174,7 @@ class RecogniserBrain(Brain):
         return results
 
     def _now(self) -> float:
-        """The time, when all work on the device is done."""
+        """The time after all work on the device."""
         if torch.device(self.device).type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
@@ -207,15 +182,7 @@ class RecogniserBrain(Brain):
     # ---- a stage ----------------------------------------------------------------------------
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
-        """Begins a stage; the first epochs of a training without dropout, if they are to be clean.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Starts a stage; ``clean_epochs`` train without dropout."""
         super().on_stage_start(stage, epoch)
         if stage == Stage.TRAIN:
             self._dropout.switch(epoch > self.clean_epochs)
@@ -226,54 +193,27 @@ class RecogniserBrain(Brain):
         if stage == Stage.TRAIN and self._too_short and epoch == 1:
             names = list(self._too_short)
             logger.warning(
-                f"{len(names)} training utterance(s) have fewer frames than their transcript "
-                f"has tokens and cannot be learned from: {', '.join(names[:8])}"
+                f"{len(names)} training utterance(s) have too few frames for their tokens and "
+                f"cannot be learned from: {', '.join(names[:8])}"
                 f"{' ...' if len(names) > 8 else ''}"
             )
             self._too_short.clear()
 
     def validation_metrics(self) -> dict[str, float]:
-        """Loss and word error rate of the validation that has just run.
-
-        Returns
-        -------
-        dict
-        """
+        """Loss and word error rate of the validation that has just run."""
         loss, results = self.gathered()
         return {"loss": loss, "WER": error_metrics(_errors(results, "greedy"))["WER"]}
 
     def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
-        """Tests the best checkpoint.
-
-        Arguments
-        ---------
-        name : str
-            Name of the set, for the files.
-        loader : DataLoader
-            From :meth:`~gatedrnn.training.brain.Brain.evaluation_loader`.
-        folder : Path
-            Where ``wer_NAME.txt`` (with all alignments) and ``nbest_NAME.jsonl`` go.
-
-        Returns
-        -------
-        dict
-            Figures; ``search seconds`` are those of the beam search alone, on all ranks together.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
-        """
-        self.find_best()
+        """Tests the best checkpoint."""
         if self._test_search.needs_label_prior:
-            # Of the first set that is tested, which is that of the validation.
-            self.evaluate(loader, min_key=self.valid_metric)
+            # From the first test set, which is the validation set.
+            self.evaluate_best(loader)
             self._test_search.take_label_prior(self.device, folder if if_main_process() else None)
         self._search_seconds = 0.0
-        self.evaluate(loader, min_key=self.valid_metric)
-        loss, results = self.gathered()
+        loss, results = self.evaluate_best(loader)
         errors = {how: _errors(results, how) for how in ("greedy", "beam")}
-        figures = {
+        metrics = {
             **error_metrics(errors["beam"]),
             "greedy WER": error_metrics(errors["greedy"])["WER"],
             "loss": loss,
@@ -285,8 +225,8 @@ class RecogniserBrain(Brain):
             write_atomically(folder / f"wer_{name}.txt", alignments.getvalue())
             lines = [json.dumps(r["n_best"], ensure_ascii=False) + "\n" for r in results]
             write_atomically(folder / f"nbest_{name}.jsonl", "".join(lines))
-            print(f"{name}: WER {figures['WER']:.2f} % ({folder / f'wer_{name}.txt'})")
-        return figures
+            print(f"{name}: WER {metrics['WER']:.2f} % ({folder / f'wer_{name}.txt'})")
+        return metrics
 
 
 def _errors(results: list[dict[str, Any]], how: str) -> Any:
@@ -312,8 +252,7 @@ def ctc_losses(
     Returns
     -------
     torch.Tensor
-        (batch,); zero for an utterance with too few frames for its tokens: it has no alignment, and
-        is left out.
+        (batch,); zero for an utterance with too few frames for its tokens, which has no alignment.
 
     Example
     -------

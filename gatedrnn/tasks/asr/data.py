@@ -90,7 +90,7 @@ def distant_speech(
         return None
     responses = None
     if impulse_responses == "simulated":
-        # Rooms of a split are heard in no other one.
+        # Each split has other rooms.
         offset = sum(map(ord, split or ""))
         responses = simulate_rooms(64, rate, seed=seed * 10_007 + offset)
     elif impulse_responses is not None:

@@ -1,4 +1,4 @@
-"""An encoder that was trained before, such as one with CTC that is to get another head."""
+"""Weights of another training, such as the encoder under CTC for a model with another head."""
 
 from __future__ import annotations
 
@@ -15,45 +15,17 @@ from gatedrnn.training.checkpoints import SafeCheckpointer, is_resumable
 
 logger = get_logger(__name__)
 
-#: The parts of an acoustic model that make the encoder.
+#: Prefixes of the weights of the encoder.
 PARTS = ("subsampling.", "encoder.")
-#: How the acoustic model is called in a model with a head.
+#: Prefix of the acoustic model in a model with a head.
 PREFIX = "acoustic."
 
 
 def load_encoder(acoustic: CTCModel, source: str | Path) -> Path:
-    """Gives an acoustic model the subsampling and the recurrent stack of another training.
+    """Loads subsampling and recurrent stack of another training.
 
-    Arguments
-    ---------
-    acoustic : CTCModel
-        The acoustic model to begin with.
-    source : str or Path
-        The output folder of a training (its best checkpoint is taken), a folder of checkpoints, one
-        checkpoint, or a file with a model's state.
-
-    Returns
-    -------
-    Path
-        The file that was read.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no checkpoint.
-    ValueError
-        If what it holds does not fit the acoustic model.
-
-    Example
-    -------
-    >>> one, other = (CTCModel(9, 6, num_layers=1, hidden_size=4, proj_size=2) for _ in "ab")
-    >>> path = getfixture("tmp_path") / "model.ckpt"
-    >>> torch.save(one.state_dict(), path)
-    >>> load_encoder(other, path).name
-    'model.ckpt'
-    >>> name = "layers.0.0.weight_hh"
-    >>> torch.equal(other.encoder.state_dict()[name], one.encoder.state_dict()[name])
-    True
+    ``source`` is its output folder (the best checkpoint is taken), a folder of checkpoints, one
+    checkpoint, or a file with a model's state.
     """
     remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
     return load_parts(acoustic, source, PARTS, {"min_key": "WER"}, remedy, PREFIX)
@@ -67,58 +39,26 @@ def load_parts(
     remedy: str,
     prefix: str = "",
 ) -> Path:
-    """Gives a model some of the weights of another training.
+    """Loads the weights whose names begin with ``parts`` from another training.
 
-    Arguments
-    ---------
-    model : nn.Module
-        The model to begin with.
-    source : str or Path
-        As of :func:`load_encoder`.
-    parts : tuple of str
-        Beginnings of the names of what is taken.
-    best : Mapping
-        ``min_key`` or ``max_key``: by which figure the best checkpoint is found.
-    remedy : str
-        What to do if it does not fit, for the message.
-    prefix : str
-        What names may begin with in the other training.
-
-    Returns
-    -------
-    Path
-        The file that was read.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no checkpoint.
-    ValueError
-        If what it holds does not fit the model.
-
-    Example
-    -------
-    >>> one, other = (nn.Sequential(nn.Linear(2, 3), nn.Linear(3, n)) for n in (4, 5))
-    >>> path = getfixture("tmp_path") / "model.ckpt"
-    >>> torch.save(one.state_dict(), path)
-    >>> _ = load_parts(other, path, ("0.",), {"min_key": "loss"}, "Give the same sizes")
-    >>> torch.equal(one[0].weight, other[0].weight)
-    True
+    ``source`` is as in :func:`load_encoder`; ``best`` is the ``min_key`` or ``max_key`` of the best
+    checkpoint; ``prefix`` is removed from the other model's names; ``remedy`` ends the message of a
+    mismatch.
     """
     path = _find(Path(source), best)
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds no model")
-    found = {name.removeprefix(prefix): value for name, value in state.items()}
-    found = {name: value for name, value in found.items() if name.startswith(parts)}
-    wanted = {n: v for n, v in model.state_dict().items() if n.startswith(parts)}
-    problems = _differences(found, wanted)
+    loaded = {name.removeprefix(prefix): value for name, value in state.items()}
+    loaded = {name: value for name, value in loaded.items() if name.startswith(parts)}
+    expected = {n: v for n, v in model.state_dict().items() if n.startswith(parts)}
+    problems = _differences(loaded, expected)
     if problems:
         raise ValueError(
             f"pretrained_encoder: {path} does not fit this model: {'; '.join(problems[:4])}"
             f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. {remedy}"
         )
-    model.load_state_dict({**model.state_dict(), **found})
+    model.load_state_dict({**model.state_dict(), **loaded})
     logger.info(f"Encoder initialised from {path}")
     return path
 
@@ -140,12 +80,12 @@ def _find(source: Path, key: Mapping[str, str]) -> Path:
     )
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What of one state does not fit the other, in words."""
-    problems = [f"it lacks {name}" for name in wanted if name not in found]
-    problems += [f"it has {name}, which is not here" for name in found if name not in wanted]
+def _differences(loaded: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Differences of names and shapes, in words."""
+    problems = [f"it lacks {name}" for name in expected if name not in loaded]
+    problems += [f"it has {name}, which is not here" for name in loaded if name not in expected]
     return problems + [
-        f"its {name} is {tuple(found[name].shape)}, here {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
+        f"its {name} is {tuple(loaded[name].shape)}, here {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in loaded and loaded[name].shape != value.shape
     ]

@@ -1,4 +1,4 @@
-"""After a recogniser's tests: their lists of readings rescored by a language model."""
+"""Rescoring of the n-best lists of a training's tests by a language model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from speechbrain.utils.distributed import run_on_main
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
+from gatedrnn.tasks.language_modeling.export import load_language_model
 from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
 from gatedrnn.tasks.language_modeling.nbest import read_nbest
 from gatedrnn.tasks.language_modeling.rescoring_sets import (
@@ -23,35 +24,24 @@ from gatedrnn.tasks.language_modeling.rescoring_sets import (
     write_lists,
 )
 
-#: Folder, in that of the training, for the files of rescored tests; they are called as those of
-#: the tests themselves.
+#: Subfolder of the output folder for the files of rescored tests.
 FOLDER = "rescored"
 
 
 def check_language_model(hparams: Mapping[str, Any]) -> None:
-    """Finds out before a training whether it can be rescored at its end.
+    """Checks before a training that its tests can be rescored.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        Of the YAML: ``beam_size``, and ``language_model``: a bundle, or the output folder of a
-        training by ``recipes/LM``; ``None`` for none.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such language model.
-    ValueError
-        If it cannot rescore, or there will be no lists of readings.
+    Of the YAML it takes ``beam_size`` and ``language_model``: a bundle, or the output folder of a
+    training by ``recipes/LM``; ``None`` for none.
     """
     name = hparams.get("language_model")
     if name is None:
         return
     if int(hparams.get("beam_size", 1)) < 2:
         raise ValueError(
-            "language_model chooses among the readings of a beam search: beam_size must be above 1"
+            "language_model: there are no n-best lists to rescore; beam_size must be above 1"
         )
-    # Beginning a model draws random numbers, and the training's own must not change.
+    # Making a model uses random numbers; those of the training must not change.
     with torch.random.fork_rng(devices=[]):
         run_on_main(_load, args=[name])
 
@@ -63,38 +53,21 @@ def rescore_tests(
 
     What ``gatedrnn rescore LM nbest_dev.jsonl nbest_*.jsonl`` does, with the alignments of the
     words, and with what it cost.
-
-    Arguments
-    ---------
-    folder : Path
-        Output folder of the training, with ``nbest_SET.jsonl``; ``rescored/nbest_SET.jsonl``,
-        ``rescored/wer_SET.txt`` and ``rescored/setting.json`` are written there.
-    name : str
-        The language model, see :func:`check_language_model`.
-    tests : Mapping
-        Name of the set -> its figures; ``dev`` must be among them.
-    device : torch.device or str
-        Where the language model runs.
-
-    Returns
-    -------
-    dict
-        For the results file: the setting, and figures of each set.
     """
     language_model = _load(name)
     language_model.model.to(device)
     names = ["dev", *(test for test in tests if test != "dev")]
     lists = [read_nbest(folder / f"nbest_{test}.jsonl") for test in names]
-    found = rescore_sets(lists, language_model)
-    write_setting(folder / FOLDER / SETTING, found.setting)
-    print(f"rescored by {name}: {found.choice('dev')}")
+    rescored = rescore_sets(lists, language_model)
+    write_setting(folder / FOLDER / SETTING, rescored.setting)
+    print(f"rescored by {name}: {rescored.choice('dev')}")
     sets = {}
-    for test, scored in zip(names, found.sets, strict=True):
+    for test, scored in zip(names, rescored.sets, strict=True):
         seconds = tests[test]["search seconds"]
-        write_lists(folder / FOLDER / f"nbest_{test}.jsonl", scored, found.setting)
+        write_lists(folder / FOLDER / f"nbest_{test}.jsonl", scored, rescored.setting)
         errors = word_errors(
             (r["id"], r["hyps"][0]["text"].split(), r["ref"].split())
-            for r in scored.records(found.setting)
+            for r in scored.records(rescored.setting)
         )
         path = folder / FOLDER / f"wer_{test}.txt"
         alignments = io.StringIO()
@@ -109,21 +82,12 @@ def rescore_tests(
             "search seconds": seconds,
             "language model to search": scored.cost.seconds / seconds,
         }
-        print(f"{test}, rescored: {describe(scored, found.setting, seconds)} ({path})")
-    return {"language model": str(name), **_choice(found), "sets": sets}
+        print(f"{test}, rescored: {describe(scored, rescored.setting, seconds)} ({path})")
+    return {"language model": str(name), **_choice(rescored), "sets": sets}
 
 
 def notes(rescored: Mapping[str, Any]) -> str:
-    """How the rescored rows of a table came to be.
-
-    Arguments
-    ---------
-    rescored : Mapping
-        Of :func:`rescore_tests`.
-
-    Returns
-    -------
-    str
+    """Weights and cost of the rescored rows of a table.
 
     Example
     -------
@@ -132,7 +96,7 @@ def notes(rescored: Mapping[str, Any]) -> str:
     >>> choice = {"weight": 0.5, "insertion": 1.0, "internal": 0.0, "tried": 260, "edges": []}
     >>> print(notes({"language model": "lm", **choice, "sets": sets}))
     rescored: language model weight 0.5, insertion 1, chosen on dev among 260
-    dev: oracle WER 7.00 %, 80 readings, 0.5 s of language model, 2.0 s of search (0.25)
+    dev: oracle WER 7.00 %, 80 hypotheses, 0.5 s of language model, 2.0 s of search (0.25)
     """
     chosen = f"language model weight {rescored['weight']:g}, insertion {rescored['insertion']:g}"
     if rescored["internal"]:
@@ -146,14 +110,14 @@ def notes(rescored: Mapping[str, Any]) -> str:
     for name, f in rescored["sets"].items():
         spent, search = f["language model seconds"], f["search seconds"]
         lines.append(
-            f"{name}: oracle WER {f['oracle WER']:.2f} %, {f['readings']} readings, {spent:.1f} s "
-            f"of language model, {search:.1f} s of search ({spent / search:.2f})"
+            f"{name}: oracle WER {f['oracle WER']:.2f} %, {f['readings']} hypotheses, "
+            f"{spent:.1f} s of language model, {search:.1f} s of search ({spent / search:.2f})"
         )
     return "\n".join(lines)
 
 
-def _choice(found: Rescored) -> dict[str, Any]:
-    setting, tuning = found.setting, found.tuning
+def _choice(rescored: Rescored) -> dict[str, Any]:
+    setting, tuning = rescored.setting, rescored.tuning
     edges: Sequence[str] = () if tuning is None else tuning.edges
     return {
         "weight": setting.weight,
@@ -165,9 +129,6 @@ def _choice(found: Rescored) -> dict[str, Any]:
 
 
 def _load(name: str | Path) -> Any:
-    # Its module needs those of trainings: imported above, the two would wait for each other.
-    from gatedrnn.tasks.language_modeling.export import load_language_model
-
-    found = load_language_model(name)
-    check_line_ends(found, name)
-    return found
+    language_model = load_language_model(name)
+    check_line_ends(language_model, name)
+    return language_model

@@ -1,4 +1,4 @@
-"""The search of a recipe's test: its beam, a language model in it, what n-best lists say."""
+"""Search of the tests of a training: beam, language model, n-best lists."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gatedrnn.tasks.asr.internal_lm import (
 )
 from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.language_modeling.export import load_language_model
 from gatedrnn.tasks.language_modeling.rescoring import Setting
 from gatedrnn.tasks.language_modeling.rescoring_sets import check_line_ends
 from gatedrnn.tokens.hypotheses import Hypothesis
@@ -26,42 +27,15 @@ from gatedrnn.training.distributed import sum_over_ranks
 
 
 class TestSearch:
-    """Searches with what a YAML asks for.
+    """The search that a YAML configures.
 
-    Arguments
-    ---------
-    hparams : namespace
-        Optionally ``beam_size``; ``lm_weight``, which brings ``language_model`` (its bundle, or the
-        output folder of its training) into the search, with ``lm_insertion``; ``internal_lm``
-        (write ``ilm`` into the n-best lists: the log-probability by the recogniser's internal
-        language model) and ``lm_internal`` (how much of it is subtracted in the search).
-    model : nn.Module
-        The recogniser.
-    tokens : Tokens
-        Its tokens.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such language model, or the recogniser cannot be searched with it.
-
-    Example
-    -------
-    >>> from types import SimpleNamespace
-    >>> from gatedrnn.tokens import Characters
-    >>> tokens = Characters.learn(["GO ON"])
-    >>> model = CTCModel(len(tokens), input_size=6, num_layers=1, hidden_size=8, proj_size=4)
-    >>> test = TestSearch(SimpleNamespace(beam_size=4, internal_lm=True), model, tokens)
-    >>> scores = Scores(torch.rand(1, 9, len(tokens)).log_softmax(-1), torch.tensor([9]))
-    >>> test.needs_label_prior, test.collects(scores)
-    (True, True)
-    >>> test.take_label_prior("cpu")
-    >>> lists = test.with_internal(model, test.search(model, scores))
-    >>> sorted(lists[0][0].parts), test.collects(scores)
-    (['ilm'], False)
+    Of ``hparams`` it takes ``beam_size``; ``lm_weight``, which brings ``language_model`` (a bundle,
+    or the output folder of a training) into the search, with ``lm_insertion``; ``internal_lm``
+    (adds ``ilm``, the log-probability by the recognizer's internal language model, to the n-best
+    lists) and ``lm_internal`` (its weight in the search, where it is subtracted).
     """
 
-    #: Tests collect classes of this name, unless they are told not to.
+    #: pytest would collect the class for its name.
     __test__ = False
 
     def __init__(self, hparams: Any, model: nn.Module, tokens: Any) -> None:
@@ -88,23 +62,12 @@ class TestSearch:
 
     @property
     def needs_label_prior(self) -> bool:
-        """Whether a set must be read first for how probable the tokens are by themselves."""
-        wanted = self.internal or bool(self.setting.internal)
-        return self.by_labels and wanted and self.label_prior is None
+        """Whether the prior of the tokens must be estimated on a set first."""
+        uses_prior = self.internal or bool(self.setting.internal)
+        return self.by_labels and uses_prior and self.label_prior is None
 
     def collects(self, scores: Scores) -> bool:
-        """Reads a batch for that, if it is needed.
-
-        Arguments
-        ---------
-        scores : Scores
-            Of a batch.
-
-        Returns
-        -------
-        bool
-            Whether it was needed: then there is nothing to search yet.
-        """
+        """Adds a batch to the estimate, if one is needed; says whether it is."""
         if not self.needs_label_prior:
             return False
         self._sums.add(scores.log_probs, scores.counts)
@@ -113,15 +76,7 @@ class TestSearch:
     def take_label_prior(
         self, device: torch.device | str, folder: str | Path | None = None
     ) -> None:
-        """Ends that reading.
-
-        Arguments
-        ---------
-        device : torch.device or str
-            Where the ranks' backend communicates.
-        folder : str or Path or None
-            Where ``label_prior.json`` goes.
-        """
+        """Ends the estimate over all ranks; writes ``label_prior.json`` to the folder."""
         sums = sum_over_ranks(self._sums.sums.tolist(), device)
         self._sums.sums = torch.tensor(sums, dtype=torch.float64)
         self.label_prior = self._sums.log_probs()
@@ -130,63 +85,36 @@ class TestSearch:
         self._make_fusion()
 
     def search(self, model: nn.Module, scores: Scores) -> list[list[Hypothesis]]:
-        """Readings of each utterance.
-
-        Arguments
-        ---------
-        model : nn.Module
-            The recogniser.
-        scores : Scores
-            Of a batch.
-
-        Returns
-        -------
-        list of list of Hypothesis
-            The best reading first.
-        """
+        """Hypotheses of each utterance, the best first."""
         return search(model, scores, self.beam_size, self._fusion)
 
     def with_internal(
         self, model: nn.Module, lists: Sequence[Sequence[Hypothesis]]
     ) -> list[list[Hypothesis]]:
-        """Readings with their log-probabilities by the internal language model, if wanted.
-
-        Arguments
-        ---------
-        model : nn.Module
-            The recogniser.
-        lists : sequence of sequence of Hypothesis
-            Readings of each utterance.
-
-        Returns
-        -------
-        list of list of Hypothesis
-        """
+        """Hypotheses with their log-probabilities by the internal language model, if configured."""
         if not self.internal:
-            return [list(found) for found in lists]
-        sequences = [h.tokens for found in lists for h in found]
+            return [list(hypotheses) for hypotheses in lists]
+        sequences = [h.tokens for hypotheses in lists for h in hypotheses]
         values = iter(internal_log_probs(model, sequences, self.label_prior).tolist())
         return [
-            [replace(h, parts={**h.parts, "ilm": next(values)}) for h in found] for found in lists
+            [replace(h, parts={**h.parts, "ilm": next(values)}) for h in hypotheses]
+            for hypotheses in lists
         ]
 
     def _make_fusion(self) -> None:
-        found = self.language_model
-        if found is not None:
+        lm = self.language_model
+        if lm is not None:
             prior = self.label_prior if self.setting.internal else None
-            self._fusion = Fusion(found.model, found.tokens, self.tokens, self.setting, prior)
+            self._fusion = Fusion(lm.model, lm.tokens, self.tokens, self.setting, prior)
 
 
 def _load(hparams: Any, model: nn.Module, beam_size: int) -> Any:
-    # Imported here: reading models is inference's, which stands on training.
-    from gatedrnn.tasks.language_modeling.export import load_language_model
-
     folder = getattr(hparams, "language_model", None)
     if folder is None:
         raise ValueError("lm_weight is for a language model in the search: name its language_model")
     check_fusion(model, beam_size)
-    # Beginning a model draws random numbers, and the training's own must not change.
+    # Making a model uses random numbers; those of the training must not change.
     with torch.random.fork_rng(devices=[]):
-        found = load_language_model(folder)
-    check_line_ends(found, folder)
-    return found
+        language_model = load_language_model(folder)
+    check_line_ends(language_model, folder)
+    return language_model

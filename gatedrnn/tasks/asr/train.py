@@ -38,15 +38,7 @@ class Speech(Protocol):
 
 
 class Tokenised(torch.utils.data.Dataset):
-    """Utterances with the tokens of their transcripts.
-
-    Arguments
-    ---------
-    speech : Speech
-        The utterances.
-    tokens : Tokens
-        What to spell with.
-    """
+    """Utterances with the tokens of their transcripts."""
 
     def __init__(self, speech: Speech, tokens: Any) -> None:
         self.speech, self.tokens = speech, tokens
@@ -56,17 +48,11 @@ class Tokenised(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.speech[index]
-        found = self.tokens.encode(" ".join(item["words"]))
-        return {**item, "tokens": torch.tensor(found, dtype=torch.long)}
+        tokens = self.tokens.encode(" ".join(item["words"]))
+        return {**item, "tokens": torch.tensor(tokens, dtype=torch.long)}
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells the utterances which epoch begins: what is simulated differs in each.
-
-        Arguments
-        ---------
-        epoch : int
-            Its number.
-        """
+        """Sets the epoch of the utterances: simulated distortions differ from epoch to epoch."""
         if hasattr(self.speech, "set_epoch"):
             self.speech.set_epoch(epoch)
 
@@ -205,34 +191,7 @@ def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
 
 
 def make_model(hparams: Mapping[str, Any], vocabulary: int) -> torch.nn.Module:
-    """Makes the model that a YAML describes.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        ``model``, which makes the acoustic model given the size of the vocabulary; optionally
-        ``head`` (``"ctc"``, ``"attention"`` or ``"transducer"``) and a block of the head's name,
-        whose ``head`` makes the model given the acoustic model and the size of the vocabulary.
-    vocabulary : int
-        Number of tokens, with the blank.
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Raises
-    ------
-    ValueError
-        If there is no such head.
-
-    Example
-    -------
-    >>> from functools import partial
-    >>> from gatedrnn.tasks.asr.model import CTCModel
-    >>> small = partial(CTCModel, num_layers=1, hidden_size=8, proj_size=4)
-    >>> type(make_model({"model": small, "head": "transducer"}, 9)).__name__
-    'TransducerModel'
-    """
+    """Makes the model that a YAML describes."""
     name = head_name(hparams)
     acoustic = hparams["model"](vocabulary)
     if HEAD_MODELS[name] is None:

@@ -222,7 +222,7 @@ class CaptionBrain(Seq2SeqBrain):
 
         true: Item -> all captions that are true of it.
         """
-        loss, results = self.decode_test_set(loader)
+        loss, results = self.evaluate_best(loader)
         path = folder / f"captions_{name}.json"
         score = score_captions(
             Captions("the references", "jsonl", {item.id: item.references for item in items}),

@@ -118,9 +118,7 @@ class ClassifierBrain(Brain):
 
         Writes ``confusion_NAME.tsv``, whose rows are the true classes, and ``predictions_NAME.tsv``
         into the folder."""
-        self.find_best()
-        self.evaluate(loader, **self.best_key)
-        loss, results = self.gathered()
+        loss, results = self.evaluate_best(loader)
         errors = sum(result["label"] != result["prediction"] for result in results)
         metrics = {
             "accuracy": accuracy(results),

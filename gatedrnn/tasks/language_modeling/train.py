@@ -56,22 +56,21 @@ class LanguageModelBrain(Brain):
 
     With ``carry_state`` the training text is cut into as many streams as there are rows in the
     batches of all processes; they are read side by side, ``bptt`` tokens at a time, and the state
-    goes on from window to window: gradients are cut there, memory is not. Otherwise each line is
-    read by itself.
+    is carried from window to window, gradients are not. Otherwise each line is read by itself.
 
     Arguments
     ---------
     tokens : Tokens
-        What is predicted.
+        Tokens of the text.
     modules : Mapping
         ``model``.
     hparams : Mapping
         Besides those of :class:`~gatedrnn.training.brain.Brain`:
 
         - ``carry_state``;
-        - ``batch_size``: streams of one process, or most lines in its share of a batch;
+        - ``batch_size``: streams of one process, or maximum number of lines of its batch;
         - ``bptt``: tokens of a stream in a window, or longest line that is not cut;
-        - ``max_batch_tokens``: longest line times number of lines of one process's share;
+        - ``max_batch_tokens``: longest line times number of lines of one process's batch;
         - ``loss_per``: ``"token"``: gradients of the mean over tokens, ``"stream"``: of the sum
           over a stream's window, averaged over the streams, as in the papers' code, whose learning
           rates and clipping it needs;
@@ -98,7 +97,7 @@ class LanguageModelBrain(Brain):
             )
         self.tokens = tokens
         self.carry = bool(self.hparams.carry_state)
-        #: In training; what evaluation reads in between must not change it.
+        #: State in training; validation within an epoch does not change it.
         self.carried = CarriedState()
         self._read: Any = None
         self._validated: Any = None
@@ -107,31 +106,11 @@ class LanguageModelBrain(Brain):
     # ---- what is read -----------------------------------------------------------------------
 
     def reading(self, count: int = 1) -> Reading:
-        """How a text is read in evaluation.
-
-        Arguments
-        ---------
-        count : int
-            Streams, if the state is carried.
-
-        Returns
-        -------
-        Reading
-        """
+        """Options of reading a text in evaluation, as ``count`` streams if the state is carried."""
         return Reading(self.carry, count, int(self.hparams.eval_window))
 
     def training_text(self, encoded: Any) -> SaveableDataLoader:
-        """Loader of this process's share of the training text.
-
-        Arguments
-        ---------
-        encoded : Encoded
-            The text.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this process's share of the training text."""
         options, (rank, world) = self.hparams, self.ranks
         if self.carry:
             rows = streams(encoded.ids, options.batch_size * world, equal=True)
@@ -152,17 +131,7 @@ class LanguageModelBrain(Brain):
         return loader
 
     def validation_text(self, encoded: Any) -> SaveableDataLoader:
-        """Loader of this process's share of the validation text.
-
-        Arguments
-        ---------
-        encoded : Encoded
-            The text.
-
-        Returns
-        -------
-        SaveableDataLoader
-        """
+        """Loader of this process's share of the validation text."""
         rank, world = self.ranks
         self._validated = encoded
         groups = self.reading(int(self.hparams.valid_streams)).groups(encoded)
@@ -176,55 +145,29 @@ class LanguageModelBrain(Brain):
             batch_size=None,
             sampler=sampler,
             num_workers=getattr(self.hparams, "num_workers", 0),
-            # A loader without a generator of its own draws from the global one whenever it is
-            # iterated, and a resumed training would then go on with other random numbers.
+            # Without its own generator a loader uses the global one in every epoch, and a resumed
+            # training would have other random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
     # ---- one window -------------------------------------------------------------------------
 
     def compute_forward(self, batch: Any, stage: Stage) -> TextLoss:
-        """Reads a window, from where the one before has ended.
-
-        Arguments
-        ---------
-        batch : Window
-            What is read.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        TextLoss
-        """
+        """Losses of a window, from the final state of the window before."""
         window = batch.to(self.device)
         training = stage == Stage.TRAIN
         before = self.carried.to(self.device) if training else self._read
-        found = self.network("model", stage)(
+        output = self.network("model", stage)(
             window.inputs, None if window.first else before, window.targets, window.lengths
         )
         if training:
-            self.carried.value = detached(found.hidden) if self.carry else None
+            self.carried.value = detached(output.hidden) if self.carry else None
         else:
-            self._read = detached(found.hidden)
-        return found
+            self._read = detached(output.hidden)
+        return output
 
     def compute_objectives(self, predictions: TextLoss, batch: Any, stage: Stage) -> Objective:
-        """The loss, and by what it is divided.
-
-        Arguments
-        ---------
-        predictions : TextLoss
-            Of :meth:`compute_forward`.
-        batch : Window
-            What was read.
-        stage : Stage
-            Training, validation or test.
-
-        Returns
-        -------
-        Objective
-        """
+        """Sum of the losses, with the number that it is divided by."""
         total = predictions.losses.sum()
         if predictions.auxiliary is not None:
             total = total + predictions.auxiliary
@@ -233,18 +176,7 @@ class LanguageModelBrain(Brain):
         return Objective(total, count, rows if self.hparams.loss_per == "stream" else None)
 
     def fit_batch(self, batch: Any) -> torch.Tensor:
-        """Trains on a window; what was not finite is not carried on.
-
-        Arguments
-        ---------
-        batch : Window
-            This process's share.
-
-        Returns
-        -------
-        torch.Tensor
-            The loss over all processes, detached.
-        """
+        """Trains on a window; after a loss that is not finite the state is reset."""
         loss = super().fit_batch(batch)
         if not math.isfinite(loss):
             self.carried.value = None
@@ -253,61 +185,29 @@ class LanguageModelBrain(Brain):
     # ---- a stage ----------------------------------------------------------------------------
 
     def on_stage_start(self, stage: Stage, epoch: int | None = None) -> None:
-        """Begins a stage, and a text.
-
-        Arguments
-        ---------
-        stage : Stage
-            Training, validation or test.
-        epoch : int or None
-            Number of the epoch.
-        """
+        """Starts a stage; resets the state, unless an epoch is resumed."""
         super().on_stage_start(stage, epoch)
         if stage != Stage.TRAIN:
             self._read = None
         elif self.step == 0:
-            # Otherwise the epoch had begun before the interruption.
             self.carried.value = None
 
     def validation_metrics(self) -> dict[str, float]:
-        """Loss per token, perplexity per word and bits per character of the validation text.
-
-        Returns
-        -------
-        dict
-        """
+        """Loss per token, perplexity per word and bits per character of the validation text."""
         loss, _ = self.gathered()
         encoded = self._validated
         count = len(encoded.ids)
         text = encoded.text
-        found = TextScore(
+        text_score = TextScore(
             count, text.words, text.characters, encoded.unknown, loss * count, encoded.unknown_nats
         )
-        figures = found.figures()
-        return {name: figures[name] for name in ("loss", "perplexity", "bits per character")}
+        metrics = text_score.figures()
+        return {name: metrics[name] for name in ("loss", "perplexity", "bits per character")}
 
     def test(self, encoded: Any, folder: Path, train: Any = None) -> dict[str, float]:
-        """Tests the best checkpoint.
+        """Tests the best checkpoint on a text, and writes ``words_NAME.tsv`` to the folder.
 
-        Arguments
-        ---------
-        encoded : Encoded
-            The text.
-        folder : Path
-            Where ``words_NAME.tsv``, with the log-probability of every word, goes.
-        train : Encoded or None
-            The training text, from which dynamic evaluation with ``dynamic_rms`` learns how large
-            gradients are.
-
-        Returns
-        -------
-        dict
-            Figures.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing has been trained.
+        Dynamic evaluation with ``dynamic_rms`` scales by the gradients of ``train``.
         """
         self.find_best()
         self.on_evaluate_start(min_key=self.valid_metric)
@@ -316,27 +216,27 @@ class LanguageModelBrain(Brain):
         with self.evaluation_ctx:
             part = log_probabilities(model, encoded, self.reading(), share=self.ranks)
         values = torch.tensor(sum_over_ranks(part.tolist(), self.device), dtype=torch.float64)
-        figures = score(encoded, values).figures()
+        metrics = score(encoded, values).figures()
         learner = self._learner(model, train)
         if learner is not None:
             with self.evaluation_ctx:
                 learnt = log_probabilities(model, encoded, self.reading(), learner)
-            found = score(encoded, learnt).figures()
-            figures |= {f"dynamic {n}": found[n] for n in ("perplexity", "bits per character")}
+            adapted = score(encoded, learnt).figures()
+            metrics |= {f"dynamic {n}": adapted[n] for n in ("perplexity", "bits per character")}
         if if_main_process():
             name = encoded.text.name
             path = folder / f"words_{name}.tsv"
             write_word_scores(path, encoded, self.tokens, values)
             dynamic = (
-                f" (dynamic: {figures['dynamic perplexity']:.2f})" if learner is not None else ""
+                f" (dynamic: {metrics['dynamic perplexity']:.2f})" if learner is not None else ""
             )
             print(
-                f"{name}: perplexity {figures['perplexity']:.2f} per word{dynamic}, "
-                f"{figures['bits per character']:.3f} bits per character, "
-                f"{figures['tokens']} tokens predicted, {figures['words']} words, "
-                f"{figures['unknown']} unknown ({path})"
+                f"{name}: perplexity {metrics['perplexity']:.2f} per word{dynamic}, "
+                f"{metrics['bits per character']:.3f} bits per character, "
+                f"{metrics['tokens']} tokens predicted, {metrics['words']} words, "
+                f"{metrics['unknown']} unknown ({path})"
             )
-        return figures
+        return metrics
 
     def _learner(self, model: torch.nn.Module, train: Any) -> Adapted | None:
         options = self.hparams
@@ -451,29 +351,7 @@ class LanguageModelTraining(Training):
 
 
 def make_model(hparams: Mapping[str, Any], vocabulary: int) -> tuple[nn.Module, dict[str, Any]]:
-    """Makes the model that a YAML describes, with the size that meets its budget.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        ``model`` makes it given the size of the vocabulary, and takes ``hidden_size``; optionally
-        ``parameters``: see :func:`~gatedrnn.training.fit.size_within_budget`.
-    vocabulary : int
-        Number of tokens.
-
-    Returns
-    -------
-    model : torch.nn.Module
-        The model.
-    arguments : dict
-        What it was made with, besides the vocabulary.
-
-    Example
-    -------
-    >>> model, arguments = make_model({"model": TextModel, "parameter_budget": 20_000}, 50)
-    >>> arguments, parameters(model)
-    ({'hidden_size': 31}, 18960)
-    """
+    """Makes the model that a YAML describes, with the size that meets its budget."""
     make = hparams["model"]
     size = size_within_budget(hparams, lambda n: make(vocabulary, hidden_size=n))
     arguments = {**(make.keywords if isinstance(make, functools.partial) else {}), **size}

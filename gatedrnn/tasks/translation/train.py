@@ -106,7 +106,7 @@ class TranslationBrain(Seq2SeqBrain):
 
         Returns: Metrics, and the ``signature`` of BLEU.
         """
-        loss, results = self.decode_test_set(loader)
+        loss, results = self.evaluate_best(loader)
         _, greedy = self._score(results, pairs, "greedy")
         translations, score = self._score(results, pairs, "best")
         metrics = score.metrics | {

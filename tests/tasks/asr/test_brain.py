@@ -155,7 +155,7 @@ def test_an_utterance_too_short_for_its_transcript_is_named(tmp_path, monkeypatc
     said = []
     monkeypatch.setattr("gatedrnn.tasks.asr.brain.logger.warning", said.append)
     train(tmp_path, epochs=1, factor=20)
-    assert "have fewer frames than their transcript" in said[0]
+    assert "have too few frames for their tokens" in said[0]
 
 
 def test_figures_travel_into_the_learning_curve(tmp_path, learning_curves):

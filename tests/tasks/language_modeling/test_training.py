@@ -66,9 +66,9 @@ def test_rates_fall_as_the_papers_say():
     assert [halves(0, history[:n]) for n in range(7)] == [1, 1, 1, 0.5, 0.5, 0.25, 0.125]
     patient = PlateauDecay(0.5, patience=1)
     assert [patient(0, history[:n]) for n in range(7)] == [1, 1, 1, 1, 1, 1, 0.5]
-    steady = PlateauDecay(0.5, goes_on=True)
+    steady = PlateauDecay(0.5, continuous=True)
     assert [steady(0, history[:n]) for n in range(5)] == [1, 1, 1, 0.5, 0.25]
-    choosy = PlateauDecay(0.5, least=0.2)
+    choosy = PlateauDecay(0.5, min_improvement=0.2)
     assert choosy(0, history[:2]) == 0.5
     for wrong in ({"factor": 0.0}, {"patience": -1}, {"least": 1.0}):
         with pytest.raises(ValueError, match="factor must be in"):
