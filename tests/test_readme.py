@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_links_and_recipes_exist(path):
     for target in re.findall(r"(?<![\w/.])(?:recipes|hparams)/[\w/]+\.(?:py|yaml)\b", text):
         near = (path.parent / target).is_file()  # in a recipe: hparams/x.yaml
         assert near or (ROOT / target).is_file() or "NAME" in target, target
+
+
+def with_dotted_names() -> list[Path]:
+    """Documents and YAML files; the change log also has names of earlier releases."""
+    places = [*WITH_LINKS, *ROOT.glob("recipes/**/*.yaml"), *ROOT.glob("hparams/**/*.yaml")]
+    return sorted({path for path in places if path.name != "CHANGELOG.md"})
+
+
+@pytest.mark.parametrize("path", with_dotted_names(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_dotted_names_exist(path):
+    for name in set(re.findall(r"\bgatedrnn(?:\.\w+)+", path.read_text(encoding="utf-8"))):
+        assert pkgutil.resolve_name(name) is not None, name
 
 
 def test_folders_of_the_architecture_exist():

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from gatedrnn.cli.main import main
 from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.rescoring import check_language_model, notes
 from gatedrnn.tasks.asr.results_text import table
 from gatedrnn.tasks.asr.train import train_asr
@@ -41,10 +41,8 @@ def command(name: str, *arguments: str) -> list[str]:
 
 
 def recipe(name: str, *arguments: str) -> dict:
-    """Runs a recipe's script in this process: starting others takes most of the time."""
-    script, *rest = command(name, *arguments)
-    namespace = runpy.run_path(script)
-    return train_asr(rest, namespace["prepare"], namespace["read_speech"])
+    """Runs a recipe in this process, which is faster."""
+    return train_asr(command(name, *arguments)[1:], prepare, read)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +199,7 @@ def test_two_processes_by_torchrun(tmp_path, manifests, bundle):
         ("--head=rnnt", ValueError, "head must be ctc, attention, transducer, not 'rnnt'"),
         ("--bidirectional", ValueError, "--bidirectional needs a value, such as"),
         ("--test_only", FileNotFoundError, "train first"),
-        ("--no_such_key=1", ValueError, "ctc.yaml has no key 'no_such_key'"),
+        ("--no_such_key=1", ValueError, "asr.yaml has no key 'no_such_key'"),
         ("--num_layer=1", ValueError, "has no key 'num_layer'; is it num_layers"),
         ("--language_model=nowhere", FileNotFoundError, "nowhere: no such bundle"),
     ],
