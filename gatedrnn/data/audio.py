@@ -14,6 +14,12 @@ from torchaudio.transforms import Resample
 
 #: Endings of the files that preparation looks for in folders.
 SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".mp3")
+#: Endings of the files that commands take from folders. Those of the second line cannot be decoded
+#: here: each is reported as unreadable instead of left out.
+INPUT_SUFFIXES = (
+    *(*SUFFIXES, ".opus", ".oga", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"),
+    *(".m4a", ".aac", ".wma", ".amr"),
+)
 #: Bytes per sample of headerless files.
 _RAW_WIDTH = 2
 #: torchaudio's: zero crossings of the filter on each side, and where it cuts, of the lower rate.

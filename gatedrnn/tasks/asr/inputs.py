@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gatedrnn.data.audio import SUFFIXES
+from gatedrnn.data.audio import INPUT_SUFFIXES
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_columns
@@ -15,12 +15,6 @@ from gatedrnn.data.utterance import COLUMNS, read_csv
 from gatedrnn.tasks.asr.corpora.manifest import read_manifest
 from gatedrnn.tasks.asr.transcript import check_name
 
-#: Endings of the files that are taken from folders. Those of the second line cannot be decoded
-#: here, but are recordings nevertheless: each is named as unreadable instead of left out.
-AUDIO = (
-    *(*SUFFIXES, ".opus", ".oga", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"),
-    *(".m4a", ".aac", ".wma", ".amr"),
-)
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
 
 
@@ -132,11 +126,11 @@ def _of_folder(folder: Path) -> list[_Named]:
     for path in list_files(folder):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if path.suffix.lower() in AUDIO and not hidden:
+        if path.suffix.lower() in INPUT_SUFFIXES and not hidden:
             names = _names(inside.as_posix(), folder.absolute().name)
             found.append((Item(names[0], path), names))
     if not found:
-        raise ValueError(f"{folder}: no audio file ({', '.join(AUDIO)}) in this folder")
+        raise ValueError(f"{folder}: no audio file ({', '.join(INPUT_SUFFIXES)}) in this folder")
     return found
 
 

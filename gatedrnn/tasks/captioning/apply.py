@@ -1,4 +1,4 @@
-"""Captions of files: images, recordings and features, some at a time."""
+"""Captions of files: images, recordings and features, in batches."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
+from gatedrnn.data.audio import INPUT_SUFFIXES
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
 from gatedrnn.seq2seq.batch import collate_sources
 from gatedrnn.seq2seq.search import SearchHypothesis, SearchOptions, search
-from gatedrnn.tasks.asr.inputs import AUDIO
-from gatedrnn.tasks.captioning.attention_plots import draw_over_image, draw_over_sound
+from gatedrnn.tasks.captioning.attention_plots import plot_image_attention, plot_sound_attention
 from gatedrnn.tasks.captioning.bundle import CaptionerBundle
 from gatedrnn.tasks.captioning.corpora.items import read_manifest
 from gatedrnn.tasks.captioning.corpora.media import SUFFIXES as FEATURES
@@ -23,7 +23,7 @@ from gatedrnn.tasks.captioning.corpora.media import MediaError, load_media
 #: Kind of media -> endings of the files that are taken from folders.
 ENDINGS = {
     "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm"),
-    "audio": AUDIO,
+    "audio": INPUT_SUFFIXES,
     "features": FEATURES,
 }
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".gz")
@@ -31,14 +31,14 @@ MANIFESTS = (".csv", ".tsv", ".jsonl", ".gz")
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be described.
+    """A file to be captioned.
 
     Arguments
     ---------
     name : str
-        What its caption is called by.
+        Name in the output.
     path : str
-        The file; of features perhaps with ``#`` and the name of an array in it.
+        The file; of features optionally with ``#`` and the name of an array in it.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Described:
     captions : tuple of str
         The best one first.
     hypotheses : tuple of SearchHypothesis
-        What was found, with scores and where the captioner looked.
+        The same with scores and attention weights.
     shape : tuple of int or None
-        Of the regions that were looked at; see :class:`~gatedrnn.seq2seq.encoder.EncoderOutput`.
+        Of the regions: see :class:`~gatedrnn.seq2seq.encoder.EncoderOutput`.
     regions : int
-        How many of the regions are the file's own.
+        Number of regions of the file, without the padding of its batch.
     """
 
     source: Source
@@ -72,31 +72,23 @@ class Described:
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that could not be described.
-
-    Arguments
-    ---------
-    source : Source
-        The file.
-    reason : str
-        Why; it names the file.
-    """
+    """A file that cannot be captioned, and the reason, which names the file."""
 
     source: Source
     reason: str
 
 
 def find_sources(paths: Iterable[str | Path], kind: str) -> list[Source]:
-    """Lists what is to be described.
+    """Lists the files to be captioned.
 
-    Files are called by their names, those of folders by their paths below it, items of manifests by
-    their ids; where two would be called the same, by their whole paths.
+    Their names are file names, of folders the paths below the folder, of manifests the ids of the
+    items; where two names are equal, whole paths.
 
     Arguments
     ---------
     paths : iterable of str or Path
-        Each a file; a folder, of which all files of that kind are taken, also those in its folders;
-        or a manifest (see ``manifest``; captions may be missing).
+        Each a file; a folder, of which all files of that kind are taken, also of its subfolders;
+        or a manifest, whose captions may be missing.
     kind : str
         ``"image"``, ``"audio"`` or ``"features"``.
 
@@ -121,40 +113,40 @@ def find_sources(paths: Iterable[str | Path], kind: str) -> list[Source]:
     >>> [source.name for source in find_sources([folder], "image")]
     ['a.png', 'b.jpg', 'deep/a.png']
     """
-    found: list[Source] = []
+    sources: list[Source] = []
     for path in paths:
         file = Path(str(path).split("#")[0] if kind == "features" else path)
         if file.is_dir():
-            found += _of_folder(file, kind)
+            sources += _of_folder(file, kind)
         elif not file.exists():
             raise FileNotFoundError(f"{file}: no such file or folder")
         elif file.suffix.lower() in MANIFESTS:
-            found += _of_manifest(file, kind)
+            sources += _of_manifest(file, kind)
         else:
-            found.append(Source(file.name + str(path)[len(str(file)) :], str(path)))
-    counts = Counter(source.name for source in found)
-    return [s if counts[s.name] == 1 else replace(s, name=s.path) for s in found]
+            sources.append(Source(file.name + str(path)[len(str(file)) :], str(path)))
+    counts = Counter(source.name for source in sources)
+    return [s if counts[s.name] == 1 else replace(s, name=s.path) for s in sources]
 
 
 def _of_folder(folder: Path, kind: str) -> list[Source]:
-    """All files of a kind under a folder, hidden ones excepted."""
-    found = []
+    """All files of a kind under a folder, without hidden ones."""
+    sources = []
     for path in list_files(folder):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.suffix.lower() in ENDINGS[kind] and not hidden:
-            found.append(Source(inside.as_posix(), str(path)))
-    if not found:
+            sources.append(Source(inside.as_posix(), str(path)))
+    if not sources:
         raise ValueError(f"{folder}: no {kind} ({', '.join(ENDINGS[kind])}) in this folder")
-    return found
+    return sources
 
 
 def _of_manifest(path: Path, kind: str) -> list[Source]:
     items = read_manifest(path, Report("captions"), split="test")
-    found = [Source(item.id, item.path) for item in items if item.kind == kind]
-    if not found:
+    sources = [Source(item.id, item.path) for item in items if item.kind == kind]
+    if not sources:
         raise ValueError(f"{path}: no row names a file in a column {kind!r}")
-    return found
+    return sources
 
 
 def describe(
@@ -164,7 +156,7 @@ def describe(
     batch_size: int = 16,
     device: torch.device | str = "cpu",
 ) -> Iterator[Described | Refused]:
-    """Describes files, in their order; one that cannot be read does not stop the others.
+    """Captions files, in their order; a file that cannot be read does not stop the others.
 
     Arguments
     ---------
@@ -173,11 +165,11 @@ def describe(
     sources : sequence of Source
         The files.
     options : SearchOptions
-        How captions are searched for.
+        Search options.
     batch_size : int
-        Files at a time.
+        Files per batch, at least 1.
     device : torch.device or str
-        Where the captioner is.
+        Device of the captioner.
 
     Yields
     ------
@@ -192,25 +184,25 @@ def describe(
     """
     if batch_size < 1:
         raise ValueError(f"the batch size must be at least 1, not {batch_size}")
-    for begin in range(0, len(sources), batch_size):
-        chosen = sources[begin : begin + batch_size]
+    for start in range(0, len(sources), batch_size):
+        chosen = sources[start : start + batch_size]
         media, refused = {}, {}
         for source in chosen:
             try:
                 media[source] = _load(bundle, source)
             except MediaError as error:
                 refused[source] = Refused(source, error.detail)
-        made = dict(zip(media, _captions(bundle, media, options, device), strict=True))
-        yield from (refused.get(source) or made[source] for source in chosen)
+        described = dict(zip(media, _captions(bundle, media, options, device), strict=True))
+        yield from (refused.get(source) or described[source] for source in chosen)
 
 
 def _load(bundle: CaptionerBundle, source: Source) -> torch.Tensor:
-    found = load_media(source.path, bundle.config.media)
-    wanted = bundle.config.model.encoder.get("input_size")
-    if bundle.config.media.kind == "features" and found.shape[1] != wanted:
-        detail = f"{source.path}: features are {found.shape[1]} wide, and must be {wanted}"
+    media = load_media(source.path, bundle.config.media)
+    width = bundle.config.model.encoder.get("input_size")
+    if bundle.config.media.kind == "features" and media.shape[1] != width:
+        detail = f"{source.path}: features are {media.shape[1]} wide, and must be {width}"
         raise MediaError("features-unreadable", detail)
-    return found
+    return media
 
 
 @torch.no_grad()
@@ -228,22 +220,21 @@ def _captions(
     valid = encoded.valid()
     regions = encoded.features.shape[1]
     counts = [regions] * len(media) if valid is None else valid.sum(1).tolist()
+    nbest = search(bundle.model, encoded, options)
     return [
         Described(
             source,
-            tuple(bundle.vocabulary.decode(hypothesis.tokens) for hypothesis in found),
-            tuple(found),
+            tuple(bundle.vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses),
+            tuple(hypotheses),
             encoded.shape,
             count,
         )
-        for source, found, count in zip(
-            media, search(bundle.model, encoded, options), counts, strict=True
-        )
+        for source, hypotheses, count in zip(media, nbest, counts, strict=True)
     ]
 
 
 def draw_attention(bundle: CaptionerBundle, described: Described, folder: str | Path) -> Path:
-    """Draws where the captioner looked for each word of a file's best caption.
+    """Plots the attention weights of each word of a file's best caption.
 
     Arguments
     ---------
@@ -252,36 +243,36 @@ def draw_attention(bundle: CaptionerBundle, described: Described, folder: str | 
     described : Described
         The file.
     folder : str or Path
-        Where the picture goes, called like the file, with ``.png`` after it.
+        Folder of the plot, which has the name of the file and ``.png``.
 
     Returns
     -------
     Path
-        The picture.
+        The plot.
 
     Raises
     ------
     ValueError
-        If the file is neither an image nor a recording, or its regions have no places.
+        If the file is neither an image nor a recording, or its regions have no positions.
     ImportError
         If matplotlib is not installed.
     """
     source, media, shape = described.source, bundle.config.media, described.shape
     if media.kind == "features" or shape is None:
         raise ValueError(
-            f"{source.path}: where a captioner looked can only be drawn over images and "
-            "recordings whose regions have places"
+            f"{source.path}: attention can only be plotted over images and recordings whose "
+            "regions have positions"
         )
     # Absolute paths and those with .. would lead out of the folder.
     inside = [part for part in Path(source.name).parts if part not in ("..", Path.cwd().anchor)]
     path = Path(folder).joinpath(*inside[:-1], f"{inside[-1]}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     best, caption = described.hypotheses[0], described.captions[0]
-    words, looked = caption.split(), best.attention[:, : described.regions].numpy()
+    words, weights = caption.split(), best.attention[:, : described.regions].numpy()
     signal = load_media(source.path, media).numpy()
     if media.kind == "image":
-        draw_over_image(path, signal.transpose(1, 2, 0), words, looked, shape, caption)
+        plot_image_attention(path, signal.transpose(1, 2, 0), words, weights, shape, caption)
     else:
         seconds = bundle.model.encoder.region_seconds
-        draw_over_sound(path, signal, media.sample_rate, words, looked, seconds, caption)
+        plot_sound_attention(path, signal, media.sample_rate, words, weights, seconds, caption)
     return path
