@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gatedrnn.data.audio import INPUT_SUFFIXES
 from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv, write_csv
 from gatedrnn.tasks.asr.corpora import prepare_corpus
-from gatedrnn.tasks.asr.inputs import AUDIO, Item, find_items
+from gatedrnn.tasks.asr.inputs import Item, find_items
 from tests.data.corpora import real_data
 
 
@@ -36,8 +37,10 @@ def test_a_file_whatever_its_ending(tmp_path):
 def test_folders_are_walked_in_order(tmp_path):
     touch(tmp_path, "b/2.wav", "b/10.WAV", "a.flac", "notes.txt", "b/.hidden.wav", ".git/x.wav")
     assert names(tmp_path) == ["a", "b/10", "b/2"]
-    touch(tmp_path / "all", *(f"x{number:02}{ending}" for number, ending in enumerate(AUDIO)))
-    assert names(tmp_path / "all") == [f"x{number:02}" for number in range(len(AUDIO))]
+    touch(
+        tmp_path / "all", *(f"x{number:02}{ending}" for number, ending in enumerate(INPUT_SUFFIXES))
+    )
+    assert names(tmp_path / "all") == [f"x{number:02}" for number in range(len(INPUT_SUFFIXES))]
     with pytest.raises(ValueError, match=r"empty: no audio file \(.wav, .flac"):
         find_items([touch(tmp_path, "empty/a.txt") / "empty"])
 
