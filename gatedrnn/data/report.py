@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 #: Items per kind of issue that the log names; the report file names all of them.
 ITEMS_IN_LOG = 5
 #: Keys of ``report.json`` of older versions -> keys of today.
-_OLD_KEYS = {"figures": "statistics", "faults": "issues"}
+_OLD_KEYS = {"figures": "statistics", "faults": "issues"}  # old names
 
 
 @dataclass(frozen=True)
