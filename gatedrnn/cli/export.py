@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gatedrnn.tasks.asr.cli import add_lm_arguments, lm_setting
+from gatedrnn.tasks.asr.cli import add_lm_arguments, lm_weights
 from gatedrnn.tasks.command_line import Command, add_option
 
 
@@ -36,10 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
     from gatedrnn.tasks.translation.bundle import TranslatorConfig
 
-    setting = lm_setting(arguments)
-    wanted = None
+    weights = lm_weights(arguments)
+    language_model = None
     if arguments.lm is not None:
-        wanted = WithLanguage(arguments.lm, setting, arguments.lm_mode, arguments.beam_size)
+        language_model = WithLanguage(arguments.lm, weights, arguments.lm_mode, arguments.beam_size)
     elif arguments.beam_size is not None:
         raise ValueError("--beam-size is for --lm: without it, that of the training's test is kept")
     config = export(
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.bundle,
         overwrite=arguments.overwrite,
         onnx=arguments.onnx,
-        language=wanted,
+        language=language_model,
     )
     spec = config.model
     size = sum(entry.bytes for entry in config.files.values())
@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  gatedrnn {use.format(arguments.bundle)}")
             return 0
     print(f"{Path(arguments.bundle)}: head {spec.head}, {spec.vocabulary} tokens, {size:,} bytes")
-    if config.language is not None:
-        use = config.language
+    search = config.search
+    if search.lm_mode is not None:
         print(
-            f"  language model {arguments.lm}: {use.mode}, weight {use.setting.weight:g}, "
-            f"insertion {use.setting.insertion:g}, a beam of {config.beam_size}"
+            f"  language model {arguments.lm}: {search.lm_mode}, weight {search.lm_weight:g}, "
+            f"insertion {search.lm_insertion:g}, a beam of {search.beam_size}"
         )
     for name, figures in (config.training.get("sets") or {}).items():
         print(f"  {name}: WER {figures['WER']:.2f} % in the training's own test")

@@ -1,4 +1,4 @@
-"""Hypotheses of an utterance, words with times, and n-best records."""
+"""Results of a search: hypotheses, words with times, and records of n-best files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from gatedrnn.tokens.tokens import Tokens
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A hypothesis of an utterance.
+    """A token sequence found by a search.
 
     Arguments
     ---------
     tokens : tuple of int
-        Its tokens, without blanks.
+        Without blanks and special symbols.
     score : float
-        Log-probability, summed over the alignments that the search has kept.
+        Log-probability, summed over the alignments in the beam, plus weighted language models.
     parts : Mapping
-        Parts of the score in a search with a language model: ``am`` is the recognizer's score,
-        ``lm`` the language model's; ``ilm`` is the log-probability by the recognizer's internal
-        language model, where it was estimated.
+        Parts of the score with a language model: ``am`` of the recognizer, ``lm`` of the language
+        model; ``ilm``, log-probability by the recognizer's internal language model.
     """
 
     tokens: tuple[int, ...]
@@ -33,7 +32,17 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Word:
-    """A word; times are in seconds, ``confidence`` is the mean probability of its tokens."""
+    """A word with its time.
+
+    Arguments
+    ---------
+    word : str
+        The word.
+    start, end : float
+        Seconds from the start of the signal.
+    confidence : float
+        Mean posterior of its tokens in their frames, from 0 to 1.
+    """
 
     word: str
     start: float
@@ -42,13 +51,29 @@ class Word:
 
 
 def log_add(a: float, b: float) -> float:
-    """log(exp(a) + exp(b))."""
+    """log(exp(a) + exp(b)); minus infinity is the logarithm of 0.
+
+    Example
+    -------
+    >>> round(log_add(math.log(2), math.log(3)), 6) == round(math.log(5), 6)
+    True
+    """
     high, low = (a, b) if a >= b else (b, a)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesis]:
-    """Merges hypotheses that differ in spaces only, adding their probabilities; the best first."""
+    """Merges hypotheses (the best first) of the same text: their probabilities are summed.
+
+    Example
+    -------
+    >>> from gatedrnn.tokens import Characters
+    >>> hypotheses = [Hypothesis((2,), -1.0), Hypothesis((), -1.2), Hypothesis((1, 2), -1.5)]
+    >>> for h in distinct(hypotheses, Characters(["<blank>", " ", "A"])):
+    ...     print(h.tokens, round(h.score, 3))
+    (2,) -0.526
+    () -1.2
+    """
     merged: dict[str, Hypothesis] = {}
     for hypothesis in hypotheses:
         text = tokens.decode(hypothesis.tokens)
@@ -56,7 +81,7 @@ def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesi
         score = hypothesis.score if best is hypothesis else log_add(best.score, hypothesis.score)
         parts = dict(best.parts)
         if "am" in parts:
-            # The language model's part is the same for the same text.
+            # The language model's part depends on the text only.
             parts["am"] += score - best.score
         merged[text] = replace(best, score=score, parts=parts)
     return sorted(merged.values(), key=lambda h: -h.score)
@@ -69,12 +94,7 @@ def n_best_record(
     words: Sequence[Word],
     tokens: Tokens,
 ) -> dict[str, Any]:
-    """One line of an n-best file, JSON-serialisable.
-
-    ``{"id", "ref", "hyps": [{"text", "score", "tokens"}], "words": [{"word", "start", "end",
-    "confidence"}]}``: words are those of the best hypothesis, with times in seconds from the start
-    of the utterance; each of ``hyps`` also has its parts.
-    """
+    """One line of an n-best file: hypotheses, and word times of the best one in seconds."""
     return {
         "id": utterance,
         "ref": reference,

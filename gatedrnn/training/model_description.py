@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.modules.features import LogMel
+from gatedrnn.tasks.asr.heads import HEADS, head_name
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.specification import HEAD_MODELS, RecogniserSpec, head_name
+from gatedrnn.tasks.asr.specification import RecogniserSpec
 
 #: Name of the file in a training's output folder.
 FILE = "model.json"
@@ -54,8 +55,8 @@ def describe(hparams: Mapping[str, Any], vocabulary: int) -> RecogniserSpec:
         raise ValueError("its encoder is a module of your own")
     block = hparams.get(head) or {}
     options = {}
-    if HEAD_MODELS[head] is not None and "head" in block:
-        options = arguments_of(block["head"], HEAD_MODELS[head], f"{head}: head")
+    if HEADS[head] is not CTCModel and "head" in block:
+        options = arguments_of(block["head"], HEADS[head], f"{head}: head")
     features = hparams["compute_features"]
     if not isinstance(features, LogMel):
         raise ValueError(

@@ -16,7 +16,7 @@ from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.lobes import RNNLM
-from gatedrnn.tasks.asr.transducer_search import TransducerBeamSearcher
+from gatedrnn.lobes.transducer_search import TransducerBeamSearcher
 from tests.lobes.networks import CASES, IDS, lively, same, swappable
 
 VOCABULARY, BLANK, JOINT = 6, 0, 8

@@ -1,4 +1,4 @@
-"""From recordings of any length to transcripts, in memory that does not grow with them."""
+"""From recordings to transcripts: inputs -> segmentation -> features -> model -> search."""
 
 from __future__ import annotations
 
@@ -9,28 +9,182 @@ from pathlib import Path
 import torch
 
 from gatedrnn.data.audio import AudioError
-from gatedrnn.tasks.asr.audio_blocks import Stretch, cut_chunks, locate, read_samples, stream_blocks
-from gatedrnn.tasks.asr.inputs import Item
-from gatedrnn.tasks.asr.recogniser import Reading, Recogniser
-from gatedrnn.tasks.asr.segmentation import SegmentationOptions, find_chunks
-from gatedrnn.tasks.asr.transcript import Segment, Transcript
-from gatedrnn.tasks.asr.voice_activity import VoiceDetector
+from gatedrnn.tasks.asr.bundle import Bundle, read_bundle
+from gatedrnn.tasks.asr.ctc_search import align_words
+from gatedrnn.tasks.asr.decode import Scores, SearchOptions, search
+from gatedrnn.tasks.asr.inputs import (
+    AudioSpan,
+    Item,
+    cut_chunks,
+    locate,
+    read_samples,
+    stream_blocks,
+)
+from gatedrnn.tasks.asr.lm_integration import ExternalLM
+from gatedrnn.tasks.asr.segmentation import SegmentationOptions, VoiceDetector, find_chunks
+from gatedrnn.tasks.asr.streaming_modules import QuantizedStack
+from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment
+from gatedrnn.tokens.hypotheses import Hypothesis, Word, distinct
+
+QUANTIZATIONS = (None, "int8")
+
+
+@dataclass(frozen=True)
+class RecognitionResult:
+    """Result for one signal.
+
+    Arguments
+    ---------
+    text : str
+        The best hypothesis.
+    words : tuple of Word
+        Its words, with times in seconds from the start of the signal; empty if the model was
+        trained without CTC, which aligns them.
+    n_best : tuple of (str, float)
+        Texts and scores of the n-best list, the best first.
+    confidence : float or None
+        Mean confidence of the words; None without word times.
+    """
+
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    n_best: tuple[tuple[str, float], ...] = ()
+    confidence: float | None = None
+
+
+class Recognizer:
+    """A speech recognizer made from a bundle.
+
+    Arguments
+    ---------
+    bundle : Bundle
+        The model, with its search options and its language model if it has one. Another language
+        model is used with :meth:`~gatedrnn.tasks.asr.bundle.Bundle.with_language_model`.
+    device : str
+        Device of the model.
+    quantize : str or None
+        ``"int8"``: 8-bit weights in the recurrent stack, which must be unidirectional, on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the stack cannot be quantized, or on another device than the CPU.
+
+    Example
+    -------
+    >>> from gatedrnn.tasks.asr.bundle import write_bundle
+    >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
+    >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
+    >>> from gatedrnn.tokens import Characters
+    >>> tokens = Characters.learn(["GO ON"])
+    >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
+    >>> folder = getfixture("tmp_path") / "bundle"
+    >>> _ = write_bundle(folder, BundleConfig(spec), tokens, spec.build())
+    >>> recognizer = Recognizer.load(folder)
+    >>> len(recognizer.recognize([torch.rand(16000), torch.rand(8000)]))
+    2
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "cpu", quantize: str | None = None) -> None:
+        if quantize not in QUANTIZATIONS:
+            raise ValueError(f"quantize must be int8 or nothing, not {quantize!r}")
+        self.config, self.tokens = bundle.config, bundle.tokens
+        self.options: SearchOptions = bundle.config.search
+        self.device = torch.device(device)
+        if quantize is not None:
+            if self.device.type != "cpu":
+                raise ValueError(f"quantize {quantize} runs on the CPU only, not on {device}")
+            acoustic = getattr(bundle.model, "acoustic", bundle.model)
+            acoustic.encoder = QuantizedStack(acoustic.encoder)
+        self.quantize = quantize
+        self.model = bundle.model.to(self.device).eval()
+        self.frontend = bundle.frontend.to(self.device)
+        self.language_model = None
+        if bundle.language_model is not None:
+            self.language_model = ExternalLM(
+                bundle.language_model, self.options, self.tokens, self.device
+            )
+
+    @classmethod
+    def load(
+        cls, bundle: str | Path, device: str = "cpu", quantize: str | None = None
+    ) -> Recognizer:
+        """Reads a bundle; raises a FileNotFoundError or ValueError if it is broken."""
+        return cls(read_bundle(bundle), device, quantize)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the signals."""
+        return self.frontend.sample_rate
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Duration of a subsampled frame."""
+        return self.frontend.features.options["hop_seconds"] * self.model.factor
+
+    def recognize(
+        self, signals: Sequence[torch.Tensor], options: SearchOptions | None = None
+    ) -> list[RecognitionResult]:
+        """Recognizes a batch.
+
+        Arguments
+        ---------
+        signals : sequence of torch.Tensor
+            Each (samples,), at :attr:`sample_rate`; the result for one without samples is empty.
+        options : SearchOptions or None
+            Options of the search; None for :attr:`options`, those of the bundle. A language model
+            and its weights are fixed by the bundle.
+
+        Returns
+        -------
+        list of RecognitionResult
+        """
+        options = options or self.options
+        results = [RecognitionResult()] * len(signals)
+        indices = [i for i, signal in enumerate(signals) if len(signal)]
+        if not indices:
+            return results
+        scores = self.score([signals[i] for i in indices])
+        with torch.inference_mode():
+            if self.language_model is None:
+                lists = search(self.model, scores, options)
+            else:
+                lists = self.language_model.search(self.model, scores, options)
+        for place, (i, hypotheses) in enumerate(zip(indices, lists, strict=True)):
+            results[i] = self.result(scores, place, hypotheses, options.n_best)
+        return results
+
+    @torch.inference_mode()
+    def score(self, signals: Sequence[torch.Tensor]) -> Scores:
+        """Runs features and model on signals (samples,) with at least one sample each."""
+        features, lengths = self.frontend([signal.to(self.device) for signal in signals])
+        return self.model.scores(features, lengths)
+
+    def result(
+        self, scores: Scores, place: int, hypotheses: list[Hypothesis], n_best: int | None
+    ) -> RecognitionResult:
+        """The result for an utterance of a batch, from the hypotheses of its search."""
+        best = distinct(hypotheses, self.tokens)
+        words = align_words(scores, place, best[0], self.tokens, self.seconds_per_frame)
+        confidence = sum(word.confidence for word in words) / len(words) if words else None
+        texts = tuple((self.tokens.decode(h.tokens), h.score) for h in best[:n_best])
+        return RecognitionResult(texts[0][0], tuple(words), texts, confidence)
 
 
 @dataclass(frozen=True)
 class TranscriptionOptions:
-    """How recordings are transcribed.
+    """Options of transcription.
 
     Arguments
     ---------
-    beam_size : int or None
-        Width of the beam; 1 for the greedy search; ``None`` for that of the training's test.
+    search : SearchOptions or None
+        Options of the search; None for those of the recognizer.
     batch_seconds : float
-        Recognised at once: number of signals times the seconds of the longest.
+        Maximum size of a batch: number of signals times seconds of the longest.
     batch_size : int
-        Most signals at once.
+        Maximum number of signals in a batch.
     segmentation : SegmentationOptions
-        How long recordings are cut into chunks.
+        Segmentation of long recordings into chunks.
 
     Raises
     ------
@@ -39,18 +193,16 @@ class TranscriptionOptions:
 
     Example
     -------
-    >>> TranscriptionOptions(beam_size=1).batch_size
+    >>> TranscriptionOptions(SearchOptions(beam_size=1)).batch_size
     16
     """
 
-    beam_size: int | None = None
+    search: SearchOptions | None = None
     batch_seconds: float = 120.0
     batch_size: int = 16
     segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
 
     def __post_init__(self) -> None:
-        if self.beam_size is not None and self.beam_size < 1:
-            raise ValueError(f"beam_size must be at least 1, not {self.beam_size}")
         if not self.batch_seconds > 0 or self.batch_size < 1:
             raise ValueError(
                 f"batches of {self.batch_size} signals and {self.batch_seconds} s: must be more "
@@ -67,7 +219,7 @@ class Failure:
     item : Item
         The recording.
     reason : str
-        What is wrong with it; it names the file.
+        The error message; it names the file.
     """
 
     item: Item
@@ -75,18 +227,18 @@ class Failure:
 
 
 def transcribe_file(
-    recogniser: Recogniser, path: str | Path, options: TranscriptionOptions | None = None
+    recognizer: Recognizer, path: str | Path, options: TranscriptionOptions | None = None
 ) -> Transcript:
     """Transcribes one audio file.
 
     Arguments
     ---------
-    recogniser : Recogniser
-        What recognises.
+    recognizer : Recognizer
+        The recognizer.
     path : str or Path
         The file.
     options : TranscriptionOptions or None
-        How.
+        None for the defaults.
 
     Returns
     -------
@@ -100,42 +252,43 @@ def transcribe_file(
     path = Path(path)
     item = Item(path.stem, path)
     options = options or TranscriptionOptions()
-    stretch = locate(item)
-    if stretch.seconds > options.segmentation.max_seconds or options.segmentation.always:
-        return _in_chunks(recogniser, item, stretch, options, VoiceDetector())
-    signal = read_samples(item, recogniser.sample_rate)
-    return _at_once(item, stretch, signal, *recogniser.read([signal], options.beam_size))
+    span = locate(item)
+    if span.seconds > options.segmentation.max_seconds or options.segmentation.always:
+        return _in_chunks(recognizer, item, span, options, VoiceDetector())
+    signal = read_samples(item, recognizer.sample_rate)
+    return _at_once(item, span, signal, *recognizer.recognize([signal], options.search))
 
 
 def transcribe(
-    recogniser: Recogniser, items: Sequence[Item], options: TranscriptionOptions | None = None
+    recognizer: Recognizer, items: Sequence[Item], options: TranscriptionOptions | None = None
 ) -> Iterator[Transcript | Failure]:
-    """Transcribes recordings: short ones together, the longest first; then long ones in chunks.
+    """Transcribes recordings: short ones in batches, the longest first; then long ones in chunks.
+
+    The memory it takes does not grow with the recordings.
 
     Arguments
     ---------
-    recogniser : Recogniser
-        What recognises.
+    recognizer : Recognizer
+        The recognizer.
     items : sequence of Item
         The recordings, of :func:`~gatedrnn.tasks.asr.inputs.find_items`.
     options : TranscriptionOptions or None
-        How.
+        None for the defaults.
 
     Returns
     -------
     iterator of Transcript or Failure
-        One for each recording, as they are done; times count from the recording's beginning.
+        One for each recording, as they are done; times count from the start of the recording.
 
     Raises
     ------
     ImportError
-        If a long recording is among them and the detector of voice activity is not installed.
+        If a long recording is among them and the voice activity detector is not installed.
 
     Example
     -------
     >>> import soundfile
     >>> from gatedrnn.tasks.asr.inputs import find_items
-    >>> from gatedrnn.tasks.asr.bundle import Bundle
     >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
     >>> from gatedrnn.tasks.asr.frontend import Frontend
     >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
@@ -147,8 +300,8 @@ def transcribe(
     >>> folder = getfixture("tmp_path")
     >>> soundfile.write(folder / "a.wav", torch.rand(8000).numpy(), 8000)
     >>> _ = (folder / "b.wav").write_text("no sound")
-    >>> for found in transcribe(Recogniser(bundle), find_items([folder])):
-    ...     print(type(found).__name__)
+    >>> for result in transcribe(Recognizer(bundle), find_items([folder])):
+    ...     print(type(result).__name__)
     Failure
     Transcript
     """
@@ -157,115 +310,106 @@ def transcribe(
     located = _located(items, failures)
     yield from failures
     longest = 0.0 if options.segmentation.always else options.segmentation.max_seconds
-    yield from _short_ones(recogniser, [f for f in located if f[1].seconds <= longest], options)
-    yield from _long_ones(recogniser, [f for f in located if f[1].seconds > longest], options)
-
-
-def _located(items: Iterable[Item], failures: list[Failure]) -> list[tuple[Item, Stretch]]:
-    found = []
-    for item in items:
+    short = [(item, span) for item, span in located if span.seconds <= longest]
+    yield from _in_batches(recognizer, short, options)
+    long = [(item, span) for item, span in located if span.seconds > longest]
+    detector = VoiceDetector() if long else None
+    for item, span in long:
         try:
-            found.append((item, locate(item)))
-        except (AudioError, OSError) as error:
-            failures.append(Failure(item, str(error)))
-    return found
-
-
-def _short_ones(
-    recogniser: Recogniser, located: list[tuple[Item, Stretch]], options: TranscriptionOptions
-) -> Iterator[Transcript | Failure]:
-    located = sorted(located, key=lambda found: -found[1].seconds)
-    while located:
-        # The longest comes first: a machine that is too small for the work says so at once.
-        count = int(options.batch_seconds / max(located[0][1].seconds, 1e-3))
-        count = max(1, min(count, options.batch_size))
-        batch, located = located[:count], located[count:]
-        readable, signals = [], []
-        for item, stretch in batch:
-            try:
-                signals.append(read_samples(item, recogniser.sample_rate))
-                readable.append((item, stretch))
-            except (AudioError, OSError) as error:
-                yield Failure(item, str(error))
-        readings = recogniser.read(signals, options.beam_size)
-        for (item, stretch), signal, reading in zip(readable, signals, readings, strict=True):
-            yield _at_once(item, stretch, signal, reading)
-
-
-def _long_ones(
-    recogniser: Recogniser, located: list[tuple[Item, Stretch]], options: TranscriptionOptions
-) -> Iterator[Transcript | Failure]:
-    detector = VoiceDetector() if located else None
-    for item, stretch in located:
-        try:
-            yield _in_chunks(recogniser, item, stretch, options, detector)
+            yield _in_chunks(recognizer, item, span, options, detector)
         except (AudioError, OSError) as error:
             yield Failure(item, str(error))
 
 
-def _at_once(item: Item, stretch: Stretch, signal: torch.Tensor, reading: Reading) -> Transcript:
-    """The transcript of a recording that is one chunk; of none, if there is no sound in it."""
-    segments = [_segment(0.0, stretch.seconds, reading)] if bool(signal.any()) else []
-    return _transcript(item, stretch, segments)
+def _located(items: Iterable[Item], failures: list[Failure]) -> list[tuple[Item, AudioSpan]]:
+    located = []
+    for item in items:
+        try:
+            located.append((item, locate(item)))
+        except (AudioError, OSError) as error:
+            failures.append(Failure(item, str(error)))
+    return located
+
+
+def _in_batches(
+    recognizer: Recognizer, located: list[tuple[Item, AudioSpan]], options: TranscriptionOptions
+) -> Iterator[Transcript | Failure]:
+    located = sorted(located, key=lambda pair: -pair[1].seconds)
+    while located:
+        # The longest come first: if memory is too small, the first batch shows it.
+        count = int(options.batch_seconds / max(located[0][1].seconds, 1e-3))
+        count = max(1, min(count, options.batch_size))
+        batch, located = located[:count], located[count:]
+        readable, signals = [], []
+        for item, span in batch:
+            try:
+                signals.append(read_samples(item, recognizer.sample_rate))
+                readable.append((item, span))
+            except (AudioError, OSError) as error:
+                yield Failure(item, str(error))
+        results = recognizer.recognize(signals, options.search)
+        for (item, span), signal, result in zip(readable, signals, results, strict=True):
+            yield _at_once(item, span, signal, result)
+
+
+def _at_once(
+    item: Item, span: AudioSpan, signal: torch.Tensor, result: RecognitionResult
+) -> Transcript:
+    """The transcript of a recording of one chunk; without segments if it is digital silence."""
+    segments = [segment_of(0.0, span.seconds, result)] if bool(signal.any()) else []
+    return transcript_of(item, span, segments)
 
 
 def _in_chunks(
-    recogniser: Recogniser,
+    recognizer: Recognizer,
     item: Item,
-    stretch: Stretch,
+    span: AudioSpan,
     options: TranscriptionOptions,
     detector: VoiceDetector | None,
 ) -> Transcript:
     chunks = find_chunks(item, options.segmentation, detector)
-    rate = recogniser.sample_rate
-    # They come in order, so that no more of the recording is held than the chunks of a batch.
+    rate = recognizer.sample_rate
+    # In order, so that only the chunks of a batch are in memory.
     signals = cut_chunks(stream_blocks(item, rate), chunks, rate)
-    segments: list[Segment] = []
+    segments: list[TranscriptSegment] = []
     batch: list[torch.Tensor] = []
     longest = 0.0
+
+    def recognize() -> list[TranscriptSegment]:
+        results = recognizer.recognize(batch, options.search)
+        times = chunks[len(segments) :]
+        return [segment_of(*time, result) for time, result in zip(times, results, strict=False)]
+
     for (start, end), signal in zip(chunks, signals, strict=True):
         longest = max(longest, end - start)
         full = len(batch) >= options.batch_size or (len(batch) + 1) * longest > (
             options.batch_seconds
         )
         if batch and full:
-            segments += _read(recogniser, chunks[len(segments) :], batch, options)
+            segments += recognize()
             batch, longest = [], end - start
         batch.append(signal)
     if batch:
-        segments += _read(recogniser, chunks[len(segments) :], batch, options)
-    return _transcript(item, stretch, segments)
+        segments += recognize()
+    return transcript_of(item, span, segments)
 
 
-def _read(
-    recogniser: Recogniser,
-    chunks: Sequence[tuple[float, float]],
-    signals: list[torch.Tensor],
-    options: TranscriptionOptions,
-) -> list[Segment]:
-    readings = recogniser.read(signals, options.beam_size)
-    return [
-        _segment(start, end, reading)
-        for (start, end), reading in zip(chunks, readings, strict=False)
-    ]
-
-
-def _segment(start: float, end: float, reading: Reading) -> Segment:
+def segment_of(start: float, end: float, result: RecognitionResult) -> TranscriptSegment:
+    """A result as the segment of a transcript between two times in seconds."""
     # The last frame may reach beyond the end of the signal.
     last = end - start
-    words = tuple(replace(w, start=min(w.start, last), end=min(w.end, last)) for w in reading.words)
-    segment = Segment(0.0, last, reading.text, words, reading.confidence)
-    return segment.shifted(start)
+    words = tuple(replace(w, start=min(w.start, last), end=min(w.end, last)) for w in result.words)
+    return TranscriptSegment(0.0, last, result.text, words, result.confidence).shifted(start)
 
 
-def _transcript(item: Item, stretch: Stretch, segments: Iterable[Segment]) -> Transcript:
-    found = tuple(replace(segment, speaker=item.speaker) for segment in segments)
+def transcript_of(item: Item, span: AudioSpan, segments: Iterable[TranscriptSegment]) -> Transcript:
+    """The transcript of an item, with times from the start of its recording."""
     return Transcript(
         item.name,
         str(item.path),
-        stretch.seconds,
-        found,
+        span.seconds,
+        tuple(replace(segment, speaker=item.speaker) for segment in segments),
         item.text,
         item.recording,
         item.channel,
-    ).shifted(stretch.offset)
+    ).shifted(span.offset)

@@ -18,10 +18,9 @@ from gatedrnn.data.files import write_atomically
 from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.features import feature_lengths
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
-from gatedrnn.tasks.asr.decode import Scores, search, word_times
-from gatedrnn.tasks.asr.heads.base import HeadModel
+from gatedrnn.tasks.asr.ctc_search import align_words
+from gatedrnn.tasks.asr.decode import Scores, search
 from gatedrnn.tasks.asr.test_decoding import TestSearch
-from gatedrnn.tokens import BLANK
 from gatedrnn.tokens.hypotheses import distinct, n_best_record
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.distributed import sum_over_ranks
@@ -34,9 +33,7 @@ Stage = sb.Stage
 class RecogniserBrain(Brain):
     """Trains a recognizer, with or without a head, and tests it by its word error rate.
 
-    Without a head the loss is that of connectionist temporal classification (CTC); a
-    :class:`~gatedrnn.tasks.asr.heads.base.HeadModel` adds its own. Outputs of the model begin with
-    those of :class:`~gatedrnn.tasks.asr.model.CTCModel`; what a head attends to comes fourth.
+    The models of :data:`gatedrnn.tasks.asr.heads.HEADS` have the losses and the searches.
 
     Arguments
     ---------
@@ -62,7 +59,7 @@ class RecogniserBrain(Brain):
         self.tokens = tokens
         self.checkpointer.add_recoverable("normalize", self.modules["normalize"])
         model = self.modules["model"]
-        self._has_head = isinstance(model, HeadModel)
+        self._has_head = model.head != "ctc"
         self._dropout = DropoutSwitch(model)
         self.clean_epochs = int(getattr(self.hparams, "clean_epochs", 0))
         self._test_search = TestSearch(self.hparams, model, tokens)
@@ -91,7 +88,7 @@ class RecogniserBrain(Brain):
         """The loss; in validation and test also searches."""
         targets, lengths = batch.tokens
         sizes = torch.round(lengths * targets.shape[1]).long()
-        total = self.compute_losses(predictions, targets, sizes).sum()
+        total = self.network("model", Stage.TEST).losses(predictions, targets, sizes).sum()
         if stage == Stage.TRAIN:
             if self.epoch == 1 and not self._has_head:
                 self._collect_too_short(predictions[1], batch.id, targets, sizes)
@@ -101,19 +98,6 @@ class RecogniserBrain(Brain):
         else:
             self.results += self._recognise(predictions, batch, stage)
         return Objective(total, float(sizes.sum()))
-
-    def compute_losses(
-        self, outputs: tuple[Any, ...], targets: torch.Tensor, sizes: torch.Tensor
-    ) -> torch.Tensor:
-        """Losses (batch,) of transcripts (batch, tokens), which have ``sizes`` tokens (batch,)."""
-        if not self._has_head:
-            return ctc_losses(*outputs[:2], targets, sizes)
-        model = self.network("model", Stage.TEST)
-        losses = model.losses(outputs, targets, sizes)
-        if outputs.log_probs is None:
-            return losses
-        aligned = ctc_losses(outputs.log_probs, outputs.counts, targets, sizes)
-        return (1.0 - model.ctc_weight) * losses + model.ctc_weight * aligned
 
     def _collect_too_short(
         self, counts: torch.Tensor, ids: list[str], targets: torch.Tensor, sizes: torch.Tensor
@@ -156,8 +140,8 @@ class RecogniserBrain(Brain):
         ]
         if stage != Stage.TEST:
             return results
-        if self._test_search.beam_size > 1:
-            n_best = getattr(self.hparams, "n_best", None)
+        if self._test_search.options.beam_size > 1:
+            n_best = self._test_search.options.n_best
             begun = self._now()
             lists = self._test_search.search(model, scores)
             self._search_seconds += self._now() - begun
@@ -165,7 +149,7 @@ class RecogniserBrain(Brain):
         lists = self._test_search.with_internal(model, lists)
         seconds = self.hparams.hop_seconds * model.factor
         for i, (result, hypotheses) in enumerate(zip(results, lists, strict=True)):
-            words = word_times(scores, i, hypotheses[0], self.tokens, seconds)
+            words = align_words(scores, i, hypotheses[0], self.tokens, seconds)
             reference = " ".join(result["ref"])
             result["n_best"] = n_best_record(
                 result["id"], reference, hypotheses, words, self.tokens
@@ -231,42 +215,3 @@ class RecogniserBrain(Brain):
 
 def _errors(results: list[dict[str, Any]], how: str) -> Any:
     return word_errors((r["id"], r[how], r["ref"]) for r in results)
-
-
-def ctc_losses(
-    log_probs: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor, sizes: torch.Tensor
-) -> torch.Tensor:
-    """Negative log-probabilities of transcripts, over all alignments.
-
-    Arguments
-    ---------
-    log_probs : torch.Tensor
-        (batch, frames, tokens).
-    counts : torch.Tensor
-        Frames of each utterance, (batch,).
-    targets : torch.Tensor
-        Transcripts, (batch, tokens).
-    sizes : torch.Tensor
-        Tokens of each, (batch,).
-
-    Returns
-    -------
-    torch.Tensor
-        (batch,); zero for an utterance with too few frames for its tokens, which has no alignment.
-
-    Example
-    -------
-    >>> half = torch.full((1, 2, 2), 0.5).log()
-    >>> loss = ctc_losses(half, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]))
-    >>> round(float((-loss).exp()), 2)
-    0.75
-    """
-    return torch.nn.functional.ctc_loss(
-        log_probs.transpose(0, 1),
-        targets,
-        counts,
-        sizes,
-        blank=BLANK,
-        reduction="none",
-        zero_infinity=True,
-    )

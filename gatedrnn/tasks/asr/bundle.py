@@ -31,8 +31,9 @@ from gatedrnn.bundle.files import (
     write_config,
 )
 from gatedrnn.tasks.asr.bundle_config import BundleConfig, read_config
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.frontend import Frontend
-from gatedrnn.tasks.asr.lm_integration import FOLDER, Companion, LanguageUse
+from gatedrnn.tasks.asr.lm_integration import FOLDER, ExternalLM
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,
     read_language_model,
@@ -56,7 +57,7 @@ class Bundle:
     model : nn.Module
         Features to scores.
     language_model : LanguageModel or None
-        The language model that ``config.language`` says how to use.
+        The language model that ``config.search`` has the options for.
     """
 
     config: BundleConfig
@@ -65,19 +66,15 @@ class Bundle:
     model: nn.Module
     language_model: LanguageModel | None = None
 
-    def with_language_model(
-        self, language_model: LanguageModel, use: LanguageUse, beam_size: int | None = None
-    ) -> Bundle:
-        """The same recogniser with a language model, instead of its own if it has one.
+    def with_language_model(self, language_model: LanguageModel, options: SearchOptions) -> Bundle:
+        """The same recognizer with a language model, instead of its own if it has one.
 
         Arguments
         ---------
         language_model : LanguageModel
             The language model.
-        use : LanguageUse
-            How it is used.
-        beam_size : int or None
-            Width of the beam; ``None`` for that of the recogniser.
+        options : SearchOptions
+            Options of the search, with ``lm_mode``, width of the beam and weights.
 
         Returns
         -------
@@ -86,21 +83,16 @@ class Bundle:
         Raises
         ------
         ValueError
-            If the recogniser cannot use it so.
+            If the recognizer cannot use the language model so.
         """
-        Companion(language_model, use, self.tokens)
-        beam_size = self.config.beam_size if beam_size is None else beam_size
-        config = replace(self.config, language=use, beam_size=beam_size)
+        ExternalLM(language_model, options, self.tokens)
+        config = replace(self.config, search=options)
         return replace(self, config=config, language_model=language_model)
 
     def without_language_model(self) -> Bundle:
-        """The same recogniser without a language model.
-
-        Returns
-        -------
-        Bundle
-        """
-        return replace(self, config=replace(self.config, language=None), language_model=None)
+        """The same recognizer without a language model."""
+        config = replace(self.config, search=replace(self.config.search, lm_mode=None))
+        return replace(self, config=config, language_model=None)
 
 
 def read_bundle(folder: str | Path) -> Bundle:
@@ -150,10 +142,10 @@ def read_bundle(folder: str | Path) -> Bundle:
     model.load_state_dict(state, assign=True)
     model.eval().requires_grad_(False)
     language_model = None
-    if config.language is not None:
+    if config.search.lm_mode is not None:
         language_model = read_language_model(folder / FOLDER)
         try:
-            Companion(language_model, config.language, tokens)
+            ExternalLM(language_model, config.search, tokens)
         except ValueError as error:
             raise ValueError(f"{folder / FOLDER}: {error}") from error
     return Bundle(config, tokens, Frontend(features, statistics), model, language_model)
@@ -188,7 +180,7 @@ def write_bundle(
     overwrite : bool
         Whether a bundle that is there already may be replaced.
     language_model : LanguageModel or None
-        What ``config.language`` says how to use.
+        What ``config.search`` has the options for.
 
     Returns
     -------
@@ -216,8 +208,8 @@ def write_bundle(
     >>> read_bundle(folder).tokens.names
     ['<blank>', ' ', 'G', 'N', 'O']
     """
-    if (language_model is None) != (config.language is None):
-        raise ValueError("a language model and how it is used (config.language) go together")
+    if (language_model is None) != (config.search.lm_mode is None):
+        raise ValueError("a language model and its options (config.search.lm_mode) go together")
     with replacing(folder, overwrite) as draft:
         weights = {safe.MODEL + n: v.detach().cpu() for n, v in model.state_dict().items()}
         if statistics is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gatedrnn.bundle.files import CONFIG, FileEntry, check_header, only, read_files, read_json
-from gatedrnn.tasks.asr.lm_integration import LanguageUse
+from gatedrnn.tasks.asr.decode import SearchOptions
+from gatedrnn.tasks.asr.lm_integration import FOLDER
 from gatedrnn.tasks.asr.specification import RecogniserSpec
 
 FORMAT = "gatedrnn-recogniser"
@@ -17,6 +18,8 @@ VERSION = 2
 #: What a bundle without a language model is, which older programs read.
 _WITHOUT = 1
 
+#: Keys of ``language_model``, in :class:`SearchOptions` with ``lm_`` in front.
+_LM_KEYS = ("mode", "weight", "insertion", "internal")
 _KEYS = ("format", "version", "made_by", "model", "search", "language_model", "files", "training")
 
 
@@ -28,16 +31,15 @@ class BundleConfig:
     ---------
     model : RecogniserSpec
         What the recogniser is built of.
-    beam_size : int
-        Width of the beam with which the training's test was done; 1 for the greedy search.
+    search : SearchOptions
+        Options of the search of the training's test; ``lm_*`` those of the language model in the
+        subfolder ``lm``, with ``lm_mode`` None if there is none.
     files : Mapping
         Name -> :class:`FileEntry`, of the weights and of the tokens.
     training : Mapping
         How the model came to be, for the reader: corpus, seed, word error rates.
     made_by : str
         Program and version that wrote the bundle.
-    language : LanguageUse or None
-        How it uses the language model that lies in its folder ``lm``; None if there is none.
 
     Raises
     ------
@@ -49,22 +51,21 @@ class BundleConfig:
     >>> from gatedrnn.bundle.files import FILES
     >>> spec = RecogniserSpec(30, {"num_layers": 2})
     >>> files = {name: FileEntry(3, "0" * 64) for name in FILES}
-    >>> config = BundleConfig(spec, beam_size=4, files=files)
+    >>> config = BundleConfig(spec, SearchOptions(beam_size=4), files)
     >>> BundleConfig.from_dict(config.to_dict(), "config.json") == config
     True
     """
 
     model: RecogniserSpec
-    beam_size: int = 1
+    search: SearchOptions = SearchOptions()
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     made_by: str = ""
-    language: LanguageUse | None = None
 
     def __post_init__(self) -> None:
-        if self.language is not None:
+        if self.search.lm_mode is not None:
             try:
-                self.language.check(self.model.head, self.beam_size)
+                self.search.check_language_model(self.model.head)
             except ValueError as error:
                 raise ValueError(f"language_model: {error}") from error
 
@@ -75,14 +76,13 @@ class BundleConfig:
         -------
         dict
         """
-        without = self.language is None
+        without = self.search.lm_mode is None
         return {
             "format": FORMAT,
             "version": _WITHOUT if without else VERSION,
             "made_by": self.made_by,
             "model": self.model.to_dict(),
-            "search": {"beam_size": self.beam_size},
-            **({} if without else {"language_model": self.language.to_dict()}),
+            **_search_to_dict(self.search),
             "files": {name: asdict(entry) for name, entry in self.files.items()},
             "training": dict(self.training),
         }
@@ -115,21 +115,54 @@ class BundleConfig:
     @classmethod
     def _read(cls, data: Any) -> BundleConfig:
         check_header(data, FORMAT, VERSION, _KEYS)
-        search, training = data.get("search", {}), data.get("training", {})
-        only(search, ("beam_size",), "search: ")
-        beam_size = search.get("beam_size", 1)
-        if not isinstance(beam_size, int) or isinstance(beam_size, bool) or beam_size < 1:
-            raise ValueError(f"search: beam_size must be a whole number from 1, not {beam_size!r}")
+        search, training = _read_search(data), data.get("training", {})
         if not isinstance(training, Mapping):
             raise ValueError("training must be an object with named values")
         return cls(
             RecogniserSpec.from_dict(data["model"]),
-            beam_size,
+            search,
             read_files(data["files"]),
             training,
             str(data.get("made_by", "")),
-            LanguageUse.from_dict(data["language_model"]) if "language_model" in data else None,
         )
+
+
+def _search_to_dict(search: SearchOptions) -> dict[str, Any]:
+    """Keys ``search`` and ``language_model``; options at their defaults are left out of ``search``,
+    so that programs which do not know them can read the bundle."""
+    values = asdict(search)
+    language_model = {name: values.pop(f"lm_{name}") for name in _LM_KEYS}
+    options = {name: v for name, v in values.items() if v != getattr(SearchOptions, name)}
+    parts = {"search": {"beam_size": search.beam_size, **options}}
+    if search.lm_mode is not None:
+        parts["language_model"] = {"folder": FOLDER, **language_model}
+    return parts
+
+
+def _read_search(data: Mapping[str, Any]) -> SearchOptions:
+    options = data.get("search", {})
+    names = [name for name in SearchOptions.__dataclass_fields__ if not name.startswith("lm_")]
+    only(options, names, "search: ")
+    try:
+        search = SearchOptions(**options)
+    except ValueError as error:
+        raise ValueError(f"search: {error}") from error
+    if "language_model" not in data:
+        return search
+    language_model = data["language_model"]
+    only(language_model, ("folder", *_LM_KEYS), "language_model: ")
+    if language_model.get("folder") != FOLDER:
+        raise ValueError(
+            f"language_model: folder must be {FOLDER!r}, in the bundle's own folder, not "
+            f"{language_model.get('folder')!r}"
+        )
+    if language_model.get("mode") is None:
+        raise ValueError("language_model: mode must be fusion or rescoring, not None")
+    values = {f"lm_{name}": language_model[name] for name in _LM_KEYS if name in language_model}
+    try:
+        return replace(search, **values)
+    except ValueError as error:
+        raise ValueError(f"language_model: {error}".replace("lm_", "")) from error
 
 
 def read_config(folder: str | Path) -> BundleConfig:

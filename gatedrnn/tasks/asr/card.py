@@ -7,7 +7,8 @@ from typing import Any
 
 from gatedrnn.modules.parameter_budget import parameters as count
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
-from gatedrnn.tasks.asr.lm_integration import FOLDER, FUSION
+from gatedrnn.tasks.asr.decode import FUSION
+from gatedrnn.tasks.asr.lm_integration import FOLDER
 from gatedrnn.tasks.language_modeling.bundle import LanguageModel
 
 
@@ -62,10 +63,10 @@ def model_card(
         f"    gatedrnn transcribe {name} a.wav folder/",
         "",
         "```python",
-        "from gatedrnn.tasks.asr import Recogniser, transcribe_file",
+        "from gatedrnn.tasks.asr import Recognizer, transcribe_file",
         "",
-        f'recogniser = Recogniser.load("{name}")',
-        'print(transcribe_file(recogniser, "a.wav").text)',
+        f'recognizer = Recognizer.load("{name}")',
+        'print(transcribe_file(recognizer, "a.wav").text)',
         "```",
         "",
         "## Measured",
@@ -76,17 +77,16 @@ def model_card(
 
 def _language(config: BundleConfig, found: LanguageModel) -> list[str]:
     options = {"network": "lstmp", "num_layers": 2, "hidden_size": 650, **found.config.model.model}
-    use = config.language
-    how = "in its search" if use.mode == FUSION else "on the readings that its search has found"
-    setting = use.setting
-    internal = f", its own counting {-setting.internal:g}" if setting.internal else ""
+    search = config.search
+    how = "in its search" if search.lm_mode == FUSION else "on the n-best lists of its search"
+    internal = f", internal {-search.lm_internal:g}" if search.lm_internal else ""
     return [
         f"With a language model (`{FOLDER}`: {options['num_layers']} layers of "
         f"`{options['network']}`, {options['hidden_size']} cells each; "
         f"{found.config.model.vocabulary} tokens ({found.tokens.kind}), {count(found.model):,} "
-        f"parameters), which has its say {how}: weight {setting.weight:g}, insertion "
-        f"{setting.insertion:g}{internal}, a beam of {config.beam_size}. `--no-lm` leaves it out. "
-        "The error rates below are without it.",
+        f"parameters), used {how}: weight {search.lm_weight:g}, insertion "
+        f"{search.lm_insertion:g}{internal}, a beam of {search.beam_size}. `--no-lm` leaves it "
+        "out. The error rates below are without it.",
     ]
 
 

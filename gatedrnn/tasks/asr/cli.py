@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gatedrnn.data.result_table import render
@@ -22,20 +23,20 @@ from gatedrnn.tasks.command_line import (
 
 if TYPE_CHECKING:
     from gatedrnn.scoring.transcript import Transcripts
-    from gatedrnn.tasks.asr.apply import Failure
+    from gatedrnn.tasks.asr.apply import Failure, Recognizer
     from gatedrnn.tasks.asr.bundle import Bundle
+    from gatedrnn.tasks.asr.decode import SearchOptions
     from gatedrnn.tasks.asr.inputs import Item
-    from gatedrnn.tasks.asr.recogniser import Recogniser
-    from gatedrnn.tasks.asr.streaming import Timing
+    from gatedrnn.tasks.asr.streaming import Streamer, StreamTiming
     from gatedrnn.tasks.asr.transcript import Transcript
-    from gatedrnn.tasks.language_modeling.rescoring import Setting
+    from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 
 STANDARD_INPUT = "-"
 #: Value of --reference without a file: the texts of the manifest.
 FROM_MANIFEST = ""
 #: Names of gatedrnn.tasks.asr.writers.WRITERS, whose import needs torch.
 FORMATS = ("txt", "json", "jsonl", "tsv", "ctm", "trn", "srt", "vtt")
-#: Names of the modes of gatedrnn.tasks.asr.lm_integration, whose import needs torch.
+#: LM_MODES of gatedrnn.tasks.asr.decode, whose import needs torch.
 LM_MODES = ("fusion", "rescoring")
 
 
@@ -51,15 +52,12 @@ def add_lm_arguments(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument("--lm-mode", choices=LM_MODES, help=text)
 
 
-def lm_setting(arguments: argparse.Namespace, bundled: Setting | None = None) -> Setting | None:
+def lm_weights(arguments: argparse.Namespace, bundled: LMWeights | None = None) -> LMWeights | None:
     """Weight and insertion from the command line; None without a language model.
 
-    ``bundled`` is the setting of the bundle's language model, which the options change.
+    ``bundled`` are the weights of the bundle's language model, which the options change.
     """
-    from dataclasses import replace
-
-    from gatedrnn.tasks.language_modeling.lm_weights import read_setting
-    from gatedrnn.tasks.language_modeling.rescoring import Setting
+    from gatedrnn.tasks.language_modeling.rescoring import LMWeights, read_lm_weights
 
     if arguments.lm is None and bundled is None:
         for name in ("lm_weight", "lm_insertion", "lm_setting", "lm_mode"):
@@ -71,14 +69,14 @@ def lm_setting(arguments: argparse.Namespace, bundled: Setting | None = None) ->
     if arguments.lm_setting is not None:
         if arguments.lm_weight is not None or arguments.lm_insertion is not None:
             raise ValueError("--lm-setting gives weight and insertion: leave out the other options")
-        return read_setting(arguments.lm_setting)
+        return read_lm_weights(arguments.lm_setting)
     if arguments.lm is not None:
         if arguments.lm_weight is None:
             raise ValueError(
                 "--lm needs --lm-weight (and --lm-insertion), or --lm-setting: gatedrnn rescore "
                 "finds good ones on development data"
             )
-        bundled = Setting()
+        bundled = LMWeights()
     changes = {"weight": arguments.lm_weight, "insertion": arguments.lm_insertion}
     return replace(bundled, **{name: x for name, x in changes.items() if x is not None})
 
@@ -129,33 +127,32 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    from gatedrnn.tasks.asr.apply import Failure, transcribe
+    from gatedrnn.tasks.asr.apply import Failure, Recognizer, transcribe
     from gatedrnn.tasks.asr.inputs import find_items
-    from gatedrnn.tasks.asr.recogniser import Recogniser
-    from gatedrnn.tasks.asr.writers import Output
+    from gatedrnn.tasks.asr.writers import TranscriptFiles
 
     set_threads(arguments.threads)
     if arguments.format and not arguments.output:
         raise ValueError("--format is of files: name their folder with --output")
     check_device(arguments.device)
-    recogniser = Recogniser(_bundle(arguments), arguments.device, arguments.quantize)
+    recognizer = Recognizer(_bundle(arguments), arguments.device, arguments.quantize)
     if STANDARD_INPUT in arguments.inputs:
-        return stream_standard_input(recogniser, arguments)
+        return stream_standard_input(recognizer, arguments)
     items = find_items(arguments.inputs)
     references = _references(arguments.reference, items)
     if arguments.stream:
-        results = stream_files(recogniser, items, arguments)
+        results = stream_files(recognizer, items, arguments)
     else:
         # A progress bar on a terminal, nothing in a log.
         results = tqdm(
-            transcribe(recogniser, items, _options(arguments)),
+            transcribe(recognizer, items, _options(arguments, recognizer)),
             total=len(items),
             unit="recording",
             disable=arguments.quiet or not sys.stderr.isatty(),
         )
     failures, transcripts, start = 0, [], time.perf_counter()
-    formats = _formats(arguments, recogniser)
-    output = Output(arguments.output, formats) if arguments.output else None
+    formats = _formats(arguments, recognizer)
+    output = TranscriptFiles(arguments.output, formats) if arguments.output else None
     with output or nullcontext():
         for result in results:
             if isinstance(result, Failure):
@@ -183,7 +180,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _bundle(arguments: argparse.Namespace) -> Bundle:
     """The bundle, with the language model of the command line."""
     from gatedrnn.tasks.asr.bundle import read_bundle
-    from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING, LanguageUse
+    from gatedrnn.tasks.asr.decode import FUSION, RESCORING
     from gatedrnn.tasks.language_modeling.export import load_language_model
 
     bundle = read_bundle(arguments.bundle)
@@ -191,23 +188,36 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
         if arguments.lm is not None:
             raise ValueError("--lm and --no-lm contradict each other")
         bundle = bundle.without_language_model()
-    use = bundle.config.language
-    setting = lm_setting(arguments, None if use is None else use.setting)
-    if setting is None:
+    options = bundle.config.search
+    weights = lm_weights(arguments, None if options.lm_mode is None else options.lm_weights)
+    if weights is None:
         return bundle
     if arguments.lm is None:
-        model, place, mode = bundle.language_model, arguments.bundle, use.mode
+        model, place, mode = bundle.language_model, arguments.bundle, options.lm_mode
     else:
         model, place = load_language_model(arguments.lm), arguments.lm
         mode = FUSION if bundle.config.model.head == "ctc" else RESCORING
     try:
-        use = LanguageUse(arguments.lm_mode or mode, setting)
-        return bundle.with_language_model(model, use, arguments.beam_size)
+        options = replace(
+            _search_options(arguments, options),
+            lm_mode=arguments.lm_mode or mode,
+            lm_weight=weights.weight,
+            lm_insertion=weights.insertion,
+            lm_internal=weights.internal,
+        )
+        return bundle.with_language_model(model, options)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
 
 
-def _options(arguments: argparse.Namespace) -> Any:
+def _search_options(arguments: argparse.Namespace, options: SearchOptions) -> SearchOptions:
+    """The bundle's options of the search, with those of the command line."""
+    if arguments.beam_size is None:
+        return options
+    return replace(options, beam_size=arguments.beam_size)
+
+
+def _options(arguments: argparse.Namespace, recognizer: Recognizer) -> Any:
     from gatedrnn.tasks.asr.apply import TranscriptionOptions
     from gatedrnn.tasks.asr.segmentation import SegmentationOptions
 
@@ -216,17 +226,16 @@ def _options(arguments: argparse.Namespace) -> Any:
         threshold=arguments.vad_threshold,
         always=arguments.vad,
     )
-    return TranscriptionOptions(
-        arguments.beam_size, arguments.batch_seconds, segmentation=segmentation
-    )
+    search = _search_options(arguments, recognizer.options)
+    return TranscriptionOptions(search, arguments.batch_seconds, segmentation=segmentation)
 
 
-def _formats(arguments: argparse.Namespace, recogniser: Recogniser) -> list[str]:
+def _formats(arguments: argparse.Namespace, recognizer: Recognizer) -> list[str]:
     """The formats to write; without a CTC head there are no word times."""
     from gatedrnn.tasks.asr.writers import WRITERS
 
     formats = arguments.format or ["txt"]
-    if getattr(recogniser.model, "ctc_weight", 1.0):
+    if getattr(recognizer.model, "ctc_weight", 1.0):
         return list(FORMATS) if "all" in formats else formats
     if "all" in formats:
         return [name for name in FORMATS if not WRITERS[name].needs_times]
@@ -288,59 +297,42 @@ def _summary(transcripts: Sequence[Transcript], failures: int, seconds: float) -
 
 
 def stream_files(
-    recogniser: Recogniser, items: Sequence[Item], arguments: argparse.Namespace
+    recognizer: Recognizer, items: Sequence[Item], arguments: argparse.Namespace
 ) -> Iterator[Transcript | Failure]:
     """Streams recordings, one after the other."""
     from gatedrnn.data.audio import AudioError
-    from gatedrnn.tasks.asr.apply import Failure
-    from gatedrnn.tasks.asr.audio_blocks import locate, stream_blocks
-    from gatedrnn.tasks.asr.streaming import Streamer
-    from gatedrnn.tasks.asr.transcript import Segment, Transcript
+    from gatedrnn.tasks.asr.apply import Failure, transcript_of
+    from gatedrnn.tasks.asr.inputs import locate, stream_blocks
+    from gatedrnn.tasks.asr.transcript import TranscriptSegment
 
-    block_size = max(1, round(_block_seconds(arguments) * recogniser.sample_rate))
-    streamer = Streamer(recogniser, arguments.beam_size)
+    block_size = max(1, round(_block_seconds(arguments) * recognizer.sample_rate))
+    streamer = _streamer(recognizer, arguments)
     for item in items:
         streamer.reset()
         try:
             span = locate(item)
-            for block in stream_blocks(item, recogniser.sample_rate):
+            for block in stream_blocks(item, recognizer.sample_rate):
                 for piece in block.split(block_size):
                     _show(streamer.accept(piece), arguments)
         except (AudioError, OSError) as error:
             _show(None, arguments)
             yield Failure(item, str(error))
             continue
-        hypothesis = streamer.finish()
+        result = streamer.finish()
         _show(None, arguments)
         say(arguments, f"{item.name}: {describe_timing(streamer.timing)}")
-        segment = Segment(
-            0.0,
-            span.seconds,
-            hypothesis.text,
-            hypothesis.words,
-            hypothesis.confidence,
-            item.speaker,
-        )
-        yield Transcript(
-            item.name,
-            str(item.path),
-            span.seconds,
-            (segment,),
-            item.text,
-            item.recording,
-            item.channel,
-        ).shifted(span.offset)
+        segment = TranscriptSegment(0.0, span.seconds, result.text, result.words, result.confidence)
+        yield transcript_of(item, span, [segment])
 
 
 def stream_standard_input(
-    recogniser: Recogniser, arguments: argparse.Namespace, source: BinaryIO | None = None
+    recognizer: Recognizer, arguments: argparse.Namespace, source: BinaryIO | None = None
 ) -> int:
     """Streams raw samples: 16 bits, little-endian, one channel; ``source`` None: standard input."""
     import torch
 
     from gatedrnn.data.audio import BlockResampler
-    from gatedrnn.tasks.asr.audio_blocks import RATES
-    from gatedrnn.tasks.asr.streaming import Streamer
+    from gatedrnn.tasks.asr.inputs import RATES
 
     if not arguments.stream or len(arguments.inputs) > 1:
         raise ValueError("- (standard input) goes with --stream, and alone")
@@ -348,11 +340,11 @@ def stream_standard_input(
         if getattr(arguments, name) is not None:
             raise ValueError(f"--{name} is for files; the text of standard input is printed")
     source = source or sys.stdin.buffer
-    rate = arguments.rate or recogniser.sample_rate
+    rate = arguments.rate or recognizer.sample_rate
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"--rate must be from {RATES[0]} to {RATES[1]}, not {rate}")
-    streamer = Streamer(recogniser, arguments.beam_size)
-    resampler = BlockResampler(rate, recogniser.sample_rate)
+    streamer = _streamer(recognizer, arguments)
+    resampler = BlockResampler(rate, recognizer.sample_rate)
     # Two bytes a sample; a pipe may return fewer bytes than requested, also half a sample.
     block_bytes, rest = 2 * max(1, round(_block_seconds(arguments) * rate)), b""
     while data := source.read(block_bytes):
@@ -373,7 +365,15 @@ def stream_standard_input(
     return 0
 
 
-def describe_timing(timing: Timing) -> str:
+def _streamer(recognizer: Recognizer, arguments: argparse.Namespace) -> Streamer:
+    from gatedrnn.tasks.asr.streaming import Streamer
+
+    if arguments.beam_size is None:
+        return Streamer(recognizer)
+    return Streamer(recognizer, _search_options(arguments, recognizer.options))
+
+
+def describe_timing(timing: StreamTiming) -> str:
     """Latency and speed of a stream in one line."""
     return (
         f"latency {1000 * timing.look_ahead:.0f} ms + at most {1000 * timing.longest:.1f} ms a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from gatedrnn.bundle.from_training import TRAINING_KEYS, read_object
 from gatedrnn.tasks.asr.bundle import write_bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
 from gatedrnn.tasks.asr.card import model_card
-from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING, Companion, LanguageUse
+from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
+from gatedrnn.tasks.asr.lm_integration import ExternalLM
 from gatedrnn.tasks.asr.onnx.export import export_encoder, export_step
 from gatedrnn.tasks.asr.onnx.graph import need
 from gatedrnn.tasks.asr.specification import RecogniserSpec
@@ -23,7 +24,7 @@ from gatedrnn.tasks.captioning.bundle import CaptionerConfig
 from gatedrnn.tasks.captioning.export import export_captioner
 from gatedrnn.tasks.language_modeling.bundle import LanguageModel, LanguageModelConfig
 from gatedrnn.tasks.language_modeling.export import export_language_model, load_language_model
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 from gatedrnn.tasks.translation.bundle import TranslatorConfig
 from gatedrnn.tasks.translation.export import export_translator
 from gatedrnn.tokens import BLANK_NAME, load
@@ -53,17 +54,17 @@ class WithLanguage:
     ---------
     folder : str or Path
         Its bundle, or the output folder of its training.
-    setting : Setting
-        How much it counts.
+    weights : LMWeights
+        Its weights.
     mode : str or None
-        See :class:`~gatedrnn.tasks.asr.lm_integration.LanguageUse`; None: in the search for head
-        ``ctc``, by rescoring for others.
+        ``lm_mode`` of :class:`~gatedrnn.tasks.asr.decode.SearchOptions`; None: fusion for head
+        ``ctc``, rescoring for others.
     beam_size : int or None
         Width of the beam; None for that of the training's test.
     """
 
     folder: str | Path
-    setting: Setting = field(default_factory=Setting)
+    weights: LMWeights = LMWeights()
     mode: str | None = None
     beam_size: int | None = None
 
@@ -140,7 +141,7 @@ def export(
     if spec.normalisation == "global":
         statistics = normalize.glob_mean, normalize.glob_std
     training = _training(results, checkpoint.meta)
-    config = BundleConfig(spec, beam_size, training=training)
+    config = BundleConfig(spec, SearchOptions(beam_size), training=training)
     language_model = None
     if language is not None:
         language_model = load_language_model(language.folder)
@@ -167,14 +168,20 @@ def export(
 def _with_language(
     config: BundleConfig, language: WithLanguage, language_model: LanguageModel, tokens: Any
 ) -> BundleConfig:
-    mode = language.mode or (FUSION if config.model.head == "ctc" else RESCORING)
-    use = LanguageUse(mode, language.setting)
+    weights, beam_size = language.weights, language.beam_size
+    options = replace(
+        config.search,
+        beam_size=config.search.beam_size if beam_size is None else beam_size,
+        lm_mode=language.mode or (FUSION if config.model.head == "ctc" else RESCORING),
+        lm_weight=weights.weight,
+        lm_insertion=weights.insertion,
+        lm_internal=weights.internal,
+    )
     try:
-        Companion(language_model, use, tokens)
+        ExternalLM(language_model, options, tokens)
     except ValueError as error:
         raise ValueError(f"{language.folder}: {error}") from error
-    beam_size = config.beam_size if language.beam_size is None else language.beam_size
-    return replace(config, language=use, beam_size=beam_size)
+    return replace(config, search=options)
 
 
 def _parameters(model: torch.nn.Module) -> int:

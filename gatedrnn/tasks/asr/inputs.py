@@ -1,48 +1,64 @@
-"""What is to be transcribed: files, folders, manifests, and the lists that recipes prepare."""
+"""Inputs of transcription: files, folders, manifests, prepared lists; and their signals."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gatedrnn.data.audio import INPUT_SUFFIXES
+import soundfile
+import torch
+
+from gatedrnn.data.audio import INPUT_SUFFIXES, AudioError, AudioFile, BlockResampler, inspect
 from gatedrnn.data.files import list_files
+from gatedrnn.data.preparation import TOLERANCE
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_columns
 from gatedrnn.data.utterance import COLUMNS, read_csv
 from gatedrnn.tasks.asr.corpora.manifest import read_manifest
 from gatedrnn.tasks.asr.transcript import check_name
 
+logger = logging.getLogger(__name__)
+
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".json", ".ndjson")
+#: Seconds of a block.
+BLOCK = 20.0
+#: Maximum duration of an utterance that is resampled at once, bit by bit as in training; others
+#: agree with training up to rounding.
+UTTERANCE = 60.0
+#: Maximum samples of all channels of a block.
+MAX_SAMPLES = 2**24
+#: Valid sample rates: others are no audio, or would take memory without bound.
+RATES = (1_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A recording, or a part of one, that is to be transcribed.
+    """A recording, or a part of one, to be transcribed.
 
     Arguments
     ---------
     name : str
-        What its transcript is called: relative, with ``/`` between folders, unique.
+        Name of its transcript: relative, with ``/`` between folders, unique.
     path : Path
         The audio file.
     start : float or None
-        Begin in seconds; ``None`` for that of the file.
+        Start in seconds; None for that of the file.
     stop : float or None
-        End in seconds; ``None`` for that of the file.
+        End in seconds; None for that of the file.
     channel : int or None
-        Channel of the file, from 0; ``None`` for all of them, mixed.
+        Channel of the file, from 0; None for the mean of all.
     text : str or None
-        What is said, where that is known.
+        Reference transcript, if known.
     speaker : str or None
-        Who speaks, where that is known.
+        Speaker, if known.
     samples : (int, int) or None
-        First sample and the one past the last, at the file's own rate, where they are known
+        First sample and the one after the last, at the file's own rate, where they are known
         exactly; instead of ``start`` and ``stop``.
     recording : str or None
-        What the recording is called from whose beginning times count; ``None`` for ``name``.
+        Name of the recording from whose start times count; None for ``name``.
 
     Example
     -------
@@ -66,36 +82,34 @@ class Item:
         return self.start is None and self.stop is None and self.samples is None
 
 
-#: An item with the names it may have, the best first.
+#: An item with its possible names, the best first.
 _Named = tuple[Item, tuple[str, ...]]
 
 
 def find_items(paths: Iterable[str | Path]) -> list[Item]:
-    """Lists what is to be transcribed.
+    """Lists the recordings to be transcribed.
 
-    Recordings are called like their files, without endings; those from folders with the path below
-    the folder; rows of manifests by their ``id``. Where two would be called the same, the ending is
-    kept or the name of the folder or manifest is put before.
+    Their names are those of the files without suffixes; in folders with the path below the folder;
+    rows of manifests have their ``id``. If two names are the same, the suffix is kept or the name
+    of the folder or manifest is put in front.
 
     Arguments
     ---------
     paths : iterable of str or Path
-        Each an audio file; a folder, of which all audio files are taken, also those in its folders;
-        a manifest (see :mod:`gatedrnn.tasks.asr.corpora.manifest`; texts may be missing); or a
-        prepared CSV file of a recipe.
+        Audio files; folders, with all audio files in them and in their subfolders; manifests (see
+        :mod:`gatedrnn.tasks.asr.corpora.manifest`; texts may be missing); or prepared CSV files.
 
     Returns
     -------
     list of Item
-        In the order of the paths and of the rows; files of a folder sorted.
+        In the order of the paths and rows; files of a folder are sorted.
 
     Raises
     ------
     FileNotFoundError
         If there is no such path.
     ValueError
-        If a folder has no audio file, a manifest has a row that cannot be used, or something is
-        given twice.
+        If a folder has no audio file, a manifest has an invalid row, or an input is given twice.
 
     Example
     -------
@@ -107,31 +121,31 @@ def find_items(paths: Iterable[str | Path]) -> list[Item]:
     >>> [item.name for item in find_items([folder])]
     ['a', 'b.flac', 'b.wav', 'day1/a']
     """
-    found: list[_Named] = []
+    items: list[_Named] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += _of_folder(path)
+            items += _of_folder(path)
         elif not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
         elif path.suffix.lower() in MANIFESTS:
-            found += _of_manifest(path)
+            items += _of_manifest(path)
         else:
-            found.append((Item(path.stem, path), _names(path.name, path.absolute().parent.name)))
-    return _named(found)
+            items.append((Item(path.stem, path), _names(path.name, path.absolute().parent.name)))
+    return _named(items)
 
 
 def _of_folder(folder: Path) -> list[_Named]:
     """All audio files under a folder, hidden ones excepted."""
-    found = []
+    items = []
     for path in list_files(folder):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.suffix.lower() in INPUT_SUFFIXES and not hidden:
             names = _names(inside.as_posix(), folder.absolute().name)
-            found.append((Item(names[0], path), names))
-    if not found:
+            items.append((Item(names[0], path), names))
+    if not items:
         raise ValueError(f"{folder}: no audio file ({', '.join(INPUT_SUFFIXES)}) in this folder")
-    return found
+    return items
 
 
 def _names(inside: str, outside: str) -> tuple[str, ...]:
@@ -160,7 +174,7 @@ def _of_manifest(path: Path) -> list[_Named]:
 
 
 def _recordings(paths: Iterable[Path]) -> dict[Path, str]:
-    """What recordings are called: like their files; with folders where that says too little."""
+    """Names of recordings: those of their files, with folders where they are not unique."""
     distinct = dict.fromkeys(paths)
     stems = Counter(path.stem for path in distinct)
     return {
@@ -170,7 +184,7 @@ def _recordings(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def _is_prepared(path: Path) -> bool:
-    """Whether a file has the columns of those that recipes prepare."""
+    """Whether a file has the columns of a prepared CSV file."""
     return path.suffix.lower() == ".csv" and set(COLUMNS) <= set(read_columns(path))
 
 
@@ -218,24 +232,228 @@ def _of_rows(path: Path) -> list[Item]:
     return items
 
 
-def _named(found: Sequence[_Named]) -> list[Item]:
-    """Gives each item the first of its names that no other one has."""
-    levels = [0] * len(found)
+def _named(items: Sequence[_Named]) -> list[Item]:
+    """Gives each item the first of its names that is unique."""
+    levels = [0] * len(items)
     while True:
-        chosen = [names[level] for (_, names), level in zip(found, levels, strict=True)]
+        chosen = [names[level] for (_, names), level in zip(items, levels, strict=True)]
         counts = Counter(chosen)
-        if len(counts) == len(found):
+        if len(counts) == len(items):
             break
         for place, name in enumerate(chosen):
             if counts[name] == 1:
                 continue
             levels[place] += 1
-            if levels[place] == len(found[place][1]):
+            if levels[place] == len(items[place][1]):
                 first, second, *_ = (
-                    str(found[i][0].path) for i, n in enumerate(chosen) if n == name
+                    str(items[i][0].path) for i, n in enumerate(chosen) if n == name
                 )
-                given = f"{first} is given twice" if first == second else f"{first} and {second}"
-                raise ValueError(f"{given}: there can be only one transcript called {name}")
+                paths = f"{first} is given twice" if first == second else f"{first} and {second}"
+                raise ValueError(f"{paths}: there can be only one transcript called {name}")
     return [
-        replace(item, name=check_name(name)) for (item, _), name in zip(found, chosen, strict=True)
+        replace(item, name=check_name(name)) for (item, _), name in zip(items, chosen, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class AudioSpan:
+    """Samples ``first`` to ``last`` (excluded) of a file; ``channel`` None for the mean of all.
+
+    Example
+    -------
+    >>> span = AudioSpan(Path("a.wav"), 8000, 4000, 12000, 2, None)
+    >>> span.seconds, span.offset
+    (1.0, 0.5)
+    """
+
+    path: Path
+    rate: int
+    first: int
+    last: int
+    channels: int
+    channel: int | None
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return (self.last - self.first) / self.rate
+
+    @property
+    def offset(self) -> float:
+        """Seconds from the start of the file."""
+        return self.first / self.rate
+
+
+def locate(item: Item) -> AudioSpan:
+    """The span of an item, from the header of its file.
+
+    Raises an AudioError if the file is missing, empty, not audio, or truncated before the end of
+    the item; or if it does not have that channel or that time.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.wav"
+    >>> soundfile.write(path, [0.0] * 16000, 16000)
+    >>> locate(Item("a", path, start=0.25)).seconds
+    0.75
+    >>> _ = path.write_text("a text")
+    >>> locate(Item("a", path))
+    Traceback (most recent call last):
+    ...
+    gatedrnn.data.audio.AudioError: audio-unreadable: ...: Format not recognised.
+    """
+    span = _located(item)
+    if item.stop is not None and item.stop - span.offset - span.seconds > TOLERANCE:
+        logger.warning(
+            "%s: the end of %s is given as %.3f s, but the recording ends at %.3f s",
+            item.path, item.name, item.stop, span.offset + span.seconds,
+        )  # fmt: skip
+    return span
+
+
+def _located(item: Item) -> AudioSpan:
+    header = inspect(item.path)
+    if not RATES[0] <= header.rate <= RATES[1]:
+        raise AudioError("audio-unreadable", f"{item.path}: {header.rate} samples per second")
+    if item.channel is not None and item.channel >= header.channels:
+        raise AudioError(
+            "value-unreadable",
+            f"{item.path}: channel {item.channel} wanted, but the file has {header.channels} "
+            "(counted from 0)",
+        )
+    first, last = _span(item, header)
+    return AudioSpan(item.path, header.rate, first, last, header.channels, item.channel)
+
+
+def _span(item: Item, header: AudioFile) -> tuple[int, int]:
+    """First sample and the one past the last, as preparation places them."""
+    allowed = 0.0
+    if item.samples is not None:
+        first, last = item.samples
+    else:
+        first, last = round((item.start or 0.0) * header.rate), header.declared
+        if item.stop is not None:
+            last, allowed = round(item.stop * header.rate), TOLERANCE * header.rate
+    open_ended = item.samples is None and item.stop is None
+    if first < 0 or (last <= first and not open_ended):
+        raise AudioError(
+            "no-duration", f"{item.path}: {item.name} ends before it starts, or starts before 0"
+        )
+    beyond = last - header.frames
+    if header.truncated and beyond > allowed:
+        raise AudioError(
+            "audio-truncated",
+            f"{item.path}: {header.frames} of {header.declared} samples are there",
+        )
+    if first >= header.frames:
+        raise AudioError(
+            "past-the-end",
+            f"{item.path}: {item.name} starts at {first / header.rate:.3f} s of "
+            f"{header.seconds:.3f} s",
+        )
+    if item.samples is not None and beyond > 0:
+        raise AudioError(
+            "past-the-end",
+            f"{item.path}: samples {first} to {last} wanted for {item.name}, but the file has "
+            f"{header.frames}; prepare again, it has changed",
+        )
+    return first, min(last, header.frames)
+
+
+def read_samples(item: Item, rate: int) -> torch.Tensor:
+    """The signal of an item, (samples,) float32 at ``rate``: as ``SpeechDataset`` in training.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.wav"
+    >>> soundfile.write(path, [[0.1, 0.5]] * 8000, 8000)
+    >>> signal = read_samples(Item("a", path), 16000)
+    >>> signal.shape, round(float(signal[8000]), 3)
+    (torch.Size([16000]), 0.3)
+    """
+    return torch.cat(list(stream_blocks(item, rate, UTTERANCE)))
+
+
+def stream_blocks(item: Item, rate: int, seconds: float = BLOCK) -> Iterator[torch.Tensor]:
+    """The signal of an item in blocks of about so many seconds, each (samples,) float32.
+
+    Concatenated they are what :func:`read_samples` returns. Memory does not grow with the item. An
+    AudioError comes after the blocks before the damage.
+    """
+    if seconds <= 0:
+        raise ValueError(f"blocks of {seconds} s: must be more than 0")
+    span = _located(item)
+    resampler = BlockResampler(span.rate, rate)
+    left = span.last - span.first
+    size = min(round(seconds * span.rate), MAX_SAMPLES // span.channels)
+    for block in _read(span, max(1, size)):
+        left -= len(block)
+        resampled = resampler.push(block) if left else resampler.flush(block)
+        if len(resampled):
+            yield resampled
+
+
+def _read(span: AudioSpan, size: int) -> Iterator[torch.Tensor]:
+    """Blocks of a channel, or of the mean of all, at the rate of the file."""
+    place = span.first
+    try:
+        with soundfile.SoundFile(span.path) as stream:
+            stream.seek(place)
+            while place < span.last:
+                count = min(size, span.last - place)
+                samples = torch.from_numpy(stream.read(count, dtype="float32", always_2d=True))
+                if len(samples) < count:
+                    raise AudioError(
+                        "audio-truncated",
+                        f"{span.path}: ends after {place + len(samples)} samples, "
+                        f"{span.last} are wanted",
+                    )
+                if not samples.isfinite().all():
+                    raise AudioError(
+                        "audio-unreadable", f"{span.path}: has samples that are no numbers"
+                    )
+                place += count
+                if span.channel is None:
+                    yield samples.mean(1)
+                else:
+                    yield samples[:, span.channel].contiguous()
+    except soundfile.LibsndfileError as error:
+        kind = "audio-unreadable" if place == span.first else "audio-truncated"
+        raise AudioError(kind, f"{span.path}: {error}") from error
+
+
+def cut_chunks(
+    blocks: Iterable[torch.Tensor], chunks: Iterable[tuple[float, float]], rate: int
+) -> Iterator[torch.Tensor]:
+    """Cuts chunks from a signal in blocks, with no more of it in memory than a chunk needs.
+
+    blocks: each (samples,)
+    chunks: start and end in seconds, sorted by start
+
+    Each chunk is (samples,), shorter where the signal ends before.
+
+    Example
+    -------
+    >>> blocks = torch.arange(100.0).split(30)
+    >>> [chunk.tolist() for chunk in cut_chunks(blocks, [(2.9, 3.1), (9.8, 11.0)], rate=10)]
+    [[29.0, 30.0], [98.0, 99.0]]
+    """
+    stream = iter(blocks)
+    held, place = torch.zeros(0), 0
+    for start, end in chunks:
+        first, last = round(start * rate), round(end * rate)
+        if first < place:
+            raise ValueError(
+                f"the chunk at {start} s starts before what is in memory of the signal"
+            )
+        ended = False
+        while not ended and place + len(held) < last:
+            block = next(stream, None)
+            ended = block is None
+            if not ended:
+                # No later chunk needs what is before this one.
+                skipped = min(len(held), first - place)
+                held, place = torch.cat([held[skipped:], block]), place + skipped
+        yield held[first - place : last - place].clone()
+        skipped = min(len(held), first - place)
+        held, place = held[skipped:], place + skipped

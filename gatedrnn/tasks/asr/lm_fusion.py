@@ -1,10 +1,10 @@
-"""Shallow fusion: a language model has its say while a recogniser's search goes on.
+"""Shallow fusion: a language model is combined with a recognizer in its beam search.
 
-A reading counts ``recogniser + weight * language model + insertion * words``, as in rescoring
-(``rescoring``), but here the language model also decides which readings are
-kept. Recogniser and language model need not have the same tokens: the beginnings of readings are
-spelled, and what a space (or the end) makes a whole word of is what the language model scores. If
-its tokens are characters, each is scored as it comes.
+The score of a hypothesis is ``recognizer + weight * language model + insertion * words``, as in
+rescoring, but here the language model also affects which hypotheses stay in the beam. Recognizer
+and language model need not have the same tokens: the text of a partial hypothesis is tokenized
+again for the language model, word by word, when a space (or the end) completes a word; by
+characters as they come if the language model's tokens are characters.
 """
 
 from __future__ import annotations
@@ -17,94 +17,89 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.tasks.language_modeling.prefix_scores import EOS
-from gatedrnn.tasks.language_modeling.prefix_tree import Node, read_nodes
-from gatedrnn.tasks.language_modeling.rescoring import Setting
-from gatedrnn.tokens.hypotheses import Tokens
+from gatedrnn.tasks.language_modeling.prefix_scores import Node, read_nodes
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights
+from gatedrnn.tokens import EOS, Tokens
 
-#: Stands for the end of a reading where a token would stand.
+#: Stands for the end of a hypothesis where a token would stand.
 _END = -1
-#: Words whose tokens are remembered.
+#: Size of the cache of tokenized words.
 _WORDS = 1 << 16
 
 
 class Prefix:
-    """What fusion knows of a beginning of a reading.
+    """State of fusion for a partial hypothesis.
 
-    ``bonus`` is what is added to the recogniser's score; while tokens are ``due``, no less than
-    what it will be.
-
-    Arguments
-    ---------
-    node : Node
-        What the language model has read.
+    ``bonus`` is added to the recognizer's score; while tokens are ``due`` it is an upper bound.
     """
 
     __slots__ = ("any", "bonus", "children", "due", "known", "node", "unknown", "word")
 
     def __init__(self, node: Node) -> None:
+        #: Position in the language model's prefix tree.
         self.node = node
-        #: Tokens that the language model has yet to read.
+        #: Tokens that the language model has yet to score.
         self.due: tuple[int, ...] = ()
-        #: What is spelled of a word that may go on, and whether there is one before it.
+        #: Characters of an incomplete word, and whether there is a word before it.
         self.word, self.any = "", False
-        #: What is added besides the language model's part; what that is charged for spelling.
+        #: Score besides the language model's, and nats for characters of unknown words.
         self.known, self.unknown = 0.0, 0.0
         self.bonus = 0.0
         self.children: dict[int, Prefix] | None = None
 
 
 class Fusion:
-    """A language model beside a recogniser, for ``PrefixBeam``.
+    """A language model beside a recognizer, for ``PrefixBeam``.
 
     Arguments
     ---------
     model : torch.nn.Module
-        Called as ``model(tokens, hx)`` with a token for each row, like
-        :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; in evaluation mode.
+        Called as ``model(tokens, hx)`` with one token per row, as
+        :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; set to evaluation mode.
     model_tokens : Tokens
         Its tokens.
     tokens : Tokens
-        The recogniser's.
-    setting : Setting
-        How much the language model counts, and each word; and how much of the recogniser's internal
-        language model is subtracted.
+        The recognizer's tokens.
+    weights : LMWeights
+        Weight of the language model, of each word, and of the recognizer's internal language model,
+        which is subtracted.
     label_prior : torch.Tensor or None
-        Natural logarithms of the probabilities of the recogniser's tokens by themselves, (tokens,):
-        its internal language model; see :class:`~gatedrnn.tasks.asr.internal_lm.LabelPrior`.
+        Natural logarithms of the unigram probabilities of the recognizer's tokens, (tokens,): its
+        internal language model; see :class:`~gatedrnn.tasks.asr.internal_lm.LabelPrior`.
 
     Raises
     ------
     ValueError
-        If the setting cannot be searched with, or the language model knows no letter of the
-        recogniser's.
+        If the weights cannot be searched with, or no letter of the recognizer's is in the alphabet
+        of the language model.
 
     Example
     -------
-    >>> from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
+    >>> from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
+    >>> from gatedrnn.tasks.asr.decode import SearchOptions
     >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> from gatedrnn.tokens import Characters, Words
-    >>> words, letters = Words.learn(["GO ON"], "<eos>"), Characters.learn(["GO ON"])
+    >>> from gatedrnn.tokens import EOS_NAME, Characters, Words
+    >>> words, letters = Words.learn(["GO ON"], EOS_NAME), Characters.learn(["GO ON"])
     >>> model = TextModel(len(words), hidden_size=8).eval()
-    >>> fusion = Fusion(model, words, letters, Setting(0.5, 1.0))
+    >>> fusion = Fusion(model, words, letters, LMWeights(0.5, 1.0))
     >>> log_probs = torch.rand(2, 7, len(letters)).log_softmax(-1)
-    >>> found = prefix_beam_search(log_probs, torch.tensor([7, 4]), beam_size=8, fusion=fusion)
-    >>> len(found), sorted(found[0][0].parts)
+    >>> lists = prefix_beam_search(log_probs, torch.tensor([7, 4]), SearchOptions(8), fusion)
+    >>> len(lists), sorted(lists[0][0].parts)
     (2, ['am', 'lm'])
     """
 
     def __init__(
         self,
         model: nn.Module,
-        model_tokens: Any,
+        model_tokens: Tokens,
         tokens: Tokens,
-        setting: Setting,
+        weights: LMWeights,
         label_prior: torch.Tensor | None = None,
     ) -> None:
-        _check(setting, label_prior, len(tokens))
-        self.model, self.model_tokens, self.setting = model.eval(), model_tokens, setting
-        self._spelled = [""] + [tokens.token_text(token) for token in range(1, len(tokens))]
-        letters = set("".join(self._spelled)) - {" "}
+        _check(weights, label_prior, len(tokens))
+        self.model, self.model_tokens, self.weights = model.eval(), model_tokens, weights
+        self._texts = [""] + [tokens.token_text(token) for token in range(1, len(tokens))]
+        letters = set("".join(self._texts)) - {" "}
         if letters and letters.isdisjoint(model_tokens.alphabet):
             raise ValueError(
                 "the language model knows no letter of the recogniser, such as "
@@ -113,102 +108,54 @@ class Fusion:
         self._by_character = model_tokens.kind == "characters"
         self._encode = lru_cache(maxsize=_WORDS)(self._encoded)
         self._costs = [0.0] * len(tokens)
-        if setting.internal:
-            self._costs = (setting.internal * label_prior.double()).tolist()
-        # A token may end a word before it, and hold some.
-        gain = max(0.0, setting.insertion)
+        if weights.internal:
+            self._costs = (weights.internal * label_prior.double()).tolist()
+        # A token may end the word before it, and contain further words.
+        gain = max(0.0, weights.insertion)
         self._gains = [
-            gain * (1 + len(spelled.split())) - cost
-            for spelled, cost in zip(self._spelled, self._costs, strict=True)
+            gain * (1 + len(text.split())) - cost
+            for text, cost in zip(self._texts, self._costs, strict=True)
         ]
         self._root = Node(EOS, None, 0.0)
 
     def begin(self) -> Prefix:
-        """The beginning of every reading.
-
-        Returns
-        -------
-        Prefix
-            For one utterance.
-        """
-        if self.setting.weight and not self._root.is_read:
+        """The empty prefix, for one utterance."""
+        if self.weights.weight and not self._root.is_read:
             read_nodes(self.model, [self._root])
-        # What comes after the root is forgotten with the utterance.
+        # The tree below the root is freed with the utterance.
         return Prefix(self._root.fresh())
 
-    def most(self, prefix: Prefix, token: int) -> float:
-        """What is added to the recogniser's score at most, after one more token.
-
-        Arguments
-        ---------
-        prefix : Prefix
-            A beginning, with nothing due.
-        token : int
-            The recogniser's token.
-
-        Returns
-        -------
-        float
-        """
+    def upper_bound(self, prefix: Prefix, token: int) -> float:
+        """Maximum bonus after one more token of the recognizer; nothing must be due."""
         return prefix.bonus + self._gains[token]
 
     def grow(self, prefix: Prefix, token: int) -> Prefix:
-        """A beginning with one more token.
-
-        Arguments
-        ---------
-        prefix : Prefix
-            A beginning, with nothing due.
-        token : int
-            The recogniser's token.
-
-        Returns
-        -------
-        Prefix
-            Always the same for the same token. If something is due, :meth:`settle` it.
-        """
-        found = None if prefix.children is None else prefix.children.get(token)
-        if found is None:
-            found = self._after(prefix, token)
-            found.known -= self._costs[token]
-            for character in self._spelled[token]:
+        """The prefix with one more token, cached; if something is due, :meth:`settle` it."""
+        child = None if prefix.children is None else prefix.children.get(token)
+        if child is None:
+            child = self._child(prefix, token)
+            child.known -= self._costs[token]
+            for character in self._texts[token]:
                 if character == " ":
-                    self._end_word(found)
+                    self._end_word(child)
                 else:
-                    self._spell(found, character)
-            self._weigh(found)
-        return found
+                    self._add_character(child, character)
+            self._update(child)
+        return child
 
     def ended(self, prefix: Prefix) -> Prefix:
-        """A beginning that is the whole reading.
-
-        Arguments
-        ---------
-        prefix : Prefix
-            A beginning, with nothing due.
-
-        Returns
-        -------
-        Prefix
-            With the last word and the end; :meth:`settle` it.
-        """
-        found = None if prefix.children is None else prefix.children.get(_END)
-        if found is None:
-            found = self._after(prefix, _END)
-            self._end_word(found)
-            if self.setting.weight:
-                found.due += (EOS,)
-            self._weigh(found)
-        return found
+        """The prefix as a complete hypothesis: with its last word and the end, to be settled."""
+        child = None if prefix.children is None else prefix.children.get(_END)
+        if child is None:
+            child = self._child(prefix, _END)
+            self._end_word(child)
+            if self.weights.weight:
+                child.due += (EOS,)
+            self._update(child)
+        return child
 
     def settle(self, prefixes: Iterable[Prefix]) -> None:
-        """Has the language model score what is due.
-
-        Arguments
-        ---------
-        prefixes : iterable of Prefix
-            Of any utterances: what is new in them is read as one batch for each token that is due.
-        """
+        """Scores what is due in prefixes of any utterances: one batch for each due token."""
         waiting = changed = [prefix for prefix in prefixes if prefix.due]
         while waiting:
             unread = {id(p.node): p.node for p in waiting if not p.node.is_read}
@@ -218,73 +165,64 @@ class Fusion:
                 prefix.due = prefix.due[1:]
             waiting = [prefix for prefix in waiting if prefix.due]
         for prefix in changed:
-            self._weigh(prefix)
+            self._update(prefix)
 
     def parts(self, prefix: Prefix) -> dict[str, float]:
-        """What the language model makes of a reading.
+        """``lm``: log-probability of a settled hypothesis by a language model with a weight."""
+        return {"lm": prefix.node.total - prefix.unknown} if self.weights.weight else {}
 
-        Arguments
-        ---------
-        prefix : Prefix
-            Of :meth:`ended`, with nothing due.
-
-        Returns
-        -------
-        dict
-            ``lm``, its log-probability, as rescoring has it; nothing without a weight.
-        """
-        return {"lm": prefix.node.total - prefix.unknown} if self.setting.weight else {}
-
-    def _after(self, prefix: Prefix, token: int) -> Prefix:
-        found = Prefix(prefix.node)
+    def _child(self, prefix: Prefix, token: int) -> Prefix:
+        child = Prefix(prefix.node)
         if prefix.children is None:
             prefix.children = {}
-        prefix.children[token] = found
-        found.word, found.any = prefix.word, prefix.any
-        found.known, found.unknown = prefix.known, prefix.unknown
-        return found
+        prefix.children[token] = child
+        child.word, child.any = prefix.word, prefix.any
+        child.known, child.unknown = prefix.known, prefix.unknown
+        return child
 
-    def _weigh(self, prefix: Prefix) -> None:
-        linguistic = prefix.node.total - prefix.unknown if self.setting.weight else 0.0
-        prefix.bonus = prefix.known + self.setting.weight * linguistic
+    def _update(self, prefix: Prefix) -> None:
+        log_prob = prefix.node.total - prefix.unknown if self.weights.weight else 0.0
+        prefix.bonus = prefix.known + self.weights.weight * log_prob
 
-    def _spell(self, prefix: Prefix, character: str) -> None:
+    def _add_character(self, prefix: Prefix, character: str) -> None:
         if self._by_character:
-            self._owe(prefix, character if prefix.word or not prefix.any else f" {character}")
-            prefix.known += 0.0 if prefix.word else self.setting.insertion
+            self._add_due(prefix, character if prefix.word or not prefix.any else f" {character}")
+            prefix.known += 0.0 if prefix.word else self.weights.insertion
         prefix.word += character
 
     def _end_word(self, prefix: Prefix) -> None:
         if prefix.word and not self._by_character:
-            self._owe(prefix, prefix.word)
-            prefix.known += self.setting.insertion
+            self._add_due(prefix, prefix.word)
+            prefix.known += self.weights.insertion
         prefix.any = prefix.any or bool(prefix.word)
         prefix.word = ""
 
-    def _owe(self, prefix: Prefix, part: str) -> None:
-        if self.setting.weight:
-            tokens, spelling = self._encode(part)
+    def _add_due(self, prefix: Prefix, part: str) -> None:
+        if self.weights.weight:
+            tokens, unknown_nats = self._encode(part)
             prefix.due += tokens
-            prefix.unknown += spelling
+            prefix.unknown += unknown_nats
 
     def _encoded(self, part: str) -> tuple[tuple[int, ...], float]:
-        """Tokens of a part of a text, and what spelling the unknown among it costs."""
-        found = self.model_tokens.encode(part)
-        unknown = self.model_tokens.unknown(part) if self.model_tokens.unk in found else []
-        return tuple(found), math.fsum(map(self.model_tokens.unknown_nats, unknown))
+        """Tokens of a part of a text, and nats for its unknown words."""
+        tokens = self.model_tokens.encode(part)
+        unknown: list[Any] = (
+            self.model_tokens.unknown(part) if self.model_tokens.unk in tokens else []
+        )
+        return tuple(tokens), math.fsum(map(self.model_tokens.unknown_nats, unknown))
 
 
-def _check(setting: Setting, label_prior: torch.Tensor | None, vocabulary: int) -> None:
-    values = (setting.weight, setting.insertion, setting.internal)
-    if not all(map(math.isfinite, values)) or setting.weight < 0:
+def _check(weights: LMWeights, label_prior: torch.Tensor | None, vocabulary: int) -> None:
+    values = (weights.weight, weights.insertion, weights.internal)
+    if not all(map(math.isfinite, values)) or weights.weight < 0:
         raise ValueError(
             "the language model's weight must be a number from 0, and insertion and internal must "
             f"be numbers, not {', '.join(f'{value:g}' for value in values)}"
         )
-    if setting.internal and label_prior is None:
+    if weights.internal and label_prior is None:
         raise ValueError(
-            "to subtract the internal language model in the search, it must be given the tokens' "
-            "probabilities by themselves (label_prior)"
+            "to subtract the internal language model in the search, the unigram probabilities of "
+            "the tokens are needed (label_prior)"
         )
     if label_prior is not None and label_prior.shape != (vocabulary,):
         raise ValueError(

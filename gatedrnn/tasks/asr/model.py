@@ -1,4 +1,4 @@
-"""The acoustic model of the recipes: fewer frames, a recurrent stack, scores of the tokens."""
+"""The acoustic model: subsampling, a recurrent stack, and an output layer for CTC."""
 
 from __future__ import annotations
 
@@ -13,26 +13,17 @@ from gatedrnn import nnet
 from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
+from gatedrnn.tasks.asr.ctc_search import GreedyCTC, PrefixBeam, greedy, prefix_beam_search
+from gatedrnn.tasks.asr.decode import IncrementalSearch, Scores, SearchOptions
+from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
 
 class StockLSTM(LSTM):
-    """SpeechBrain's LSTM where a stack of ours would stand, to be compared with.
+    """SpeechBrain's LSTM with the interface of our stacks, as a baseline.
 
-    Arguments
-    ---------
-    input_size : int
-        Width of the input.
-    hidden_size : int
-        Width of a layer and direction.
-    num_layers : int
-        Depth.
-    bidirectional : bool
-        Whether a second stack reads from the end.
-    dropout : float
-        Between layers.
-    init_range : float or None
-        Not used, so that it may stay where a recurrence of ours stood: SpeechBrain's starting
-        values are its own.
+    ``init_range`` has no effect: SpeechBrain has its own initial values.
 
     Example
     -------
@@ -63,42 +54,21 @@ class StockLSTM(LSTM):
     def forward(
         self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, Any]:
-        """Runs the stack.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (batch, frames, input_size).
-        hx : tuple or None
-            State to begin with.
-        lengths : torch.Tensor or None
-            Relative lengths.
-
-        Returns
-        -------
-        output, state
-            As of SpeechBrain's.
-        """
+        """Runs the stack on (batch, frames, input_size); zero after the end of an utterance."""
         frames = x.shape[1]
         if lengths is not None:
-            # SpeechBrain cuts fractions of a frame off, and with them a frame where a length in
-            # frames is not quite whole.
+            # SpeechBrain truncates lengths to frames: rounding errors would remove a frame.
             lengths = (torch.round(lengths * frames) + 0.25) / frames
         output, state = super().forward(x, hx, lengths)
         return nn.functional.pad(output, (0, 0, 0, frames - output.shape[1])), state
 
 
-class Encoded(NamedTuple):
-    """What the recurrent stack makes of a batch.
+class EncodedFrames(NamedTuple):
+    """Output of the recurrent stack.
 
-    Arguments
-    ---------
-    output : torch.Tensor
-        (batch, frames, width).
-    counts : torch.Tensor
-        Frames of each utterance, (batch,).
-    auxiliary : torch.Tensor or None
-        The stack's own loss term, summed over the valid frames.
+    output: (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    auxiliary: the stack's own loss term, summed over the valid frames; or None
     """
 
     output: torch.Tensor
@@ -107,17 +77,16 @@ class Encoded(NamedTuple):
 
 
 class CTCModel(nn.Module):
-    """Features to log-probabilities of tokens, for connectionist temporal classification.
+    """Features to log-probabilities of tokens, trained with CTC (Graves et al. 2006).
 
-    It is one module, so that data parallelism wraps it once, and everything it computes goes
-    through its ``forward``.
+    In training everything is computed by ``forward``, so that data parallelism wraps it once.
 
     Arguments
     ---------
     vocabulary : int
-        Number of tokens, with the blank, which is token 0.
+        Number of tokens; token 0 is the blank.
     input_size : int
-        Number of features.
+        Features of a frame.
     network : str
         A key that ``gatedrnn list`` prints; or ``"stock_lstm"``, SpeechBrain's own, without
         projection.
@@ -128,31 +97,31 @@ class CTCModel(nn.Module):
     proj_size : int or None
         N, width of a layer's output; left out by recurrences without projection.
     bidirectional : bool
-        Whether a second stack reads from the end.
+        Whether the layers run in both directions.
     dropout : float
-        Between layers, and before the output layer.
+        Dropout probability between layers, and before the output layer.
     network_options : Mapping or None
         Further options of the recurrence, such as ``{"variant": "5g"}``.
     encoder : nn.Module or None
-        A stack to use instead of the one that the five arguments above describe; called as
-        ``encoder(x, hx=None, lengths=None)``; with ``output_size``.
+        Replaces the stack that the arguments above describe; called as
+        ``encoder(x, hx=None, lengths=None)``, with an attribute ``output_size``.
     subsampling : str
         ``"stack"``: :class:`FrameStacking`; ``"conv"``: :class:`ConvSubsampling`.
     factor : int
-        Frames that are stacked into one.
+        Subsampling factor of ``"stack"``.
     channels : int
-        Channels of the convolutions.
+        Channels of the convolutions of ``"conv"``.
     init : Mapping or None
-        Initial values of weights of the stack: see ``init_weights``.
+        Initial values of weights of the stack: see
+        :func:`~gatedrnn.modules.initialisation.init_weights`.
     bptt_frames : int
-        Truncated back-propagation through time: gradients go back at most to the last multiple of
-        so many (stacked) frames, the state goes on; 0 for the whole utterance.
+        Truncated back-propagation through time: gradients stop at every multiple of so many
+        (subsampled) frames, the state is carried over; 0 for the whole utterance.
 
     Raises
     ------
     ValueError
-        If there is no such recurrence or subsampling, or truncation is asked of a bidirectional
-        stack.
+        If there is no such recurrence or subsampling, or a bidirectional stack is to be truncated.
 
     Example
     -------
@@ -161,6 +130,9 @@ class CTCModel(nn.Module):
     >>> log_probs.shape, counts, auxiliary
     (torch.Size([2, 11, 30]), tensor([11,  6]), None)
     """
+
+    #: Key of the model among :data:`gatedrnn.tasks.asr.heads.HEADS`.
+    head = "ctc"
 
     def __init__(
         self,
@@ -219,7 +191,7 @@ class CTCModel(nn.Module):
     def forward(
         self, features: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Scores tokens.
+        """Log-probabilities of the tokens in every frame.
 
         Arguments
         ---------
@@ -240,19 +212,11 @@ class CTCModel(nn.Module):
         encoded, counts, auxiliary = self.encode(features, lengths)
         return self.score(encoded), counts, auxiliary
 
-    def encode(self, features: torch.Tensor, lengths: torch.Tensor) -> Encoded:
-        """Runs everything but the output layer, for heads that look at the stack's output.
+    def encode(self, features: torch.Tensor, lengths: torch.Tensor) -> EncodedFrames:
+        """Runs the model without its output layer, for heads.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features).
-        lengths : torch.Tensor
-            Relative lengths in (0, 1], (batch,).
-
-        Returns
-        -------
-        Encoded
+        features: (batch, time, features)
+        lengths: relative lengths in (0, 1], (batch,)
         """
         batch, time = features.shape[:2]
         counts = frame_counts(lengths, time, batch).to(features.device)
@@ -263,42 +227,63 @@ class CTCModel(nn.Module):
         else:
             encoded, _ = self.encoder(hidden, lengths=counts / hidden.shape[1])
             auxiliary = _auxiliary(self.encoder)
-        return Encoded(self.dropout(encoded), counts, auxiliary)
+        return EncodedFrames(self.dropout(encoded), counts, auxiliary)
 
     def score(self, encoded: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of the tokens in every frame.
-
-        Arguments
-        ---------
-        encoded : torch.Tensor
-            Of :meth:`encode`.
-
-        Returns
-        -------
-        torch.Tensor
-            Float32, (batch, frames, vocabulary).
-        """
+        """Float32 log-probabilities (batch, frames, vocabulary) of encoder output."""
         return self.output(encoded).float().log_softmax(-1)
+
+    def losses(
+        self,
+        output: tuple[torch.Tensor, torch.Tensor, Any],
+        targets: torch.Tensor,
+        sizes: torch.Tensor,
+    ) -> torch.Tensor:
+        """CTC loss of each utterance, (batch,).
+
+        output: of ``forward``
+        targets: transcripts, (batch, tokens)
+        sizes: tokens of each transcript, (batch,)
+        """
+        return ctc_losses(*output[:2], targets, sizes)
+
+    def scores(self, features: torch.Tensor, lengths: torch.Tensor) -> Scores:
+        """Input of the search; arguments as of :meth:`forward`."""
+        return Scores(*self(features, lengths)[:2])
+
+    def search(
+        self, scores: Scores, options: SearchOptions, fusion: Fusion | None = None
+    ) -> list[list[Hypothesis]]:
+        """Hypotheses of each utterance; see :func:`gatedrnn.tasks.asr.decode.search`."""
+        if options.beam_size > 1:
+            return prefix_beam_search(scores.log_probs, scores.counts, options, fusion)
+        return [[best] for best in greedy(scores.log_probs, scores.counts)]
+
+    def incremental_search(
+        self, options: SearchOptions, fusion: Fusion | None = None
+    ) -> IncrementalSearch:
+        """Search of one utterance, frames at a time."""
+        return PrefixBeam(options, fusion) if options.beam_size > 1 else GreedyCTC()
 
     def _in_chunks(
         self, hidden: torch.Tensor, counts: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Runs the stack chunk by chunk; between chunks the state is carried, the gradient not."""
+        """Runs the stack chunk by chunk; the state is carried over, detached."""
         output, state, losses = [], None, []
         for start in range(0, hidden.shape[1], self.bptt_frames):
             chunk = hidden[:, start : start + self.bptt_frames]
             left = (counts - start).clamp(max=chunk.shape[1])
             # Utterances that have ended take no part, so that they add nothing to the loss terms.
-            going = (left > 0).nonzero().squeeze(1)
-            before = None if state is None else _pick(state, going)
+            active = (left > 0).nonzero().squeeze(1)
+            before = None if state is None else _pick(state, active)
             encoded, after = self.encoder(
-                chunk[going], before, lengths=left[going] / chunk.shape[1]
+                chunk[active], before, lengths=left[active] / chunk.shape[1]
             )
             losses.append(_auxiliary(self.encoder))
             output.append(
-                encoded.new_zeros(len(hidden), *encoded.shape[1:]).index_copy(0, going, encoded)
+                encoded.new_zeros(len(hidden), *encoded.shape[1:]).index_copy(0, active, encoded)
             )
-            state = _put(state, going, after, len(hidden))
+            state = _put(state, active, after, len(hidden))
         present = [loss for loss in losses if loss is not None]
         return torch.cat(output, dim=1), torch.stack(present).sum() if present else None
 
@@ -307,17 +292,45 @@ def _auxiliary(encoder: nn.Module) -> torch.Tensor | None:
     return encoder.auxiliary_loss() if isinstance(encoder, RecurrentStack) else None
 
 
-def _pick(state: Any, going: torch.Tensor) -> Any:
+def _pick(state: Any, active: torch.Tensor) -> Any:
     if isinstance(state, tuple):
-        return tuple(part[:, going] for part in state)
-    return state[:, going]
+        return tuple(part[:, active] for part in state)
+    return state[:, active]
 
 
-def _put(state: Any, going: torch.Tensor, new: Any, batch: int) -> Any:
-    """The state of all utterances, detached, with that of some renewed."""
+def _put(state: Any, active: torch.Tensor, new: Any, batch: int) -> Any:
+    """The state of all utterances with that of some replaced, detached."""
     if isinstance(new, tuple):
         olds = (None,) * len(new) if state is None else state
-        return tuple(_put(old, going, part, batch) for old, part in zip(olds, new, strict=True))
+        return tuple(_put(old, active, part, batch) for old, part in zip(olds, new, strict=True))
     new = new.detach()
     base = new.new_zeros(new.shape[0], batch, *new.shape[2:]) if state is None else state
-    return base.index_copy(1, going, new)
+    return base.index_copy(1, active, new)
+
+
+def ctc_losses(
+    log_probs: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor, sizes: torch.Tensor
+) -> torch.Tensor:
+    """CTC loss of each utterance, (batch,); 0 with too few frames for the tokens: no alignment.
+
+    log_probs: (batch, frames, tokens)
+    counts: frames of each utterance, (batch,)
+    targets: transcripts, (batch, tokens)
+    sizes: tokens of each transcript, (batch,)
+
+    Example
+    -------
+    >>> half = torch.full((1, 2, 2), 0.5).log()
+    >>> loss = ctc_losses(half, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1]))
+    >>> round(float((-loss).exp()), 2)
+    0.75
+    """
+    return nn.functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        targets,
+        counts,
+        sizes,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )

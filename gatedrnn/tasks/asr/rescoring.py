@@ -13,15 +13,15 @@ from speechbrain.utils.distributed import run_on_main
 from gatedrnn.data.files import write_atomically
 from gatedrnn.scoring.word_errors import error_metrics, word_errors
 from gatedrnn.tasks.language_modeling.export import load_language_model
-from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
 from gatedrnn.tasks.language_modeling.nbest import read_nbest
-from gatedrnn.tasks.language_modeling.rescoring_sets import (
+from gatedrnn.tasks.language_modeling.rescoring import (
+    LM_WEIGHTS_FILE,
     Rescored,
     check_line_ends,
     describe,
-    readings,
     rescore_sets,
     write_lists,
+    write_lm_weights,
 )
 
 #: Subfolder of the output folder for the files of rescored tests.
@@ -59,15 +59,15 @@ def rescore_tests(
     names = ["dev", *(test for test in tests if test != "dev")]
     lists = [read_nbest(folder / f"nbest_{test}.jsonl") for test in names]
     rescored = rescore_sets(lists, language_model)
-    write_setting(folder / FOLDER / SETTING, rescored.setting)
+    write_lm_weights(folder / FOLDER / LM_WEIGHTS_FILE, rescored.weights)
     print(f"rescored by {name}: {rescored.choice('dev')}")
     sets = {}
     for test, scored in zip(names, rescored.sets, strict=True):
         seconds = tests[test]["search seconds"]
-        write_lists(folder / FOLDER / f"nbest_{test}.jsonl", scored, rescored.setting)
+        write_lists(folder / FOLDER / f"nbest_{test}.jsonl", scored, rescored.weights)
         errors = word_errors(
             (r["id"], r["hyps"][0]["text"].split(), r["ref"].split())
-            for r in scored.records(rescored.setting)
+            for r in scored.records(rescored.weights)
         )
         path = folder / FOLDER / f"wer_{test}.txt"
         alignments = io.StringIO()
@@ -76,13 +76,13 @@ def rescore_tests(
         sets[test] = {
             **error_metrics(errors),
             "oracle WER": scored.oracle().rate,
-            "readings": readings(scored),
+            "readings": scored.hypotheses,
             "unknown": scored.cost.unknown,
             "language model seconds": scored.cost.seconds,
             "search seconds": seconds,
             "language model to search": scored.cost.seconds / seconds,
         }
-        print(f"{test}, rescored: {describe(scored, rescored.setting, seconds)} ({path})")
+        print(f"{test}, rescored: {describe(scored, rescored.weights, seconds)} ({path})")
     return {"language model": str(name), **_choice(rescored), "sets": sets}
 
 
@@ -117,12 +117,12 @@ def notes(rescored: Mapping[str, Any]) -> str:
 
 
 def _choice(rescored: Rescored) -> dict[str, Any]:
-    setting, tuning = rescored.setting, rescored.tuning
+    weights, tuning = rescored.weights, rescored.tuning
     edges: Sequence[str] = () if tuning is None else tuning.edges
     return {
-        "weight": setting.weight,
-        "insertion": setting.insertion,
-        "internal": setting.internal,
+        "weight": weights.weight,
+        "insertion": weights.insertion,
+        "internal": weights.internal,
         "tried": 1 if tuning is None else tuning.tried,
         "edges": list(edges),
     }

@@ -1,41 +1,47 @@
-"""Long recordings in chunks that are recognised one by one, cut where nobody speaks."""
+"""Segmentation of long recordings into chunks, cut at pauses by voice activity detection."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from gatedrnn.tasks.asr.audio_blocks import locate, stream_blocks
-from gatedrnn.tasks.asr.inputs import Item
-from gatedrnn.tasks.asr.voice_activity import FRAME, RATE, VoiceDetector
+from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.tasks.asr.inputs import Item, locate, stream_blocks
 
-#: Frames over which probabilities are averaged to find a pause to cut in: about 0.2 s.
+#: Samples per second of the voice activity detector.
+RATE = 16_000
+#: Samples per probability, and samples of context before them.
+FRAME, CONTEXT = 512, 64
+_STATE = 128
+#: Frames over which probabilities are averaged to find a pause: about 0.2 s.
 _SMOOTHED = 7
 
 
 @dataclass(frozen=True)
 class SegmentationOptions:
-    """How recordings are cut into chunks.
+    """Segmentation of recordings into chunks.
 
     Arguments
     ---------
     max_seconds : float
-        Of a chunk. A recording that is not longer is one chunk, as it is.
+        Maximum duration of a chunk, at least 1. Shorter recordings are one chunk.
     threshold : float
-        Probability from which on a frame counts as speech.
+        Probability from which a frame is speech, between 0 and 1.
     min_speech : float
-        What is not longer is no speech, in seconds.
+        Speech of this many seconds or fewer is ignored.
     min_silence : float
-        A pause that is shorter parts nothing, in seconds.
+        Pauses shorter than this many seconds do not end a span of speech.
     padding : float
-        Seconds kept before and behind speech.
+        Seconds kept before and after speech.
     max_gap : float
-        Stretches of speech with no more than so many seconds between them make one chunk, as long
-        as that is no longer than ``max_seconds``.
+        Spans of speech with at most so many seconds between them make one chunk, up to
+        ``max_seconds``.
     always : bool
-        Look for speech also in recordings that are not longer than a chunk.
+        Detect speech in short recordings, too.
 
     Raises
     ------
@@ -66,34 +72,100 @@ class SegmentationOptions:
                 raise ValueError(f"{name} {getattr(self, name)}: must not be negative")
 
 
+class VoiceDetector:
+    """Silero VAD: the probability of speech, 31 times a second.
+
+    It runs the network for sequences of Silero's package, many frames per call, and carries its
+    state from block to block. Raises an ImportError if the package is not installed.
+
+    Example
+    -------
+    >>> detector = VoiceDetector()
+    >>> silence = torch.zeros(16_000)
+    >>> probabilities = detector.probabilities(silence.split(5_000))
+    >>> len(probabilities), bool((probabilities < 0.1).all())
+    (32, True)
+    """
+
+    def __init__(self) -> None:
+        # Silero's package sets the threads of the whole process to one.
+        threads = torch.get_num_threads()
+        try:
+            self._silero = importlib.import_module("silero_vad")
+            self._session = self._silero.load_silero_vad(sequence=True).session
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"voice activity detection, which segments long recordings, needs {error.name}: "
+                'pip install "gatedrnn[vad]"'
+            ) from error
+        finally:
+            torch.set_num_threads(threads)
+
+    def probabilities(self, blocks: Iterable[torch.Tensor]) -> torch.Tensor:
+        """The probability of speech in each frame, (frames,), of a signal in blocks at 16 kHz.
+
+        blocks: each (samples,); the last frame is padded with zeros
+        """
+        state = [np.zeros((1, 1, _STATE), np.float32)] * 2
+        # The context of the first frame is zeros.
+        held = torch.zeros(CONTEXT)
+        probabilities = []
+        for block in blocks:
+            held = torch.cat([held, block])
+            frames = (len(held) - CONTEXT) // FRAME
+            if frames:
+                values, *state = self._run(held, frames, state)
+                probabilities.append(values)
+                held = held[frames * FRAME :]
+        if len(held) > CONTEXT:
+            missing = FRAME + CONTEXT - len(held)
+            values, *_ = self._run(torch.nn.functional.pad(held, (0, missing)), 1, state)
+            probabilities.append(values)
+        return torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *probabilities]))
+
+    def speech(
+        self,
+        probabilities: torch.Tensor,
+        threshold: float = 0.5,
+        min_speech: float = 0.25,
+        min_silence: float = 0.1,
+        padding: float = 0.03,
+    ) -> list[tuple[float, float]]:
+        """Start and end of spans of speech in seconds, by Silero's own rules; sorted, disjoint.
+
+        probabilities: of speech in each frame, (frames,)
+
+        Speech starts at the threshold and ends 0.15 below it; for the others see
+        :class:`SegmentationOptions`.
+        """
+        spans = self._silero.get_speech_timestamps_from_probs(
+            probabilities.tolist(),
+            RATE,
+            threshold=threshold,
+            min_speech_duration_ms=1000 * min_speech,
+            min_silence_duration_ms=1000 * min_silence,
+            speech_pad_ms=1000 * padding,
+        )
+        return [(span["start"] / RATE, span["end"] / RATE) for span in spans]
+
+    def _run(
+        self, samples: torch.Tensor, frames: int, state: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        windows = samples[: CONTEXT + frames * FRAME].unfold(0, CONTEXT + FRAME, FRAME)
+        inputs = {"input": windows.contiguous().numpy(), "h": state[0], "c": state[1]}
+        values, hidden, cell = self._session.run(["speech_probs", "hn", "cn"], inputs)
+        return values.reshape(-1), hidden, cell
+
+
 def find_chunks(
     item: Item,
     options: SegmentationOptions | None = None,
     detector: VoiceDetector | None = None,
 ) -> list[tuple[float, float]]:
-    """Finds the chunks of an item.
+    """Start and end of the chunks of an item, in seconds from its start; sorted, disjoint.
 
-    Arguments
-    ---------
-    item : Item
-        The item.
-    options : SegmentationOptions or None
-        How to cut.
-    detector : VoiceDetector or None
-        What tells speech; ``None`` to make one where it is needed.
-
-    Returns
-    -------
-    list of (float, float)
-        Begin and end in seconds from the beginning of the item, in order, without overlap. Empty if
-        nobody speaks; an item of digital silence has no chunk in any case.
-
-    Raises
-    ------
-    AudioError
-        If the recording cannot be read.
-    ImportError
-        If the detector is needed and not installed.
+    There are none without speech, or in digital silence. Raises an AudioError if the recording
+    cannot be read, an ImportError if the detector is needed and not installed.
 
     Example
     -------
@@ -106,14 +178,14 @@ def find_chunks(
     silence []
     """
     options = options or SegmentationOptions()
-    stretch = locate(item)
-    if stretch.seconds <= options.max_seconds and not options.always:
-        # Blocks of a second: the first one mostly tells.
-        sounds = any(bool(b.any()) for b in stream_blocks(item, stretch.rate, seconds=1.0))
-        return [(0.0, stretch.seconds)] if sounds else []
+    span = locate(item)
+    if span.seconds <= options.max_seconds and not options.always:
+        # Blocks of a second: mostly the first one decides.
+        sounds = any(bool(b.any()) for b in stream_blocks(item, span.rate, seconds=1.0))
+        return [(0.0, span.seconds)] if sounds else []
     detector = detector or VoiceDetector()
     probabilities = detector.probabilities(stream_blocks(item, RATE))
-    spans = detector.speech(
+    speech = detector.speech(
         probabilities,
         options.threshold,
         options.min_speech,
@@ -121,8 +193,8 @@ def find_chunks(
         options.padding,
     )
     # The last frame may reach beyond the end.
-    ended = [(a, min(b, stretch.seconds)) for a, b in spans if a < stretch.seconds]
-    return pack(ended, probabilities, options)
+    speech = [(a, min(b, span.seconds)) for a, b in speech if a < span.seconds]
+    return pack(speech, probabilities, options)
 
 
 def pack(
@@ -130,21 +202,10 @@ def pack(
     probabilities: torch.Tensor,
     options: SegmentationOptions,
 ) -> list[tuple[float, float]]:
-    """Makes chunks of stretches of speech: cuts long ones, joins short ones.
+    """Makes chunks of spans of speech: splits those longer than ``max_seconds``, joins short ones.
 
-    Arguments
-    ---------
-    spans : sequence of (float, float)
-        Begin and end in seconds, in order, without overlap.
-    probabilities : torch.Tensor
-        The probability of speech in each frame, (frames,).
-    options : SegmentationOptions
-        How long chunks may be.
-
-    Returns
-    -------
-    list of (float, float)
-        None is longer than ``max_seconds``.
+    spans: start and end in seconds, sorted, disjoint
+    probabilities: of speech in each frame, (frames,)
 
     Example
     -------
@@ -157,13 +218,13 @@ def pack(
     """
     chunks: list[tuple[float, float]] = []
     for start, end in spans:
-        before = chunks[-1] if chunks else None
+        previous = chunks[-1] if chunks else None
         if (
-            before is not None
-            and start - before[1] <= options.max_gap
-            and end - before[0] <= options.max_seconds
+            previous is not None
+            and start - previous[1] <= options.max_gap
+            and end - previous[0] <= options.max_seconds
         ):
-            chunks[-1] = (before[0], end)
+            chunks[-1] = (previous[0], end)
             continue
         while end - start > options.max_seconds:
             cut = _quietest(probabilities, start, end, options.max_seconds)
@@ -174,7 +235,7 @@ def pack(
 
 
 def _quietest(probabilities: torch.Tensor, start: float, end: float, max_seconds: float) -> float:
-    """Where a stretch is cut: in its second half, so that no chunk becomes short without need."""
+    """Where a span is cut: in its second half, so that no chunk is short without need."""
     second = RATE / FRAME
     latest = min(start + max_seconds, end - 0.5)
     first, last = round((start + max_seconds / 2) * second), round(latest * second)
@@ -187,6 +248,6 @@ def _quietest(probabilities: torch.Tensor, start: float, end: float, max_seconds
         padding=_SMOOTHED // 2,
         count_include_pad=False,
     )[0, first - low : last - low]
-    # In the middle of the frame; of equals the latest, so that chunks are long.
+    # In the middle of the frame; of equal ones the last, so that chunks are long.
     place = last - 1 - int(smooth.flip(0).argmin())
     return min(max((place + 0.5) / second, start + max_seconds / 2), latest)

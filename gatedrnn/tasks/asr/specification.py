@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,16 +10,9 @@ from torch import nn
 
 from gatedrnn.data.config_validation import PlainSpec, check, rules_of, size
 from gatedrnn.modules.features import LogMel
-from gatedrnn.tasks.asr.heads.attention import AttentionModel
-from gatedrnn.tasks.asr.heads.transducer import TransducerModel
+from gatedrnn.tasks.asr.heads import HEADS, add_head
 from gatedrnn.tasks.asr.model import CTCModel
 
-#: Head -> its model, which takes the acoustic model and the size of the vocabulary.
-HEAD_MODELS: dict[str, Callable[..., nn.Module] | None] = {
-    "ctc": None,
-    "attention": AttentionModel,
-    "transducer": TransducerModel,
-}
 NORMALISATIONS = ("sentence", "global")
 
 
@@ -67,15 +60,15 @@ class RecogniserSpec(PlainSpec):
 
     def __post_init__(self) -> None:
         check({"vocabulary": self.vocabulary}, {"vocabulary": size}, "model")
-        if self.head not in HEAD_MODELS:
-            raise ValueError(f"head must be {', '.join(HEAD_MODELS)}, not {self.head!r}")
+        if self.head not in HEADS:
+            raise ValueError(f"head must be {', '.join(HEADS)}, not {self.head!r}")
         if self.normalisation not in NORMALISATIONS:
             raise ValueError(
                 f"normalisation must be {' or '.join(NORMALISATIONS)}, not {self.normalisation!r}"
             )
         check(self.acoustic, rules_of(CTCModel), "acoustic")
-        model = HEAD_MODELS[self.head]
-        check(self.head_options, {} if model is None else rules_of(model), "head_options")
+        model = HEADS[self.head]
+        check(self.head_options, {} if model is CTCModel else rules_of(model), "head_options")
         check(self.features, rules_of(LogMel), "features")
         bands, width = self.features.get("n_mels", 80), self.acoustic.get("input_size", 80)
         if bands != width:
@@ -95,10 +88,7 @@ class RecogniserSpec(PlainSpec):
         """
         try:
             acoustic = CTCModel(self.vocabulary, **self.acoustic)
-            model = HEAD_MODELS[self.head]
-            if model is None:
-                return acoustic
-            return model(acoustic, self.vocabulary, **self.head_options)
+            return add_head(self.head, acoustic, self.vocabulary, **self.head_options)
         except TypeError as error:
             raise ValueError(f"this model cannot be built: {error}") from error
 
@@ -110,31 +100,3 @@ class RecogniserSpec(PlainSpec):
         LogMel
         """
         return LogMel(**self.features)
-
-
-def head_name(hparams: Mapping[str, Any]) -> str:
-    """The head that a YAML names.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        Optionally with ``head``.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If there is no such head.
-
-    Example
-    -------
-    >>> head_name({})
-    'ctc'
-    """
-    name = hparams.get("head", "ctc")
-    if name not in HEAD_MODELS:
-        raise ValueError(f"head must be {', '.join(HEAD_MODELS)}, not {name!r}")
-    return name

@@ -61,7 +61,7 @@ class BundleEncoder(nn.Module):
         if not isinstance(bundle.model, CTCModel):
             raise ValueError(
                 f"EncoderASR decodes by CTC alone, and this bundle's head is "
-                f"{bundle.config.model.head}: use gatedrnn.tasks.asr.recogniser.Recogniser"
+                f"{bundle.config.model.head}: use gatedrnn.tasks.asr.apply.Recognizer"
             )
         self.model, self.frontend = bundle.model, bundle.frontend
 

@@ -1,4 +1,4 @@
-"""Search of the tests of a training: beam, language model, n-best lists."""
+"""Search of a training's test, also with a language model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.tasks.asr.decode import Scores, check_fusion, search
+from gatedrnn.tasks.asr.decode import Scores, SearchOptions, check_fusion, search
 from gatedrnn.tasks.asr.internal_lm import (
     LABEL_PRIOR,
     LabelPrior,
@@ -18,42 +18,48 @@ from gatedrnn.tasks.asr.internal_lm import (
     write_label_prior,
 )
 from gatedrnn.tasks.asr.lm_fusion import Fusion
-from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.export import load_language_model
-from gatedrnn.tasks.language_modeling.rescoring import Setting
-from gatedrnn.tasks.language_modeling.rescoring_sets import check_line_ends
+from gatedrnn.tasks.language_modeling.rescoring import check_line_ends
+from gatedrnn.tokens import Tokens
 from gatedrnn.tokens.hypotheses import Hypothesis
 from gatedrnn.training.distributed import sum_over_ranks
 
 
 class TestSearch:
-    """The search that a YAML configures.
+    """Search of a training's test, as hparams say.
 
-    Of ``hparams`` it takes ``beam_size``; ``lm_weight``, which brings ``language_model`` (a bundle,
-    or the output folder of a training) into the search, with ``lm_insertion``; ``internal_lm``
-    (adds ``ilm``, the log-probability by the recognizer's internal language model, to the n-best
-    lists) and ``lm_internal`` (its weight in the search, where it is subtracted).
+    They have those of :meth:`~gatedrnn.tasks.asr.decode.SearchOptions.from_hparams`;
+    ``language_model`` (a bundle, or the output folder of a training), needed with ``lm_weight``;
+    and ``internal_lm``, which adds ``ilm`` to the n-best lists: the log-probability by the
+    recognizer's internal language model.
+
+    Example
+    -------
+    >>> from types import SimpleNamespace
+    >>> from gatedrnn.tasks.asr.model import CTCModel
+    >>> from gatedrnn.tokens import Characters
+    >>> tokens = Characters.learn(["GO ON"])
+    >>> model = CTCModel(len(tokens), input_size=6, num_layers=1, hidden_size=8, proj_size=4)
+    >>> test = TestSearch(SimpleNamespace(beam_size=4, internal_lm=True), model, tokens)
+    >>> scores = Scores(torch.rand(1, 9, len(tokens)).log_softmax(-1), torch.tensor([9]))
+    >>> test.needs_label_prior, test.collects(scores)
+    (True, True)
+    >>> test.take_label_prior("cpu")
+    >>> lists = test.with_internal(model, test.search(model, scores))
+    >>> sorted(lists[0][0].parts), test.collects(scores)
+    (['ilm'], False)
     """
 
     #: pytest would collect the class for its name.
     __test__ = False
 
-    def __init__(self, hparams: Any, model: nn.Module, tokens: Any) -> None:
-        self.beam_size = int(getattr(hparams, "beam_size", 1))
+    def __init__(self, hparams: Any, model: nn.Module, tokens: Tokens) -> None:
+        self.options = SearchOptions.from_hparams(hparams)
         self.internal = bool(getattr(hparams, "internal_lm", False))
-        weight, insertion, internal = (
-            getattr(hparams, f"lm_{name}", None) for name in ("weight", "insertion", "internal")
-        )
-        self.setting = Setting(float(weight or 0), float(insertion or 0), float(internal or 0))
         self.tokens, self.language_model = tokens, None
-        if weight is not None:
-            self.language_model = _load(hparams, model, self.beam_size)
-        elif insertion or internal:
-            raise ValueError(
-                "lm_insertion and lm_internal are for a language model in the search: give its "
-                "lm_weight, too"
-            )
-        self.by_labels = isinstance(model, CTCModel)
+        if self.options.lm_mode is not None:
+            self.language_model = _load(hparams, model, self.options.beam_size)
+        self.by_ctc = model.head == "ctc"
         self.label_prior: torch.Tensor | None = None
         self._sums = LabelPrior(len(tokens))
         self._fusion: Fusion | None = None
@@ -62,12 +68,12 @@ class TestSearch:
 
     @property
     def needs_label_prior(self) -> bool:
-        """Whether the prior of the tokens must be estimated on a set first."""
-        uses_prior = self.internal or bool(self.setting.internal)
-        return self.by_labels and uses_prior and self.label_prior is None
+        """Whether the label prior must be estimated first, on a whole set."""
+        needed = self.internal or bool(self.options.lm_internal)
+        return self.by_ctc and needed and self.label_prior is None
 
     def collects(self, scores: Scores) -> bool:
-        """Adds a batch to the estimate, if one is needed; says whether it is."""
+        """Adds a batch to the label prior, if it is needed; then there is nothing to search yet."""
         if not self.needs_label_prior:
             return False
         self._sums.add(scores.log_probs, scores.counts)
@@ -76,7 +82,7 @@ class TestSearch:
     def take_label_prior(
         self, device: torch.device | str, folder: str | Path | None = None
     ) -> None:
-        """Ends the estimate over all ranks; writes ``label_prior.json`` to the folder."""
+        """Ends the estimation of the label prior, and writes it to a folder."""
         sums = sum_over_ranks(self._sums.sums.tolist(), device)
         self._sums.sums = torch.tensor(sums, dtype=torch.float64)
         self.label_prior = self._sums.log_probs()
@@ -85,13 +91,13 @@ class TestSearch:
         self._make_fusion()
 
     def search(self, model: nn.Module, scores: Scores) -> list[list[Hypothesis]]:
-        """Hypotheses of each utterance, the best first."""
-        return search(model, scores, self.beam_size, self._fusion)
+        """N-best list of each utterance, the best first."""
+        return search(model, scores, self.options, self._fusion)
 
     def with_internal(
         self, model: nn.Module, lists: Sequence[Sequence[Hypothesis]]
     ) -> list[list[Hypothesis]]:
-        """Hypotheses with their log-probabilities by the internal language model, if configured."""
+        """Adds the log-probabilities by the internal language model, if hparams ask for them."""
         if not self.internal:
             return [list(hypotheses) for hypotheses in lists]
         sequences = [h.tokens for hypotheses in lists for h in hypotheses]
@@ -102,10 +108,10 @@ class TestSearch:
         ]
 
     def _make_fusion(self) -> None:
-        lm = self.language_model
+        lm, weights = self.language_model, self.options.lm_weights
         if lm is not None:
-            prior = self.label_prior if self.setting.internal else None
-            self._fusion = Fusion(lm.model, lm.tokens, self.tokens, self.setting, prior)
+            prior = self.label_prior if weights.internal else None
+            self._fusion = Fusion(lm.model, lm.tokens, self.tokens, weights, prior)
 
 
 def _load(hparams: Any, model: nn.Module, beam_size: int) -> Any:
@@ -113,7 +119,7 @@ def _load(hparams: Any, model: nn.Module, beam_size: int) -> Any:
     if folder is None:
         raise ValueError("lm_weight is for a language model in the search: name its language_model")
     check_fusion(model, beam_size)
-    # Making a model uses random numbers; those of the training must not change.
+    # Initialisation samples random numbers; those of the training must not change.
     with torch.random.fork_rng(devices=[]):
         language_model = load_language_model(folder)
     check_line_ends(language_model, folder)

@@ -13,9 +13,9 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.tasks.asr.brain import RecogniserBrain
+from gatedrnn.tasks.asr.heads import head_name, make_model
 from gatedrnn.tasks.asr.pretrained import load_encoder
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
-from gatedrnn.tasks.asr.specification import HEAD_MODELS, head_name
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
@@ -61,7 +61,7 @@ class RecogniserTraining(Training):
     """A training on the sets ``train`` and ``dev``; all sets but ``train`` are tested.
 
     Of the YAML it takes ``tokens`` (and ``pieces``), what
-    :func:`make_model` takes, ``normalize``, and optionally
+    :func:`~gatedrnn.tasks.asr.heads.make_model` takes, ``normalize``, and optionally
     ``pretrained_encoder``, for :func:`~gatedrnn.tasks.asr.pretrained.load_encoder`, and
     ``language_model``, which rescores the tests: see
     :func:`~gatedrnn.tasks.asr.rescoring.check_language_model`.
@@ -188,13 +188,3 @@ def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:
         if unknown:
             most = ", ".join(f"{c!r} ({n} times)" for c, n in unknown.most_common(8))
             logger.warning(f"{name}: not among the tokens, and left out: {most}")
-
-
-def make_model(hparams: Mapping[str, Any], vocabulary: int) -> torch.nn.Module:
-    """Makes the model that a YAML describes."""
-    name = head_name(hparams)
-    acoustic = hparams["model"](vocabulary)
-    if HEAD_MODELS[name] is None:
-        return acoustic
-    block = hparams.get(name) or {}
-    return block.get("head", HEAD_MODELS[name])(acoustic, vocabulary)

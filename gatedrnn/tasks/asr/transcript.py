@@ -1,4 +1,4 @@
-"""What was recognised in a recording: immutable data, with times from the recording's beginning."""
+"""Transcripts: immutable, with times in seconds from the start of the recording."""
 
 from __future__ import annotations
 
@@ -10,22 +10,9 @@ from gatedrnn.tokens.hypotheses import Word
 
 
 def check_name(name: str) -> str:
-    """Looks whether the name of a transcript can be the name of a file below a folder.
+    """Returns the name of a transcript, or raises a ValueError if it is no file name in a folder.
 
-    Arguments
-    ---------
-    name : str
-        Relative, without suffix, with ``/`` between folders.
-
-    Returns
-    -------
-    str
-        The name.
-
-    Raises
-    ------
-    ValueError
-        If a file of that name would lie outside of the folder, or could not be.
+    It is relative, without suffix, with ``/`` between folders.
 
     Example
     -------
@@ -47,32 +34,31 @@ def check_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A stretch of a recording that was recognised in one go.
+class TranscriptSegment:
+    """A span of a recording that was recognized at once.
 
     Arguments
     ---------
-    start : float
-        Begin, in seconds from the beginning of the recording.
-    end : float
-        End, likewise.
+    start, end : float
+        Seconds from the start of the recording.
     text : str
-        What was recognised; empty for nothing.
+        The best hypothesis; may be empty.
     words : tuple of Word
         The words with their times; empty if those are not known.
     confidence : float or None
-        How sure the recogniser is, from 0 to 1.
+        Mean confidence of the words, from 0 to 1.
     speaker : str or None
-        Who speaks.
+        Speaker, if known.
 
     Raises
     ------
     ValueError
-        If it ends before it starts, or starts before the recording.
+        If not ``0 <= start <= end``.
 
     Example
     -------
-    >>> Segment(1.0, 2.0, "GO ON", (Word("GO", 1.1, 1.3, 0.9), Word("ON", 1.4, 1.9, 0.8))).seconds
+    >>> words = Word("GO", 1.1, 1.3, 0.9), Word("ON", 1.4, 1.9, 0.8)
+    >>> TranscriptSegment(1.0, 2.0, "GO ON", words).seconds
     1.0
     """
 
@@ -86,7 +72,7 @@ class Segment:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.end) and 0 <= self.start <= self.end):
             raise ValueError(
-                f"a segment from {self.start} to {self.end} s: 0 <= start <= end wanted"
+                f"a segment from {self.start} to {self.end} s: must be 0 <= start <= end"
             )
 
     @property
@@ -94,23 +80,8 @@ class Segment:
         """Duration."""
         return self.end - self.start
 
-    def shifted(self, seconds: float) -> Segment:
-        """The same at another time.
-
-        Arguments
-        ---------
-        seconds : float
-            How much later.
-
-        Returns
-        -------
-        Segment
-
-        Example
-        -------
-        >>> Segment(0.0, 2.0, "GO", (Word("GO", 0.5, 1.0, 0.9),)).shifted(60.0).words[0].start
-        60.5
-        """
+    def shifted(self, seconds: float) -> TranscriptSegment:
+        """The same segment, later by so many seconds."""
         return replace(
             self,
             start=self.start + seconds,
@@ -124,34 +95,35 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was recognised in a recording, or in a part of one.
+    """Transcript of a recording, or of a part of one.
 
     Arguments
     ---------
     name : str
         Relative name without suffix, with ``/`` between folders; unique within a run.
     source : str
-        The file.
+        The audio file.
     duration : float
-        Seconds of what was looked at.
-    segments : tuple of Segment
-        In order of time.
+        Seconds that were transcribed.
+    segments : tuple of TranscriptSegment
+        Sorted by time.
     reference : str or None
-        What was said, where that is known.
+        Reference transcript, if known.
     recording : str or None
-        Name of the recording from whose beginning times count; ``None`` if that is ``name``.
+        Name of the recording from whose start times count; None if that is ``name``.
     channel : int or None
-        The channel that was looked at, from 0; ``None`` for all, mixed.
+        Channel of the file, from 0; None for the mean of all.
 
     Raises
     ------
     ValueError
-        If the name would lead out of a folder.
+        If the name is not that of a file below a folder.
 
     Example
     -------
-    >>> parts = Segment(0.0, 1.0, "GO"), Segment(4.0, 5.0, ""), Segment(8.0, 9.0, "ON")
-    >>> transcript = Transcript("talk", "talk.wav", 10.0, parts)
+    >>> segments = [(0.0, 1.0, "GO"), (4.0, 5.0, ""), (8.0, 9.0, "ON")]
+    >>> segments = tuple(TranscriptSegment(*segment) for segment in segments)
+    >>> transcript = Transcript("talk", "talk.wav", 10.0, segments)
     >>> transcript.text
     'GO ON'
     >>> transcript.shifted(60.0).segments[0].start
@@ -161,7 +133,7 @@ class Transcript:
     name: str
     source: str
     duration: float
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[TranscriptSegment, ...] = ()
     reference: str | None = None
     recording: str | None = None
     channel: int | None = None
@@ -180,32 +152,16 @@ class Transcript:
         return tuple(word for segment in self.segments for word in segment.words)
 
     def shifted(self, seconds: float) -> Transcript:
-        """The same at another time: for a part of a recording, once it is known where it lies.
-
-        Arguments
-        ---------
-        seconds : float
-            How much later.
-
-        Returns
-        -------
-        Transcript
-        """
+        """The same transcript, later by so many seconds."""
         return replace(self, segments=tuple(s.shifted(seconds) for s in self.segments))
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data, as JSON holds it.
-
-        Returns
-        -------
-        dict
-            ``{"id", "text", "reference", "source", "recording", "channel", "duration", "words",
-            "segments"}``;
-            times in seconds, rounded to milliseconds.
+        """The content of a JSON file; times in seconds, rounded to milliseconds.
 
         Example
         -------
-        >>> Transcript("a", "a.wav", 1.0, (Segment(0.0, 1.0, "GO"),)).as_dict()["segments"]
+        >>> segment = TranscriptSegment(0.0, 1.0, "GO")
+        >>> Transcript("a", "a.wav", 1.0, (segment,)).as_dict()["segments"]
         [{'start': 0.0, 'end': 1.0, 'text': 'GO', 'confidence': None, 'speaker': None, 'words': []}]
         """
         segments = [
@@ -233,7 +189,7 @@ class Transcript:
 
 
 def _rounded(word: Word) -> dict[str, Any]:
-    """A word as plain data, like those of n-best files."""
+    """A word as in n-best files."""
     data = asdict(word)
     return data | {
         "start": round(word.start, 3),

@@ -1,38 +1,76 @@
-"""Files of transcripts, one small class per format."""
+"""Output files of transcripts: one small class per format; transcripts cut into subtitles."""
 
 from __future__ import annotations
 
 import json
+import math
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tasks.asr.subtitles import CueOptions, cues
-from gatedrnn.tasks.asr.transcript import Transcript
+from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment
+from gatedrnn.tokens.hypotheses import Word
 
-#: A line with what decides its place in the file.
+#: A line with its sort key.
 Row = tuple[tuple[Any, ...], str]
 
 
-class Writer(ABC):
-    """A format.
+@dataclass(frozen=True)
+class CueOptions:
+    """Format of subtitles.
 
     Arguments
     ---------
-    options : CueOptions or None
-        What subtitles may look like; of use to the formats of subtitles only.
+    max_characters : int
+        Maximum length of a line; a longer word has a line of its own.
+    max_lines : int
+        Maximum number of lines.
+    max_seconds : float
+        Maximum duration; a longer word is shown for its duration.
+    min_seconds : float
+        Minimum duration, if the next subtitle leaves time for it.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
+    Example
+    -------
+    >>> CueOptions(max_lines=1).max_characters
+    42
     """
 
-    #: What it is called, and how its files end.
+    max_characters: int = 42
+    max_lines: int = 2
+    max_seconds: float = 7.0
+    min_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.max_characters < 1 or self.max_lines < 1:
+            raise ValueError("subtitles need at least one line of at least one character")
+        if not 0 <= self.min_seconds <= self.max_seconds or self.max_seconds == 0:
+            raise ValueError(
+                f"subtitles of {self.min_seconds} to {self.max_seconds} s: must be 0 <= min <= max"
+            )
+
+
+class Writer(ABC):
+    """Base class of formats; ``options`` are for subtitles."""
+
+    #: Name of the format, and suffix of its files.
     name: ClassVar[str]
     #: Whether one file holds the transcripts of all recordings.
-    together: ClassVar[bool] = False
-    #: Whether it cannot do without the times of words.
+    combined: ClassVar[bool] = False
+    #: Whether it needs times of words.
     needs_times: ClassVar[bool] = False
-    #: What a file begins with.
+    #: First lines of a file.
     head: ClassVar[str] = ""
 
     def __init__(self, options: CueOptions | None = None) -> None:
@@ -40,47 +78,14 @@ class Writer(ABC):
 
     @abstractmethod
     def rows(self, transcript: Transcript) -> list[Row]:
-        """Lines of a transcript, or several at once, each with what the file is sorted by.
-
-        Arguments
-        ---------
-        transcript : Transcript
-            The transcript.
-
-        Returns
-        -------
-        list of (tuple, str)
-        """
+        """Lines of a transcript, each with its sort key."""
 
     def text(self, rows: Iterable[Row]) -> str:
-        """What a file holds.
-
-        Arguments
-        ---------
-        rows : iterable of (tuple, str)
-            Of one transcript or, where the format allows it, of several.
-
-        Returns
-        -------
-        str
-        """
+        """Content of a file with the rows of one transcript, or of all if ``combined``."""
         return self.head + "".join(line for _, line in sorted(rows, key=lambda row: row[0]))
 
     def write(self, transcript: Transcript, folder: str | Path) -> Path:
-        """Writes the transcript of a recording into a file of its own.
-
-        Arguments
-        ---------
-        transcript : Transcript
-            The transcript.
-        folder : str or Path
-            The file lies there, in the subfolders that the transcript's name has.
-
-        Returns
-        -------
-        Path
-            The file.
-        """
+        """Writes a file of one recording, in the subfolders that the transcript's name has."""
         path = Path(folder, f"{transcript.name}.{self.name}")
         write_atomically(path, self.text(self.rows(transcript)))
         return path
@@ -97,7 +102,7 @@ class PlainText(Writer):
 
 
 class Json(Writer):
-    """All that is known about a transcript."""
+    """All data of a transcript."""
 
     name = "json"
 
@@ -108,10 +113,10 @@ class Json(Writer):
 
 
 class JsonLines(Writer):
-    """The same, a line per transcript: what ``gatedrnn score`` reads."""
+    """All data, a line per transcript: a format of ``gatedrnn score``."""
 
     name = "jsonl"
-    together = True
+    combined = True
 
     def rows(self, transcript: Transcript) -> list[Row]:
         """See :meth:`Writer.rows`."""
@@ -141,15 +146,15 @@ class Ctm(Writer):
     """NIST's time marked words: ``file channel start duration word confidence``."""
 
     name = "ctm"
-    together = True
+    combined = True
     needs_times = True
 
     def rows(self, transcript: Transcript) -> list[Row]:
         """See :meth:`Writer.rows`; a ValueError if there are words without times."""
         if any(s.text and not s.words for s in transcript.segments):
             raise ValueError(
-                f"{transcript.name}: ctm needs the times of words, and there are none: the model "
-                "was trained without connectionist temporal classification, which gives them"
+                f"{transcript.name}: ctm needs the times of words; there are none, as the model "
+                "was trained without CTC, which aligns them"
             )
         recording = escape(transcript.recording or transcript.name)
         channel = "1" if transcript.channel is None else str(transcript.channel + 1)
@@ -168,7 +173,7 @@ class Trn(Writer):
     """NIST's transcripts: ``words (name)``."""
 
     name = "trn"
-    together = True
+    combined = True
 
     def rows(self, transcript: Transcript) -> list[Row]:
         """See :meth:`Writer.rows`."""
@@ -177,37 +182,37 @@ class Trn(Writer):
 
 
 class SubRip(Writer):
-    """Subtitles as most players read them."""
+    """Subtitles for most players."""
 
     name = "srt"
 
     def rows(self, transcript: Transcript) -> list[Row]:
         """See :meth:`Writer.rows`."""
-        found = []
+        rows = []
         for number, cue in enumerate(cues(transcript, self.options), start=1):
-            # An arrow within the text would be read as times.
+            # An arrow within the text would be parsed as times.
             text = "\n".join(cue.lines).replace("-->", "->")
             times = f"{timestamp(cue.start, ',')} --> {timestamp(cue.end, ',')}"
-            found.append(((number,), f"{number}\n{times}\n{text}\n\n"))
-        return found
+            rows.append(((number,), f"{number}\n{times}\n{text}\n\n"))
+        return rows
 
 
 class WebVtt(Writer):
-    """Subtitles as browsers read them."""
+    """Subtitles for browsers."""
 
     name = "vtt"
     head = "WEBVTT\n\n"
 
     def rows(self, transcript: Transcript) -> list[Row]:
         """See :meth:`Writer.rows`."""
-        found = []
+        rows = []
         for number, cue in enumerate(cues(transcript, self.options)):
             text = _for_markup("\n".join(cue.lines))
             if cue.speaker:
                 text = f"<v {_for_markup(_on_one_line(cue.speaker))}>{text}</v>"
             times = f"{timestamp(cue.start)} --> {timestamp(cue.end)}"
-            found.append(((number,), f"{times}\n{text}\n\n"))
-        return found
+            rows.append(((number,), f"{times}\n{text}\n\n"))
+        return rows
 
 
 #: Name -> format.
@@ -216,37 +221,36 @@ WRITERS: dict[str, type[Writer]] = {
 }
 
 
-class Output:
+class TranscriptFiles:
     """Writes transcripts into a folder, in any number of formats.
 
-    Files of single recordings are written at once. Those of formats that hold all recordings are
-    written by :meth:`close`, also after an error, with what there is by then.
+    Files of single recordings are written at once. Those of ``combined`` formats are written by
+    :meth:`close`, also after an error, with the transcripts so far.
 
     Arguments
     ---------
     folder : str or Path
-        Where to.
+        Folder of the files.
     formats : sequence of str
         Keys of :data:`WRITERS`.
     options : CueOptions or None
-        What subtitles may look like.
+        Format of subtitles.
     stem : str
-        Name, without ending, of the files that hold all recordings.
+        Name, without suffix, of files of all recordings.
     apart : bool
-        Whether each recording has files of its own also where one file could hold all.
+        Whether each recording has its own file also in ``combined`` formats.
 
     Raises
     ------
     ValueError
-        If there is no such format.
+        If a format is unknown.
 
     Example
     -------
-    >>> from gatedrnn.tasks.asr.transcript import Segment
     >>> folder = getfixture("tmp_path")
-    >>> with Output(folder, ["txt", "trn"]) as output:
+    >>> with TranscriptFiles(folder, ["txt", "trn"]) as output:
     ...     for name in ("talk", "day1/talk"):
-    ...         segments = (Segment(0.0, 1.0, f"THIS IS {name}"),)
+    ...         segments = (TranscriptSegment(0.0, 1.0, f"THIS IS {name}"),)
     ...         output.add(Transcript(name, f"{name}.wav", 1.0, segments))
     >>> sorted(str(path.relative_to(folder)) for path in output.written)
     ['day1/talk.txt', 'talk.txt', 'transcripts.trn']
@@ -271,26 +275,18 @@ class Output:
         #: The files that were written.
         self.written: list[Path] = []
         writers = [WRITERS[name](options) for name in dict.fromkeys(formats)]
-        self._alone = [writer for writer in writers if apart or not writer.together]
-        self._together: dict[Writer, list[Row]] = {
-            writer: [] for writer in writers if not (apart or not writer.together)
+        self._alone = [writer for writer in writers if apart or not writer.combined]
+        self._combined: dict[Writer, list[Row]] = {
+            writer: [] for writer in writers if not (apart or not writer.combined)
         }
         self._sources: dict[str, str] = {}
 
     def add(self, transcript: Transcript) -> None:
         """Takes a transcript, and writes its own files.
 
-        Arguments
-        ---------
-        transcript : Transcript
-            The transcript.
-
-        Raises
-        ------
-        ValueError
-            If there was another one of that name.
+        Raises a ValueError if there is already one of that name.
         """
-        # Names that differ as such may be the same in formats that have no blanks in names.
+        # Different names may be the same in formats without blanks in names.
         name = escape(transcript.name)
         if name in self._sources:
             raise ValueError(
@@ -300,17 +296,17 @@ class Output:
         self._sources[name] = transcript.source
         for writer in self._alone:
             self.written.append(writer.write(transcript, self.folder))
-        for writer, rows in self._together.items():
+        for writer, rows in self._combined.items():
             rows += writer.rows(transcript)
 
     def close(self) -> None:
         """Writes the files that hold all recordings."""
-        for writer, rows in self._together.items():
+        for writer, rows in self._combined.items():
             path = self.folder / f"{self.stem}.{writer.name}"
             write_atomically(path, writer.text(rows))
             self.written.append(path)
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> TranscriptFiles:
         return self
 
     def __exit__(
@@ -319,24 +315,115 @@ class Output:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What was written by an earlier run is not replaced by nothing.
+        # The files of an earlier run are not replaced by empty ones.
         if kind is None or self._sources:
             self.close()
 
 
-def escape(text: str) -> str:
-    """Writes a name or a word so that NIST's formats can hold it: in them blanks part fields, and
-    brackets, slashes on their own and semicolons in front mean something.
+@dataclass(frozen=True)
+class Cue:
+    """A subtitle, shown from ``start`` to ``end`` in seconds."""
 
-    Arguments
-    ---------
-    text : str
-        A name or a word.
+    start: float
+    end: float
+    lines: tuple[str, ...]
+    speaker: str | None = None
 
-    Returns
+
+def cues(transcript: Transcript, options: CueOptions | None = None) -> list[Cue]:
+    """Cuts a transcript into subtitles, sorted by time, preferably at pauses.
+
+    Example
     -------
-    str
-        With what is not allowed as ``%`` and two hexadecimal digits.
+    >>> words = [Word(w, i, i + 0.5, 1.0) for i, w in enumerate("GO ON AND STOP".split())]
+    >>> segment = TranscriptSegment(0.0, 4.0, "GO ON AND STOP", tuple(words))
+    >>> for cue in cues(Transcript("a", "a.wav", 4.0, (segment,)), CueOptions(8, 1)):
+    ...     print(cue.start, cue.end, *cue.lines)
+    0 1.5 GO ON
+    2 3.5 AND STOP
+    """
+    options = options or CueOptions()
+    raw = []
+    for segment in transcript.segments:
+        for words in _pieces(_timed(segment), options):
+            start, end = words[0].start, max(word.end for word in words)
+            raw.append(Cue(start, end, _lines(words, options), segment.speaker))
+    raw.sort(key=lambda cue: (cue.start, cue.end))
+    # After a part of a recording there may be more.
+    limits = [cue.start for cue in raw[1:]]
+    limits.append(transcript.duration if transcript.recording is None else math.inf)
+    return [
+        _lengthened(cue, options.min_seconds, limit)
+        for cue, limit in zip(raw, limits, strict=False)
+    ]
+
+
+def _timed(segment: TranscriptSegment) -> list[Word]:
+    """Words with times; unknown times are interpolated by the number of letters."""
+    if segment.words:
+        return [word for word in segment.words if word.word]
+    words = segment.text.split()
+    letters = sum(map(len, words))
+    timed, count = [], 0
+    for word in words:
+        start, end = (
+            segment.start + segment.seconds * position / letters
+            for position in (count, count + len(word))
+        )
+        timed.append(Word(word, start, end, 1.0))
+        count += len(word)
+    return timed
+
+
+def _pieces(words: Sequence[Word], options: CueOptions) -> list[Sequence[Word]]:
+    """Splits words in two until each piece fits."""
+    if not words:
+        return []
+    if len(words) == 1 or _fits(words, options):
+        return [words]
+    letters = [0, *accumulate(len(word.word) for word in words)]
+
+    def cost(place: int) -> float:
+        # Uneven halves make subtitles of a single word; a second of silence outweighs that.
+        uneven = abs(2 * letters[place] / letters[-1] - 1)
+        return uneven - min(1.0, words[place].start - words[place - 1].end)
+
+    best = min(range(1, len(words)), key=cost)
+    return _pieces(words[:best], options) + _pieces(words[best:], options)
+
+
+def _fits(words: Sequence[Word], options: CueOptions) -> bool:
+    return (
+        words[-1].end - words[0].start <= options.max_seconds
+        and len(_wrapped(words, options.max_characters)) <= options.max_lines
+    )
+
+
+def _wrapped(words: Sequence[Word], width: int) -> list[str]:
+    text = " ".join(word.word for word in words)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _lines(words: Sequence[Word], options: CueOptions) -> tuple[str, ...]:
+    """Lines of about the same length: no more than needed, each no longer than needed."""
+    lines = _wrapped(words, options.max_characters)
+    for width in range(1, options.max_characters):
+        narrower = _wrapped(words, width)
+        if len(narrower) == len(lines):
+            return tuple(narrower)
+    return tuple(lines)
+
+
+def _lengthened(cue: Cue, seconds: float, limit: float) -> Cue:
+    """Shows a cue for some seconds, but not beyond a limit."""
+    end = max(cue.end, min(cue.start + seconds, limit))
+    return Cue(cue.start, end, cue.lines, cue.speaker)
+
+
+def escape(text: str) -> str:
+    """A name or a word in NIST's formats, with ``%`` and hexadecimal digits for what they reserve.
+
+    They reserve blanks, brackets, slashes on their own and semicolons at the start.
 
     Example
     -------
@@ -350,18 +437,7 @@ def escape(text: str) -> str:
 
 
 def timestamp(seconds: float, point: str = ".") -> str:
-    """Writes a time as subtitles have it.
-
-    Arguments
-    ---------
-    seconds : float
-        The time.
-    point : str
-        Between seconds and milliseconds.
-
-    Returns
-    -------
-    str
+    """A time in the format of subtitles; ``point`` separates the milliseconds.
 
     Example
     -------

@@ -185,8 +185,7 @@ def run_rescore(arguments: argparse.Namespace) -> int:
     example:
       gatedrnn rescore lm results/nbest_dev.jsonl results/nbest_test.jsonl --output rescored
     """
-    from gatedrnn.tasks.language_modeling import rescoring_sets as rescored
-    from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
+    from gatedrnn.tasks.language_modeling import rescoring
     from gatedrnn.tasks.language_modeling.nbest import read_nbest
 
     paths = [arguments.dev, *arguments.tests]
@@ -194,21 +193,22 @@ def run_rescore(arguments: argparse.Namespace) -> int:
     # All are read before the model is loaded: a bad file is reported at once.
     lists = [read_nbest(path, arguments.acoustic_scale) for path in paths]
     bundle = _load(arguments)
-    rescored.check_line_ends(bundle, arguments.model)
+    rescoring.check_line_ends(bundle, arguments.model)
     grid_values = {
         "weights": arguments.weights,
         "insertions": arguments.insertions,
         "internals": arguments.internal,
     }
-    grid = rescored.Grid(**{name: values for name, values in grid_values.items() if values})
-    result = rescored.rescore_sets(lists, bundle, grid)
+    grid = rescoring.Grid(**{name: values for name, values in grid_values.items() if values})
+    result = rescoring.rescore_sets(lists, bundle, grid)
     print(result.choice(arguments.dev))
     for path, rescored_set in zip(paths, result.sets, strict=True):
-        print(f"{path}: {rescored.describe(rescored_set, result.setting)}")
+        print(f"{path}: {rescoring.describe(rescored_set, result.weights)}")
     for path, rescored_set in zip(files, result.sets, strict=False):
-        rescored.write_lists(path, rescored_set, result.setting)
+        rescoring.write_lists(path, rescored_set, result.weights)
     if arguments.output is not None:
-        write_setting(arguments.output / SETTING, result.setting)
+        path = arguments.output / rescoring.LM_WEIGHTS_FILE
+        rescoring.write_lm_weights(path, result.weights)
     return 0
 
 

@@ -8,10 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gatedrnn.tasks.language_modeling.data import START
-
-#: The token after which a line ends.
-EOS = START
+from gatedrnn.tokens import EOS
 
 
 @dataclass(frozen=True)

@@ -1,62 +1,103 @@
-"""Rescoring: a language model has its say on what a recogniser has read.
+"""Rescoring of n-best lists by a language model, with weights tuned on development data.
 
-The score of a reading becomes ``recogniser + weight * language model + insertion * words``; where
-the lists have it, ``internal *`` what the recogniser itself has learnt of the language (its
-internal language model: :mod:`gatedrnn.tasks.asr.internal_lm`) is subtracted. All three are chosen
-once, on development data, over scores that were computed once.
+The score of a hypothesis becomes ``recognizer + weight * language model + insertion * words``;
+where the lists have it, ``internal *`` the log-probability by the recognizer's internal language
+model (:mod:`gatedrnn.tasks.asr.internal_lm`) is subtracted. The lists are scored once; all weights
+are tried on these scores.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from torch import nn
 
+from gatedrnn.data.files import write_atomically
 from gatedrnn.tasks.language_modeling.nbest import NBest
 from gatedrnn.tasks.language_modeling.prefix_scores import TextScores, score_texts
+from gatedrnn.tokens import Tokens
 
-#: What is tried where nothing else is asked for.
+#: Default grid.
 WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16)) + (1.75, 2.0, 2.5, 3.0)
 INSERTIONS = tuple(0.5 * i for i in range(-4, 9))
 INTERNALS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+#: File of the tuned weights, beside rescored lists.
+LM_WEIGHTS_FILE = "setting.json"
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How much the language model counts.
+class LMWeights:
+    """Weights of a language model.
 
     Arguments
     ---------
     weight : float
-        Of its logarithms of probabilities.
+        Factor of its log-probabilities.
     insertion : float
-        Added for each word: a language model alone likes short texts.
+        Added for each word, since a language model alone prefers short texts.
     internal : float
-        Of the logarithms of probabilities by the recogniser's internal language model, which are
+        Factor of the log-probabilities by the recognizer's internal language model, which are
         subtracted.
+
+    Example
+    -------
+    >>> LMWeights.from_dict({"weight": 0.5})
+    LMWeights(weight=0.5, insertion=0.0, internal=0.0)
     """
 
     weight: float = 0.0
     insertion: float = 0.0
     internal: float = 0.0
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> LMWeights:
+        """Validates a JSON object with some of the fields."""
+        names = tuple(cls.__dataclass_fields__)
+        if not isinstance(data, Mapping) or set(data) - set(names):
+            raise ValueError(f"it must be an object with {', '.join(names)}, not {data!r}")
+        for name, value in data.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+        return cls(**{name: float(value) for name, value in data.items()})
+
+
+def write_lm_weights(path: str | Path, weights: LMWeights) -> None:
+    """Writes weights as JSON."""
+    write_atomically(Path(path), json.dumps(asdict(weights)) + "\n")
+
+
+def read_lm_weights(path: str | Path) -> LMWeights:
+    """Reads the file of :func:`write_lm_weights`, or the output folder of ``gatedrnn rescore``.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> write_lm_weights(folder / LM_WEIGHTS_FILE, LMWeights(0.5, 1.0))
+    >>> read_lm_weights(folder)
+    LMWeights(weight=0.5, insertion=1.0, internal=0.0)
+    """
+    path = Path(path)
+    path = path / LM_WEIGHTS_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; gatedrnn rescore --output writes it")
+    try:
+        return LMWeights.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path} does not hold a language model's weight: {error}") from error
+
 
 @dataclass(frozen=True)
-class Outcome:
-    """Word errors of a choice among readings, against the least number of edits.
-
-    Arguments
-    ---------
-    errors : int
-        Word errors.
-    words : int
-        Words of the references.
-    """
+class ErrorCount:
+    """Word errors (minimum number of edits) and words of the references."""
 
     errors: int
     words: int
@@ -69,121 +110,79 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ScoredLists:
-    """Lists of readings with all that choosing among them needs; rows are filled up on the right.
+    """N-best lists with all scores; rows are padded on the right.
 
-    Arguments
-    ---------
-    lists : tuple of NBest
-        The lists.
-    recogniser, model, words : np.ndarray
-        The recogniser's score of each reading (minus infinity where there is none), the language
-        model's, and the number of words, (utterances, readings). If a language model had its say
-        before, its part is left out.
-    errors : np.ndarray or None
-        Word errors of each reading; None unless all references are known.
-    cost : TextScores
-        What the language model had to do.
-    internal : np.ndarray or None
-        Log-probability of each reading by the recogniser's internal language model; None unless all
-        lists have it.
+    recognizer, model, words: score by the recognizer (minus infinity in padding), by the language
+        model, and number of words, (utterances, hypotheses); an earlier language model's part is
+        not in the recognizer's score
+    errors: word errors, (utterances, hypotheses); None unless all references are known
+    cost: work of the language model
+    internal: log-probability by the recognizer's internal language model, (utterances,
+        hypotheses); None unless all lists have it
     """
 
     lists: tuple[NBest, ...]
-    recogniser: np.ndarray
+    recognizer: np.ndarray
     model: np.ndarray
     words: np.ndarray
     errors: np.ndarray | None
     cost: TextScores
     internal: np.ndarray | None = None
 
-    def scores(self, setting: Setting) -> np.ndarray:
-        """Scores of all readings, (utterances, readings).
-
-        Arguments
-        ---------
-        setting : Setting
-            How much the language model counts.
-
-        Returns
-        -------
-        np.ndarray
-
-        Raises
-        ------
-        ValueError
-            If an internal language model is to be subtracted that the lists do not have.
-        """
-        found = self.recogniser + setting.weight * self.model + setting.insertion * self.words
-        if not setting.internal:
-            return found
+    def scores(self, weights: LMWeights) -> np.ndarray:
+        """Scores of all hypotheses, (utterances, hypotheses)."""
+        scores = self.recognizer + weights.weight * self.model + weights.insertion * self.words
+        if not weights.internal:
+            return scores
         if self.internal is None:
             name = next(
                 n.id for n in self.lists if any("ilm" not in c.record for c in n.candidates)
             )
             raise ValueError(
-                f"the readings of {name} have no log-probabilities by an internal language model "
+                f"the hypotheses of {name} have no log-probabilities by an internal language model "
                 "(ilm): test the recogniser with --internal_lm=True, which writes them"
             )
-        return found - setting.internal * self.internal
+        return scores - weights.internal * self.internal
 
-    def outcome(self, setting: Setting | None = None) -> Outcome:
-        """Word errors of the best readings.
+    @property
+    def hypotheses(self) -> int:
+        """Number of hypotheses of all lists."""
+        return sum(len(nbest.candidates) for nbest in self.lists)
 
-        Arguments
-        ---------
-        setting : Setting or None
-            How much the language model counts; None: not at all, nor does the number of words.
+    def error_count(self, weights: LMWeights | None = None) -> ErrorCount:
+        """Word errors of the best hypotheses; without weights, of those of the recognizer."""
+        best = self.scores(weights or LMWeights()).argmax(1)
+        return self._count(self._errors()[np.arange(len(best)), best])
 
-        Returns
-        -------
-        Outcome
+    def oracle(self) -> ErrorCount:
+        """Word errors of the hypotheses with the fewest: the lower bound of rescoring."""
+        errors = np.where(np.isfinite(self.recognizer), self._errors(), np.iinfo(np.int64).max)
+        return self._count(errors.min(1))
+
+    def records(self, weights: LMWeights) -> list[dict[str, Any]]:
+        """The lists in their new order, as :func:`~gatedrnn.tokens.hypotheses.n_best_record`.
+
+        ``score`` is the new one; ``am`` and ``lm`` are those of recognizer and language model. The
+        word times (``words``) are kept where the best hypothesis is still the same.
         """
-        best = self.scores(setting or Setting()).argmax(1)
-        return self._of(self._errors()[np.arange(len(best)), best])
-
-    def oracle(self) -> Outcome:
-        """Word errors of the readings with the fewest: no choice can have fewer.
-
-        Returns
-        -------
-        Outcome
-        """
-        errors = np.where(np.isfinite(self.recogniser), self._errors(), np.iinfo(np.int64).max)
-        return self._of(errors.min(1))
-
-    def records(self, setting: Setting) -> list[dict[str, Any]]:
-        """The lists in their new order, as plain data.
-
-        Arguments
-        ---------
-        setting : Setting
-            How much the language model counts.
-
-        Returns
-        -------
-        list of dict
-            As :func:`~gatedrnn.tokens.hypotheses.n_best_record` has them. ``score`` is the new
-            one; ``am`` and ``lm`` of each reading are those of recogniser and language model. The
-            word times of the best reading (``words``) stay where it is still the best.
-        """
-        found = []
-        parts = zip(self.lists, self.scores(setting), self.recogniser, self.model, strict=True)
-        for nbest, scores, recogniser, model in parts:
+        records = []
+        parts = zip(self.lists, self.scores(weights), self.recognizer, self.model, strict=True)
+        for nbest, scores, recognizer, model in parts:
             order = np.argsort(-scores[: len(nbest.candidates)], kind="stable").tolist()
             hyps = [
                 {
                     "text": nbest.candidates[i].text,
                     "score": round(float(scores[i]), 4),
                     **nbest.candidates[i].record,
-                    "am": float(recogniser[i]),
+                    "am": float(recognizer[i]),
                     "lm": round(float(model[i]), 4),
                 }
                 for i in order
             ]
             others = {k: v for k, v in nbest.record.items() if k != "words" or order[0] == 0}
-            said = {} if nbest.reference is None else {"ref": nbest.reference}
-            found.append({"id": nbest.id, **said, "hyps": hyps, **others})
-        return found
+            reference = {} if nbest.reference is None else {"ref": nbest.reference}
+            records.append({"id": nbest.id, **reference, "hyps": hyps, **others})
+        return records
 
     def _errors(self) -> np.ndarray:
         if self.errors is None:
@@ -191,89 +190,62 @@ class ScoredLists:
             raise ValueError(f"no reference is known of {name}: word errors cannot be counted")
         return self.errors
 
-    def _of(self, errors: np.ndarray) -> Outcome:
+    def _count(self, errors: np.ndarray) -> ErrorCount:
         words = sum(len((nbest.reference or "").split()) for nbest in self.lists)
         if not words:
             raise ValueError("the references hold no words: there is no word error rate")
-        return Outcome(int(errors.sum()), words)
+        return ErrorCount(int(errors.sum()), words)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The best of a grid.
+    """The best weights of a grid: of equal ones those nearest to zero, ``weight`` first.
 
-    Arguments
-    ---------
-    setting : Setting
-        The one with the fewest word errors; of several the least weight, then the least weight of
-        the internal language model, then the insertion that is nearest to none.
-    outcome : Outcome
-        Its word errors.
-    tried : int
-        Number of settings.
-    edges : tuple of str
-        Those of weight, insertion and internal whose best value is the first or the last of
-        several: there may be better ones beyond.
+    edges: weights whose best value is the first or the last of several; there may be a better one
+        outside the grid
     """
 
-    setting: Setting
-    outcome: Outcome
+    weights: LMWeights
+    error_count: ErrorCount
     tried: int
     edges: tuple[str, ...]
 
 
-def score_lists(lists: Sequence[NBest], model: nn.Module, tokens: Any) -> ScoredLists:
-    """Scores lists of readings once, for all that may be asked of them.
+def score_lists(lists: Sequence[NBest], model: nn.Module, tokens: Tokens) -> ScoredLists:
+    """Scores n-best lists by a language model.
 
-    Recogniser and language model need not have the same tokens: the text of a reading is what is
-    scored, each word that the language model does not know being charged for its spelling.
-
-    Arguments
-    ---------
-    lists : sequence of NBest
-        The lists.
-    model : torch.nn.Module
-        See :func:`~gatedrnn.tasks.language_modeling.prefix_scores.score_texts`.
-    tokens : Tokens
-        The language model's.
-
-    Returns
-    -------
-    ScoredLists
-
-    Raises
-    ------
-    ValueError
-        If there is no list, or the language model knows no word of any, nor of any reference.
+    Recognizer and language model need not have the same tokens: the text of a hypothesis is scored,
+    with the nats of unknown words. Raises a ValueError if there is no list, or no word of any
+    hypothesis or reference is known.
     """
     if not lists:
-        raise ValueError("there are no lists of readings")
+        raise ValueError("there are no n-best lists")
     texts = [candidate.text for nbest in lists for candidate in nbest.candidates]
     cost = score_texts(model, tokens, texts)
-    # Where a recogniser has read no word of a language, what was said is still of that language.
+    # The hypotheses of a poor recognizer may have no word of the language; the references have.
     references = [nbest.reference or "" for nbest in lists]
     if any(texts) and not any(_knows(tokens, text) for text in (*texts, *references)):
         raise ValueError(
-            f"the language model knows no word of the readings, such as {max(texts, key=len)!r}: "
+            f"the language model knows no word of the hypotheses, such as {max(texts, key=len)!r}: "
             "was it trained on text of another case?"
         )
     shape = len(lists), max(len(nbest.candidates) for nbest in lists)
-    recogniser, scores = np.full(shape, -np.inf), np.zeros(shape)
+    recognizer, scores = np.full(shape, -np.inf), np.zeros(shape)
     words, errors = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     internal = np.zeros(shape)
     values = iter(cost.log_probs.tolist())
     for i, nbest in enumerate(lists):
-        said = (nbest.reference or "").split()
+        reference = (nbest.reference or "").split()
         for j, candidate in enumerate(nbest.candidates):
-            read = candidate.text.split()
-            recogniser[i, j] = candidate.record.get("am", candidate.score)
+            hypothesis = candidate.text.split()
+            recognizer[i, j] = candidate.record.get("am", candidate.score)
             scores[i, j], internal[i, j] = next(values), candidate.record.get("ilm", 0.0)
-            words[i, j], errors[i, j] = len(read), Levenshtein.distance(said, read)
+            words[i, j], errors[i, j] = len(hypothesis), Levenshtein.distance(reference, hypothesis)
     known = all(nbest.reference is not None for nbest in lists)
     has_internal = all("ilm" in candidate.record for n in lists for candidate in n.candidates)
     return ScoredLists(
         tuple(lists),
-        recogniser,
+        recognizer,
         scores,
         words,
         errors if known else None,
@@ -288,38 +260,20 @@ def tune(
     insertions: Sequence[float] = INSERTIONS,
     internals: Sequence[float] | None = None,
 ) -> Tuning:
-    """Chooses weight and insertion, and that of an internal language model, by trying all.
+    """Chooses the weights with the fewest word errors in a grid.
 
-    Arguments
-    ---------
-    scored : ScoredLists
-        Development data, not what is reported.
-    weights : sequence of float
-        What is tried.
-    insertions : sequence of float
-        What is tried.
-    internals : sequence of float or None
-        What is tried; None: :data:`INTERNALS` if the lists have log-probabilities by an internal
-        language model, 0 otherwise.
-
-    Returns
-    -------
-    Tuning
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to try, a reference is not known, or an internal language model is to be
-        subtracted that the lists do not have.
+    ``internals`` None: :data:`INTERNALS` if the lists have log-probabilities by an internal
+    language model, else 0. Raises a ValueError if the grid is empty, or a reference or an internal
+    log-probability is missing.
     """
     if internals is None:
         internals = (0.0,) if scored.internal is None else INTERNALS
     if not len(weights) or not len(insertions) or not len(internals):
         raise ValueError("there must be at least one weight, insertion and internal to try")
-    tried = [Setting(*values) for values in itertools.product(weights, insertions, internals)]
-    outcomes = [scored.outcome(setting) for setting in tried]
-    best, outcome = min(
-        zip(tried, outcomes, strict=True),
+    grid = [LMWeights(*values) for values in itertools.product(weights, insertions, internals)]
+    counts = [scored.error_count(weights) for weights in grid]
+    best, count = min(
+        zip(grid, counts, strict=True),
         key=lambda pair: (
             pair[1].errors,
             abs(pair[0].weight),
@@ -334,11 +288,124 @@ def tune(
             ("insertion", best.insertion, insertions),
             ("internal", best.internal, internals),
         )
-        # No weight at all is no edge: beyond it the language model would be contradicted.
+        # Zero is no edge: below it the language model would be contradicted.
         if len(set(values)) > 1 and value in (min(values), max(values)) and value
     ]
-    return Tuning(best, outcome, len(tried), tuple(edges))
+    return Tuning(best, count, len(grid), tuple(edges))
 
 
-def _knows(tokens: Any, text: str) -> bool:
+def _knows(tokens: Tokens, text: str) -> bool:
     return any(token != tokens.unk for token in tokens.encode(text))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Weights to be tried; a single value of each is taken without tuning (:attr:`fixed`)."""
+
+    weights: Sequence[float] = WEIGHTS
+    insertions: Sequence[float] = INSERTIONS
+    internals: Sequence[float] | None = None
+
+    @property
+    def fixed(self) -> LMWeights | None:
+        """The only weights of the grid; None if there are several."""
+        internals = (0.0,) if self.internals is None else self.internals
+        if not len(self.weights) == len(self.insertions) == len(internals) == 1:
+            return None
+        return LMWeights(self.weights[0], self.insertions[0], internals[0])
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """Sets of scored lists, that of the tuning first, and their weights; tuning None if fixed."""
+
+    sets: tuple[ScoredLists, ...]
+    weights: LMWeights
+    tuning: Tuning | None
+
+    def choice(self, place: str | Path) -> str:
+        """The weights and how they were chosen, in a line; a further one for each edge."""
+        w = self.weights
+        text = f"language model weight {w.weight:g}, insertion {w.insertion:g}"
+        if w.internal:
+            text += f", internal {w.internal:g}"
+        if self.tuning is None:
+            return f"{text}, given"
+        lines = [f"{text}, chosen on {place} among {self.tuning.tried}"]
+        lines += [
+            f"  the best {edge} is at the end of what was tried: there may be a better one"
+            for edge in self.tuning.edges
+        ]
+        return "\n".join(lines)
+
+
+def check_line_ends(language_model: Any, name: str | Path) -> None:
+    """Raises a ValueError for a model of text without ends of lines: sentences have no end."""
+    if not language_model.config.model.line_ends:
+        raise ValueError(
+            f"{name} was trained on text without ends of lines: it cannot tell how "
+            "probable it is that a sentence ends"
+        )
+
+
+def rescore_sets(
+    sets: Sequence[Sequence[NBest]], language_model: Any, grid: Grid = Grid()
+) -> Rescored:
+    """Scores sets of n-best lists, tunes the weights on the first set and applies them to all.
+
+    References are needed in the first set, unless the grid is a single point.
+
+    Example
+    -------
+    >>> from gatedrnn.tasks.language_modeling.nbest import Candidate
+    >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModel, LanguageModelConfig
+    >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+    >>> from gatedrnn.tokens import Words
+    >>> tokens = Words.learn(["GO ON"], "<eos>")
+    >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
+    >>> model = LanguageModel(LanguageModelConfig(spec), tokens, spec.build())
+    >>> lists = [NBest("u1", "GO ON", (Candidate("GO", -1.0), Candidate("GO ON", -1.5)))]
+    >>> result = rescore_sets([lists], model, Grid([0.0], [0.0, 1.0]))
+    >>> result.weights, result.sets[0].error_count(result.weights).errors
+    (LMWeights(weight=0.0, insertion=1.0, internal=0.0), 0)
+    """
+    model, tokens = language_model.model, language_model.tokens
+    if sets and sets[0]:
+        # Compilation is not part of the measured cost.
+        score_texts(model, tokens, [sets[0][0].candidates[0].text])
+    scored = [score_lists(lists, model, tokens) for lists in sets]
+    tuning = None
+    weights = grid.fixed
+    if weights is None:
+        tuning = tune(scored[0], grid.weights, grid.insertions, grid.internals)
+        weights = tuning.weights
+    return Rescored(tuple(scored), weights, tuning)
+
+
+def describe(scored: ScoredLists, weights: LMWeights, search_seconds: float | None = None) -> str:
+    """Word errors before and after rescoring, and its cost, in a line."""
+    cost = scored.cost
+    parts = []
+    if scored.errors is None:
+        parts.append("word errors not counted, as not all references are known")
+    else:
+        before, after, oracle = scored.error_count(), scored.error_count(weights), scored.oracle()
+        parts.append(
+            f"WER {before.rate:.2f} % -> {after.rate:.2f} % (oracle {oracle.rate:.2f} %), "
+            f"{before.errors} -> {after.errors} errors in {before.words} words"
+        )
+    parts.append(
+        f"{len(scored.lists)} utterances, {scored.hypotheses} hypotheses, {cost.unknown} unknown; "
+        f"{cost.seconds:.2f} s of language model for {cost.tokens} tokens, {cost.read} without "
+        "repeated prefixes"
+    )
+    if search_seconds:
+        share = cost.seconds / search_seconds
+        parts.append(f"{search_seconds:.2f} s of search: language model to search {share:.2f}")
+    return "; ".join(parts)
+
+
+def write_lists(path: str | Path, scored: ScoredLists, weights: LMWeights) -> None:
+    """Writes lists in their new order, as JSON lines."""
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in scored.records(weights)]
+    write_atomically(Path(path), "".join(lines))

@@ -19,7 +19,7 @@ from speechbrain.decoders.scorer import RNNLMRescorer as StockRescorer
 from torch import nn
 
 from gatedrnn.tasks.language_modeling.bundle import LanguageModel
-from gatedrnn.tasks.language_modeling.prefix_scores import EOS
+from gatedrnn.tokens import EOS
 
 #: What SpeechBrain's searches take for log(0).
 _NOTHING = -1e20

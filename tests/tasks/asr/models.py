@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from gatedrnn.cells.registry import REGISTRY
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import Bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
 from gatedrnn.tasks.asr.frontend import Frontend
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.specification import RecogniserSpec
 from gatedrnn.tokens import Characters
 
@@ -49,9 +49,9 @@ def bundle(described: RecogniserSpec, seed: int = 0, sharpness: float = 40.0) ->
     )
 
 
-def recogniser(described: RecogniserSpec | None = None, **kwargs: Any) -> Recogniser:
+def recogniser(described: RecogniserSpec | None = None, **kwargs: Any) -> Recognizer:
     """A recogniser with random weights."""
-    return Recogniser(bundle(described or spec()), **kwargs)
+    return Recognizer(bundle(described or spec()), **kwargs)
 
 
 def signal(seconds: float = 1.0, seed: int = 0) -> torch.Tensor:

@@ -15,10 +15,16 @@ from gatedrnn.data.audio import AudioError, BlockResampler
 from gatedrnn.data.dataset import SpeechDataset
 from gatedrnn.data.report import ISSUES
 from gatedrnn.data.utterance import Utterance, read_csv
-from gatedrnn.tasks.asr import audio_blocks as audio
-from gatedrnn.tasks.asr.audio_blocks import cut_chunks, locate, read_samples, stream_blocks
+from gatedrnn.tasks.asr import inputs as audio
 from gatedrnn.tasks.asr.corpora import prepare_corpus
-from gatedrnn.tasks.asr.inputs import Item, find_items
+from gatedrnn.tasks.asr.inputs import (
+    Item,
+    cut_chunks,
+    find_items,
+    locate,
+    read_samples,
+    stream_blocks,
+)
 from tests.data.corpora import cut, real_data, tone
 
 #: Ending -> format, subtype, sample rate, channels.

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from speechbrain.inference.ASR import EncoderASR
 
 from gatedrnn.bundle.weights import read_shapes
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle, write_bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
-from gatedrnn.tasks.asr.recogniser import Recogniser
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.speechbrain_export import HYPERPARAMS
 from tests.tasks.asr import models
 
@@ -61,31 +62,31 @@ def test_there_and_back(tmp_path, head, bidirectional):
     for name, value in made.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[name], value)
     signals = [models.signal(1.0), models.signal(0.4, seed=1)]
-    wanted = Recogniser(made).read(signals, beam_size=3, n_best=3)
-    assert Recogniser(found).read(signals, beam_size=3, n_best=3) == wanted
+    wanted = Recognizer(made).recognize(signals, SearchOptions(3, n_best=3))
+    assert Recognizer(found).recognize(signals, SearchOptions(3, n_best=3)) == wanted
 
 
 @pytest.mark.parametrize("network", models.NETWORKS)
 def test_every_recurrence(tmp_path, network):
     made = write(tmp_path / "bundle", models.spec(network))
     signals = [models.signal(0.5)]
-    wanted = Recogniser(made).read(signals)
-    assert Recogniser.load(tmp_path / "bundle").read(signals) == wanted
+    wanted = Recognizer(made).recognize(signals)
+    assert Recognizer.load(tmp_path / "bundle").recognize(signals) == wanted
 
 
 def test_company_does_not_change_what_is_read():
     recogniser = models.recogniser(models.spec(acoustic={"bidirectional": True}))
     signals = [models.signal(s, seed=i) for i, s in enumerate((0.4, 1.3, 0.013, 1.0))]
-    together = recogniser.read(signals, beam_size=1)
+    together = recogniser.recognize(signals, SearchOptions())
     for signal, found in zip(signals, together, strict=True):
-        alone = recogniser.read([signal], beam_size=1)[0]
+        alone = recogniser.recognize([signal], SearchOptions())[0]
         assert alone.text == found.text and len(alone.words) == len(found.words)
 
 
 def test_no_samples_and_few():
-    found = models.recogniser().read([torch.zeros(0), torch.zeros(1), torch.zeros(160)])
+    found = models.recogniser().recognize([torch.zeros(0), torch.zeros(1), torch.zeros(160)])
     assert found[0].text == "" and found[0].words == ()
-    assert models.recogniser().read([]) == []
+    assert models.recogniser().recognize([]) == []
 
 
 def test_an_existing_folder_is_not_lost(tmp_path, folder):
@@ -115,12 +116,12 @@ def test_stock_interface(tmp_path):
     text = HYPERPARAMS.format(name="bundle", sample_rate=16000)
     made = write(folder, more={"hyperparams.yaml": text})
     asr = EncoderASR.from_hparams(source=str(folder), run_opts={"device": "cpu"})
-    recogniser = Recogniser(made)
+    recogniser = Recognizer(made)
     signals = [models.signal(1.0), models.signal(0.73, seed=2)]
     batch = torch.stack([torch.nn.functional.pad(s, (0, 16000 - len(s))) for s in signals])
     lengths = torch.tensor([len(s) / 16000 for s in signals])
     texts, _ = asr.transcribe_batch(batch, lengths)
-    assert texts == [reading.text for reading in recogniser.read(signals, beam_size=1)]
+    assert texts == [reading.text for reading in recogniser.recognize(signals, SearchOptions())]
 
 
 def test_stock_interface_is_for_ctc(tmp_path):

@@ -10,7 +10,8 @@ import torch
 from speechbrain.decoders import CTCPrefixBeamSearcher
 
 from gatedrnn.tasks.asr import ctc_search as ctc
-from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
+from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tokens import Characters
 
 FRAMES, VOCABULARY = 6, 4
@@ -35,7 +36,7 @@ def log_probs():
 
 def test_a_wide_beam_is_exact(log_probs):
     counts = torch.tensor([6, 5, 1])
-    found = prefix_beam_search(log_probs, counts, beam_size=9999, min_log_prob=-1e9)
+    found = prefix_beam_search(log_probs, counts, SearchOptions(9999, min_log_prob=-1e9))
     for scores, count, hypotheses in zip(log_probs, counts.tolist(), found, strict=True):
         exact = dict(all_readings(scores[:count]))
         assert {h.tokens for h in hypotheses} == set(exact)
@@ -50,7 +51,9 @@ def test_it_finds_what_speechbrains_search_finds(log_probs):
     theirs = CTCPrefixBeamSearcher(
         blank_index=0, vocab_list=["_", "a", "b", "c"], beam_size=999, topk=5, **options
     )(log_probs, torch.ones(3))
-    ours = prefix_beam_search(log_probs, torch.full((3,), FRAMES), 999, 5, -1e9)
+    wide = SearchOptions(999, min_log_prob=-1e9)
+    ours = prefix_beam_search(log_probs, torch.full((3,), FRAMES), wide)
+    ours = [hypotheses[:5] for hypotheses in ours]
     for a, b in zip(ours, theirs, strict=True):
         assert ["".join("_abc"[t] for t in h.tokens) for h in a] == [h.text for h in b]
         assert [h.score for h in a] == pytest.approx([float(h.score) for h in b], abs=1e-6)

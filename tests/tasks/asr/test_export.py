@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gatedrnn.cli.main import main
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.train import RecogniserTraining
 from gatedrnn.training.checkpoints import UNFINISHED
 from tests.tasks.asr import tiny
@@ -35,10 +35,10 @@ def trained(tmp_path_factory):
 def test_reads_what_the_training_read(trained, tmp_path, head, capsys):
     assert main(["export", str(trained[head]), str(tmp_path / "bundle")]) == 0
     assert "WER" in capsys.readouterr().out
-    recogniser = Recogniser.load(tmp_path / "bundle")
+    recogniser = Recognizer.load(tmp_path / "bundle")
     assert recogniser.config.model.head == head
     speech = tiny.Tones("test", 3, 200)
-    found = recogniser.read([speech[i]["sig"] for i in range(len(speech))], n_best=3)
+    found = recogniser.recognize([speech[i]["sig"] for i in range(len(speech))])
     lines = (trained[head] / "nbest_test.jsonl").read_text().splitlines()
     records = {record["id"]: record for record in map(json.loads, lines)}
     for i, reading in enumerate(found):
@@ -52,7 +52,7 @@ def test_what_the_bundle_says(trained, tmp_path):
     bundle = read_bundle(tmp_path / "bundle")
     results = json.loads((trained["ctc"] / "results.json").read_text())
     assert bundle.config.training["sets"] == results["sets"]
-    assert bundle.config.beam_size == 3 and bundle.config.model.normalisation == "global"
+    assert bundle.config.search.beam_size == 3 and bundle.config.model.normalisation == "global"
     card = (tmp_path / "bundle" / "README.md").read_text()
     assert f"{results['sets']['test']['WER']:.2f}" in card and "gatedrnn transcribe bundle" in card
     assert (tmp_path / "bundle" / "hyperparams.yaml").is_file()

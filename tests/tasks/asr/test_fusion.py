@@ -8,15 +8,14 @@ import math
 import pytest
 import torch
 
-from gatedrnn.tasks.asr.decode import Scores, search
+from gatedrnn.tasks.asr.ctc_search import PrefixBeam, prefix_beam_search
+from gatedrnn.tasks.asr.decode import Scores, SearchOptions, incremental_search, search
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.prefix_beam import PrefixBeam, prefix_beam_search
-from gatedrnn.tasks.asr.streaming_search import incremental_search
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 from gatedrnn.tokens import Characters, Pieces, Words
 from gatedrnn.tokens.hypotheses import distinct, log_add, n_best_record
 from tests.tasks.language_modeling.tiny import doubled, lines
@@ -34,8 +33,8 @@ MODELS = {
     # It does not know BA, nor C, nor their like.
     "words": Words.learn(["AB B A", "B AB"], "<eos>"),
 }
-SETTINGS = [Setting(0.7, 1.5), Setting(1.3, -0.4), Setting(0.0, 2.0)]
-WIDE = {"beam_size": 5000, "min_log_prob": -1e9}
+SETTINGS = [LMWeights(0.7, 1.5), LMWeights(1.3, -0.4), LMWeights(0.0, 2.0)]
+WIDE = SearchOptions(5000, min_log_prob=-1e9)
 
 
 def language_model(tokens, network="lstmp"):
@@ -94,7 +93,7 @@ def test_it_is_what_trying_every_reading_finds(kind, model_kind, setting):
     frames = 5 if len(tokens) < 5 else 4
     log_probs = posteriors(tokens, frames)
     counts = torch.tensor([frames, frames - 1])
-    found = prefix_beam_search(log_probs, counts, **WIDE, fusion=fusion)
+    found = prefix_beam_search(log_probs, counts, WIDE, fusion)
     for scores, count, hypotheses in zip(log_probs, counts.tolist(), found, strict=True):
         wanted = exhaustive(scores[:count], tokens, model, model_tokens, setting)
         same(hypotheses, wanted)
@@ -117,10 +116,10 @@ def test_words_have_the_same_pieces_alone(kind):
 @pytest.mark.parametrize("network", ["ran", "slim", "highway"])
 def test_states_of_any_recurrence(network):
     tokens, model_tokens = RECOGNISERS["characters"], MODELS["words"]
-    model, setting = language_model(model_tokens, network), Setting(0.9, 0.5)
+    model, setting = language_model(model_tokens, network), LMWeights(0.9, 0.5)
     log_probs = posteriors(tokens, 5, 1)
     fusion = Fusion(model, model_tokens, tokens, setting)
-    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), **WIDE, fusion=fusion)
+    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), WIDE, fusion)
     same(found, exhaustive(log_probs[0], tokens, model, model_tokens, setting))
 
 
@@ -133,10 +132,10 @@ class Silent(torch.nn.Module):
 
 def test_without_weight_it_is_the_plain_search():
     tokens = RECOGNISERS["characters"]
-    fusion = Fusion(Silent(), MODELS["words"], tokens, Setting())
+    fusion = Fusion(Silent(), MODELS["words"], tokens, LMWeights())
     log_probs, counts = posteriors(tokens, 30, 3), torch.tensor([30, 0, 17])
-    fused = prefix_beam_search(log_probs, counts, 6, fusion=fusion)
-    plain = prefix_beam_search(log_probs, counts, 6)
+    fused = prefix_beam_search(log_probs, counts, SearchOptions(6), fusion)
+    plain = prefix_beam_search(log_probs, counts, SearchOptions(6))
     assert [[(h.tokens, h.score) for h in found] for found in fused] == [
         [(h.tokens, h.score) for h in found] for found in plain
     ]
@@ -146,11 +145,11 @@ def test_without_weight_it_is_the_plain_search():
 def test_company_and_pieces_of_a_stream_change_nothing(model_kind):
     """All utterances at once, one by one, and frame by frame; in narrow beams, too."""
     tokens, model_tokens = RECOGNISERS["characters"], MODELS[model_kind]
-    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, Setting(0.8, 0.7))
+    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, LMWeights(0.8, 0.7))
     log_probs, counts = posteriors(tokens, 40, 3), torch.tensor([40, 23, 0])
-    together = prefix_beam_search(log_probs, counts, 5, fusion=fusion)
+    together = prefix_beam_search(log_probs, counts, SearchOptions(5), fusion)
     for scores, count, wanted in zip(log_probs, counts.tolist(), together, strict=True):
-        beam = PrefixBeam(5, fusion=fusion)
+        beam = PrefixBeam(SearchOptions(5), fusion)
         for frame in scores[:count].split(1):
             beam.advance(frame)
             # Asking in between changes nothing.
@@ -162,9 +161,9 @@ def test_company_and_pieces_of_a_stream_change_nothing(model_kind):
 
 def test_what_is_left_unasked_would_not_have_been_kept(monkeypatch):
     tokens, model_tokens = RECOGNISERS["characters"], MODELS["words"]
-    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, Setting(0.8, 0.7))
+    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, LMWeights(0.8, 0.7))
     log_probs, counts = posteriors(tokens, 40, 2), torch.tensor([40, 40])
-    wanted = prefix_beam_search(log_probs, counts, 4, fusion=fusion)
+    wanted = prefix_beam_search(log_probs, counts, SearchOptions(4), fusion)
 
     def ask_all(beam, grown):
         for reading, ends in grown.ends.items():
@@ -177,11 +176,11 @@ def test_what_is_left_unasked_would_not_have_been_kept(monkeypatch):
     asked = []
     settle = fusion.settle
     monkeypatch.setattr(fusion, "settle", lambda ps: (asked.append(len(ps)), settle(ps)))
-    assert prefix_beam_search(log_probs, counts, 4, fusion=fusion) == wanted
+    assert prefix_beam_search(log_probs, counts, SearchOptions(4), fusion) == wanted
     few = sum(asked)
-    monkeypatch.setattr(PrefixBeam, "_ask", ask_all)
+    monkeypatch.setattr(PrefixBeam, "_add_fusion", ask_all)
     asked.clear()
-    assert prefix_beam_search(log_probs, counts, 4, fusion=fusion) == wanted
+    assert prefix_beam_search(log_probs, counts, SearchOptions(4), fusion) == wanted
     assert few < sum(asked)
 
 
@@ -191,8 +190,8 @@ def test_one_batch_a_frame():
     model = language_model(model_tokens)
     rows = []
     model.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
-    fusion = Fusion(model, model_tokens, tokens, Setting(0.5))
-    prefix_beam_search(posteriors(tokens, 12, 4), torch.full((4,), 12), 8, fusion=fusion)
+    fusion = Fusion(model, model_tokens, tokens, LMWeights(0.5))
+    prefix_beam_search(posteriors(tokens, 12, 4), torch.full((4,), 12), SearchOptions(8), fusion)
     # The first token, at most once a frame, and at the end the last words and the ends.
     assert len(rows) <= 1 + 12 + 1 and rows[0] == 1 and max(rows) > 8
 
@@ -211,20 +210,20 @@ def test_the_language_model_decides_what_is_kept():
             log_probs[0, t, tokens.names.index(name)] = share
     log_probs = log_probs.log().log_softmax(-1)
     counts = torch.tensor([len(rows)])
-    fusion = Fusion(model, words, tokens, Setting(2.0, 0.0))
-    best = prefix_beam_search(log_probs, counts, 4, fusion=fusion)[0][0]
+    fusion = Fusion(model, words, tokens, LMWeights(2.0, 0.0))
+    best = prefix_beam_search(log_probs, counts, SearchOptions(4), fusion)[0][0]
     assert tokens.decode(best.tokens) == "AB AB AB AB AB AB"
-    plain = prefix_beam_search(log_probs, counts, 4)[0]
+    plain = prefix_beam_search(log_probs, counts, SearchOptions(4))[0]
     assert "AB AB AB AB AB AB" not in [tokens.decode(h.tokens) for h in plain]
 
 
 def test_a_label_prior_is_subtracted():
     tokens, model_tokens = RECOGNISERS["characters"], MODELS["characters"]
-    model, setting = language_model(model_tokens), Setting(0.6, 0.5, 0.3)
+    model, setting = language_model(model_tokens), LMWeights(0.6, 0.5, 0.3)
     prior = torch.tensor([0.0, 0.2, 0.5, 0.3], dtype=torch.float64).log()
     fusion = Fusion(model, model_tokens, tokens, setting, prior)
     log_probs = posteriors(tokens, 5, 1)
-    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), **WIDE, fusion=fusion)
+    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), WIDE, fusion)
     same(found, exhaustive(log_probs[0], tokens, model, model_tokens, setting, prior))
     with pytest.raises(ValueError, match="label_prior"):
         Fusion(model, model_tokens, tokens, setting)
@@ -234,10 +233,10 @@ def test_a_label_prior_is_subtracted():
 
 def test_readings_of_the_same_text_are_added_up():
     tokens, model_tokens = RECOGNISERS["characters"], MODELS["words"]
-    model, setting = language_model(model_tokens), Setting(0.7, 0.3)
+    model, setting = language_model(model_tokens), LMWeights(0.7, 0.3)
     fusion = Fusion(model, model_tokens, tokens, setting)
     log_probs = posteriors(tokens, 5, 1)
-    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), **WIDE, fusion=fusion)
+    (found,) = prefix_beam_search(log_probs, torch.tensor([5]), WIDE, fusion)
     merged = distinct(found, tokens)
     texts = [tokens.decode(h.tokens) for h in merged]
     assert len(set(texts)) == len(texts) < len(found)
@@ -252,32 +251,32 @@ def test_readings_of_the_same_text_are_added_up():
 
 def test_search_by_head():
     tokens, model_tokens = Characters.learn(["AB B A"]), MODELS["words"]
-    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, Setting(0.5))
+    fusion = Fusion(language_model(model_tokens), model_tokens, tokens, LMWeights(0.5))
     model = CTCModel(len(tokens), input_size=4, num_layers=1, hidden_size=8, proj_size=4)
     scores = Scores(posteriors(tokens, 9), torch.tensor([9, 6]))
-    found = search(model, scores, 4, fusion)
-    stream = incremental_search(model, 4, fusion)
+    found = search(model, scores, SearchOptions(4), fusion)
+    stream = incremental_search(model, SearchOptions(4), fusion)
     for frame in scores.log_probs[0].split(2):
         stream.advance(frame, frame)
     assert [h.tokens for h in stream.hypotheses()] == [h.tokens for h in found[0]]
     assert stream.best
     for refused in (search, incremental_search):
-        arguments = (model, scores, 1) if refused is search else (model, 1)
+        arguments = (model, scores) if refused is search else (model,)
         with pytest.raises(ValueError, match="beam_size of at least 2"):
-            refused(*arguments, fusion)
+            refused(*arguments, SearchOptions(1), fusion)
     other = AttentionModel(model, len(tokens), hidden_size=8, attention_size=8)
     with pytest.raises(ValueError, match="head ctc.*rescor"):
-        search(other, scores, 4, fusion)
+        search(other, scores, SearchOptions(4), fusion)
     with pytest.raises(ValueError, match="head ctc.*rescor"):
-        incremental_search(other, 4, fusion)
+        incremental_search(other, SearchOptions(4), fusion)
 
 
 @pytest.mark.parametrize(
     ("setting", "wanted"),
     [
-        (Setting(-0.1), "weight must be a number from 0"),
-        (Setting(float("nan")), "weight must be a number from 0"),
-        (Setting(0.1, float("inf")), "insertion"),
+        (LMWeights(-0.1), "weight must be a number from 0"),
+        (LMWeights(float("nan")), "weight must be a number from 0"),
+        (LMWeights(0.1, float("inf")), "insertion"),
     ],
 )
 def test_settings_that_are_refused(setting, wanted):
@@ -289,4 +288,4 @@ def test_settings_that_are_refused(setting, wanted):
 def test_a_model_of_another_case_is_refused():
     tokens = Words.learn(["ab b a"], "<eos>")
     with pytest.raises(ValueError, match="knows no letter.*'A'.*another case"):
-        Fusion(language_model(tokens), tokens, RECOGNISERS["characters"], Setting(0.5))
+        Fusion(language_model(tokens), tokens, RECOGNISERS["characters"], LMWeights(0.5))

@@ -11,8 +11,8 @@ import signal
 import pytest
 import torch
 
-from gatedrnn.tasks.asr import attention_search as attention
-from gatedrnn.tasks.asr import transducer_search as transducer
+from gatedrnn.tasks.asr.decode import SearchOptions
+from gatedrnn.tasks.asr.heads import attention, transducer
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel, transducer_losses
 from gatedrnn.tasks.asr.model import CTCModel
@@ -99,13 +99,13 @@ def test_the_attention_loss_counts_every_token_and_the_end():
     features, lengths = torch.randn(2, 10, 3), torch.tensor([1.0, 0.6])
     targets, sizes = torch.tensor([[1, 3, 2], [2, 0, 0]]), torch.tensor([3, 1])
     output = model(features, lengths, targets)
-    losses = model.losses(output, targets, sizes)
+    losses = model.head_losses(output, targets, sizes)
     log_probs = output.logits.log_softmax(-1)
     for i, wanted in enumerate([[1, 3, 2, model.end], [2, model.end]]):
         expected = -sum(float(log_probs[i, step, token]) for step, token in enumerate(wanted))
         assert float(losses[i]) == pytest.approx(expected, rel=1e-5)
     alone = model(features[1:, :6], torch.ones(1), targets[1:, :1])
-    assert float(model.losses(alone, targets[1:, :1], sizes[1:])) == pytest.approx(
+    assert float(model.head_losses(alone, targets[1:, :1], sizes[1:])) == pytest.approx(
         float(losses[1]), rel=1e-4
     )
 
@@ -132,9 +132,11 @@ def test_transducer_searches(network):
     model = lively(TransducerModel(acoustic(), VOCABULARY, network=network, **options))
     encoded, counts = heard(model, [9, 3, 8, 9])
     greedy = transducer.greedy(model, encoded, counts)
-    assert transducer.beam_search(model, encoded, counts, 1) == [[best] for best in greedy]
+    assert transducer.beam_search(model, encoded, counts, SearchOptions(1)) == [
+        [best] for best in greedy
+    ]
     assert sum(len(best.tokens) for best in greedy) > 4
-    found = transducer.beam_search(model, encoded, counts, 3)
+    found = transducer.beam_search(model, encoded, counts, SearchOptions(3))
     for i, count in enumerate(counts.tolist()):
         # Lengths are kept: an utterance alone, without its padding, gives the same.
         alone = transducer.greedy(model, encoded[i : i + 1, :count], counts[i : i + 1])[0]
@@ -146,7 +148,7 @@ def test_transducer_searches(network):
             targets = torch.tensor([hypothesis.tokens], dtype=torch.long)
             with torch.no_grad():
                 states = model.from_acoustic(encoded[i : i + 1, :count])
-                exact = sum_over_alignments(model.meet(states, targets)[0], [*hypothesis.tokens])
+                exact = sum_over_alignments(model.join(states, targets)[0], [*hypothesis.tokens])
             assert hypothesis.score == pytest.approx(exact, rel=1e-4, abs=1e-4)
 
 
@@ -155,7 +157,7 @@ def test_a_transducer_that_never_says_blank_is_stopped():
     with torch.no_grad():
         model.output.bias[0] = -1e4
     encoded, counts = heard(model, [6, 4])
-    for found in transducer.beam_search(model, encoded, counts, 2):
+    for found in transducer.beam_search(model, encoded, counts, SearchOptions(2)):
         assert found
     assert len(transducer.greedy(model, encoded, counts)[0].tokens) == 6 * int(counts[0])
 
@@ -171,7 +173,7 @@ def test_attention_searches(kind):
         model.output.bias += torch.tensor([-1e3, 0.0, 0.0, 0.0, 2.0, -1e3])
     encoded, counts = heard(model, [40, 24, 32])
     greedy = attention.greedy(model, encoded, counts)
-    one = attention.beam_search(model, encoded, counts, 1)
+    one = attention.beam_search(model, encoded, counts, SearchOptions(1))
     assert [h.tokens for h in greedy] == [found[0].tokens for found in one]
     assert sum(len(h.tokens) for h in greedy) > 3
     for i, best in enumerate(greedy):
@@ -180,7 +182,7 @@ def test_attention_searches(kind):
         assert alone.score == pytest.approx(best.score, rel=1e-4)
     # With CTC in the beam: the score is the weighted sum of both log-probabilities.
     model.ctc_weight = 0.4
-    for i, found in enumerate(attention.beam_search(model, encoded, counts, 4)):
+    for i, found in enumerate(attention.beam_search(model, encoded, counts, SearchOptions(4))):
         assert len(found) > 1 and any(h.tokens for h in found)
         scores = [h.score for h in found]
         assert scores == sorted(scores, reverse=True)

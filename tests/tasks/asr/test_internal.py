@@ -13,12 +13,11 @@ from gatedrnn.tasks.asr.heads.transducer import TransducerModel
 from gatedrnn.tasks.asr.internal_lm import (
     LabelPrior,
     internal_log_probs,
-    read_label_prior,
     write_label_prior,
 )
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.nbest import Candidate, NBest, read_nbest
-from gatedrnn.tasks.language_modeling.rescoring import INTERNALS, Setting, score_lists, tune
+from gatedrnn.tasks.language_modeling.rescoring import INTERNALS, LMWeights, score_lists, tune
 from tests.tasks.language_modeling.test_rescoring import MODEL, TOKENS
 from tests.tasks.language_modeling.tiny import doubled
 
@@ -114,7 +113,8 @@ def test_label_prior(tmp_path):
         assert value == pytest.approx(sum(float(wanted[t - 1]) for t in sequence))
     path = tmp_path / "label_prior.json"
     write_label_prior(path, found)
-    assert torch.allclose(read_label_prior(path, VOCABULARY), found)
+    values = json.loads(path.read_text())["probabilities"]
+    assert torch.allclose(torch.tensor(values, dtype=torch.float64).log(), found)
     # What was never heard is improbable, not impossible.
     never = LabelPrior(3)
     never.add(torch.tensor([[[0.5, 0.5, 0.0]]]).log(), torch.tensor([1]))
@@ -123,27 +123,6 @@ def test_label_prior(tmp_path):
         LabelPrior(3).log_probs()
     with pytest.raises(ValueError, match="label_prior"):
         internal_log_probs(acoustic(), SEQUENCES)
-
-
-@pytest.mark.parametrize(
-    ("content", "wanted"),
-    [
-        ("{", "does not hold probabilities"),
-        ("[]", "does not hold probabilities"),
-        ('{"probabilities": ["x"]}', "does not hold probabilities"),
-        ('{"probabilities": [0.0, 1.0]}', "for each of 3 tokens"),
-        ('{"probabilities": [0.0, 1.0, 0.0]}', "above 0"),
-        ('{"probabilities": [0.0, 1.0, NaN]}', "above 0"),
-    ],
-)
-def test_broken_label_priors(tmp_path, content, wanted):
-    path = tmp_path / "label_prior.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=wanted) as caught:
-        read_label_prior(path, 3)
-    assert str(path) in str(caught.value)
-    with pytest.raises(FileNotFoundError, match="--internal_lm=True"):
-        read_label_prior(tmp_path / "nowhere", 3)
 
 
 # ---- in rescoring ---------------------------------------------------------------------------
@@ -165,27 +144,27 @@ FOUND = lists(
 
 def test_it_is_subtracted():
     scored = score_lists(FOUND, MODEL, TOKENS)
-    setting = Setting(0.5, 2.0, 0.3)
+    setting = LMWeights(0.5, 2.0, 0.3)
     wanted = -2.0 + 0.5 * scored.model[0, 1] + 2.0 * 2 - 0.3 * -4.0
     assert scored.scores(setting)[0, 1] == pytest.approx(wanted)
     found = tune(scored, [0.0], [0.0])
-    assert found.tried == len(INTERNALS) and found.setting == Setting(0.0, 0.0, 0.3)
-    assert found.outcome.errors == 0 and scored.outcome().errors == 1
+    assert found.tried == len(INTERNALS) and found.weights == LMWeights(0.0, 0.0, 0.3)
+    assert found.error_count.errors == 0 and scored.error_count().errors == 1
     # -1 + 0.5 w < -2 + 4 w
     for internal in INTERNALS:
-        errors = scored.outcome(Setting(internal=internal)).errors
+        errors = scored.error_count(LMWeights(internal=internal)).errors
         assert errors == (internal <= 1 / 3.5)
-    assert tune(scored, [0.0], [0.0], [0.0, 0.1]).setting.internal == 0.0
+    assert tune(scored, [0.0], [0.0], [0.0, 0.1]).weights.internal == 0.0
     assert tune(scored, [0.0], [0.0], [0.0, 0.5]).edges == ("internal",)
 
 
 def test_only_where_it_is_there():
     some = [*FOUND, NBest("u9", "GO", (Candidate("GO", -1.0),))]
     scored = score_lists(some, MODEL, TOKENS)
-    assert scored.internal is None and tune(scored).setting.internal == 0.0
+    assert scored.internal is None and tune(scored).weights.internal == 0.0
     assert tune(scored).tried == 20 * 13
-    with pytest.raises(ValueError, match="readings of u9 .*--internal_lm=True"):
-        scored.scores(Setting(internal=0.1))
+    with pytest.raises(ValueError, match="hypotheses of u9 .*--internal_lm=True"):
+        scored.scores(LMWeights(internal=0.1))
 
 
 def test_it_is_read_and_written(tmp_path):
@@ -194,7 +173,7 @@ def test_it_is_read_and_written(tmp_path):
     path.write_text(json.dumps({"id": "u", "ref": "NO", "hyps": hyps}) + "\n")
     scored = score_lists(read_nbest(path), MODEL, TOKENS)
     assert scored.internal.tolist() == [[-2.0, -1.0]]
-    (record,) = scored.records(Setting(0.0, 0.0, 0.5))
+    (record,) = scored.records(LMWeights(0.0, 0.0, 0.5))
     assert [(h["text"], h["score"], h["ilm"]) for h in record["hyps"]] == [
         ("GO", 0.0, -2.0), ("NO", -2.5, -1.0),
     ]  # fmt: skip
@@ -208,9 +187,9 @@ def test_a_language_model_that_had_its_say_is_left_out(tmp_path):
     """Lists that were rescored, or searched with a language model, are taken as they were heard."""
     path = tmp_path / "nbest.jsonl"
     scored = score_lists(FOUND, MODEL, TOKENS)
-    setting = Setting(0.7, 1.0)
+    setting = LMWeights(0.7, 1.0)
     records = scored.records(setting)
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     again = score_lists(read_nbest(path), MODEL, TOKENS)
-    assert again.outcome() == scored.outcome()
+    assert again.error_count() == scored.error_count()
     assert again.records(setting) == records

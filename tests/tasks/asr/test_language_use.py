@@ -12,22 +12,25 @@ import soundfile
 import torch
 
 from gatedrnn.cli.main import main
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle, write_bundle
 from gatedrnn.tasks.asr.bundle_config import BundleConfig
-from gatedrnn.tasks.asr.decode import search
+from gatedrnn.tasks.asr.decode import SearchOptions, search
 from gatedrnn.tasks.asr.internal_lm import internal_log_probs
 from gatedrnn.tasks.asr.lm_fusion import Fusion
-from gatedrnn.tasks.asr.lm_integration import LanguageUse
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.streaming import Streamer
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,
     LanguageModelConfig,
     write_language_model,
 )
-from gatedrnn.tasks.language_modeling.lm_weights import SETTING, read_setting, write_setting
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import (
+    LM_WEIGHTS_FILE,
+    LMWeights,
+    read_lm_weights,
+    write_lm_weights,
+)
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters, Words
 from gatedrnn.tokens.hypotheses import distinct
@@ -35,8 +38,8 @@ from tests.tasks.asr import models
 from tests.tasks.asr.test_bundle import HEADS
 
 SIGNALS = [models.signal(1.0), models.signal(0.4, seed=1)]
-FUSED = LanguageUse("fusion", Setting(1.5, 1.0))
-RESCORED = LanguageUse("rescoring", Setting(1.5, 1.0))
+FUSED = SearchOptions(6, lm_mode="fusion", lm_weight=1.5, lm_insertion=1.0)
+RESCORED = replace(FUSED, lm_mode="rescoring")
 
 
 def language_model(tokens=None, **changes) -> LanguageModel:
@@ -49,9 +52,9 @@ def language_model(tokens=None, **changes) -> LanguageModel:
     return LanguageModel(LanguageModelConfig(spec), tokens, model)
 
 
-def with_model(use=FUSED, described=None, beam_size=6, **kwargs):
+def with_model(options=FUSED, described=None, **kwargs):
     made = models.bundle(described or models.spec())
-    return made.with_language_model(language_model(**kwargs), use, beam_size)
+    return made.with_language_model(language_model(**kwargs), options)
 
 
 def write(folder, made):
@@ -76,14 +79,14 @@ def folder(tmp_path):
 
 def test_fusion_is_that_of_the_search():
     made = with_model()
-    recogniser = Recogniser(made)
+    recogniser = Recognizer(made)
     scores = recogniser.score(SIGNALS)
     found = made.language_model
-    fusion = Fusion(found.model, found.tokens, made.tokens, FUSED.setting)
-    wanted = search(made.model, scores, 6, fusion)
-    plain = Recogniser(made.without_language_model()).read(SIGNALS, n_best=4)
+    fusion = Fusion(found.model, found.tokens, made.tokens, FUSED.lm_weights)
+    wanted = search(made.model, scores, FUSED, fusion)
+    plain = Recognizer(made.without_language_model()).recognize(SIGNALS, SearchOptions(6, n_best=4))
     for reading, hypotheses, other in zip(
-        recogniser.read(SIGNALS, n_best=4), wanted, plain, strict=True
+        recogniser.recognize(SIGNALS, replace(FUSED, n_best=4)), wanted, plain, strict=True
     ):
         best = distinct(hypotheses, made.tokens)
         assert reading.n_best == tuple((made.tokens.decode(h.tokens), h.score) for h in best[:4])
@@ -96,12 +99,12 @@ def test_rescoring_is_that_of_lists(head, internal):
     if head == "ctc" and internal:
         pytest.skip("head ctc has no internal language model of its own")
     described = models.spec(head=head, head_options=HEADS[head])
-    use = LanguageUse("rescoring", Setting(0.8, 0.5, internal))
-    made = with_model(use, described)
-    recogniser = Recogniser(made)
+    options = SearchOptions(6, None, -8.0, "rescoring", 0.8, 0.5, internal)
+    made = with_model(options, described)
+    recogniser = Recognizer(made)
     scores = recogniser.score(SIGNALS)
     for reading, found in zip(
-        recogniser.read(SIGNALS, n_best=9), search(made.model, scores, 6), strict=True
+        recogniser.recognize(SIGNALS), search(made.model, scores, SearchOptions(6)), strict=True
     ):
         heard = distinct(found, made.tokens)
         texts = [made.tokens.decode(h.tokens) for h in heard]
@@ -118,60 +121,60 @@ def test_rescoring_is_that_of_lists(head, internal):
         assert reading.text == max(wanted, key=wanted.get)
 
 
-@pytest.mark.parametrize("use", [FUSED, RESCORED], ids=lambda use: use.mode)
+@pytest.mark.parametrize("use", [FUSED, RESCORED], ids=lambda use: use.lm_mode)
 def test_a_stream_ends_where_the_whole_signal_does(use):
-    recogniser = Recogniser(with_model(use))
-    (wanted,) = recogniser.read(SIGNALS[:1], n_best=4)
-    streamer = Streamer(recogniser)
-    assert streamer.beam_size == 6
+    recogniser = Recognizer(with_model(use))
+    (wanted,) = recogniser.recognize(SIGNALS[:1], replace(use, n_best=4))
+    assert Streamer(recogniser).options.beam_size == 6
+    streamer = Streamer(recogniser, replace(use, n_best=4))
     for piece in SIGNALS[0].split(1000):
         streamer.accept(piece)
-    found = streamer.finish(n_best=4)
+    found = streamer.finish()
     assert found.text == wanted.text
     # The tests' models magnify differences of rounding forty times.
     assert dict(found.n_best) == pytest.approx(dict(wanted.n_best), abs=5e-3)
     with pytest.raises(ValueError, match="beam_size of at least 2.*--no-lm"):
-        Streamer(recogniser, 1)
+        Streamer(recogniser, replace(use, beam_size=1))
 
 
 def test_what_cannot_be_streamed():
     described = models.spec(head="transducer", head_options=HEADS["transducer"])
     with pytest.raises(ValueError, match="only head ctc streams with one.*--no-lm"):
-        Streamer(Recogniser(with_model(RESCORED, described)))
+        Streamer(Recognizer(with_model(RESCORED, described)))
     with pytest.raises(ValueError, match="beam_size of at least 2, not 1; --no-lm"):
-        Recogniser(with_model()).read(SIGNALS, beam_size=1)
+        Recognizer(with_model()).recognize(SIGNALS, replace(FUSED, beam_size=1))
 
 
 @pytest.mark.parametrize(
-    ("use", "head", "beam_size", "wanted"),
+    ("options", "head", "wanted"),
     [
-        (FUSED, "attention", 4, "fusion is for head ctc; for attention use mode rescoring"),
-        (FUSED, "ctc", 1, "beam_size of at least 2, not 1"),
-        (LanguageUse("fusion", Setting(0.5, 0.0, 0.2)), "ctc", 4, "--internal 0"),
-        (LanguageUse("rescoring", Setting(0.5, 0.0, 0.2)), "ctc", 4, "--internal 0"),
+        (FUSED, "attention", "fusion is for head ctc; for attention use mode rescoring"),
+        (replace(FUSED, beam_size=1), "ctc", "beam_size of at least 2, not 1"),
+        (replace(FUSED, lm_internal=0.2), "ctc", "--internal 0"),
+        (replace(RESCORED, lm_internal=0.2), "ctc", "--internal 0"),
     ],
 )
-def test_what_does_not_go_together(use, head, beam_size, wanted):
+def test_what_does_not_go_together(options, head, wanted):
     with pytest.raises(ValueError, match=wanted):
-        with_model(use, models.spec(head=head, head_options=HEADS[head]), beam_size)
+        with_model(options, models.spec(head=head, head_options=HEADS[head]))
 
 
 # ---- in a bundle ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("use", [FUSED, RESCORED], ids=lambda use: use.mode)
+@pytest.mark.parametrize("use", [FUSED, RESCORED], ids=lambda use: use.lm_mode)
 def test_there_and_back(tmp_path, use):
     made = with_model(use)
     folder = write(tmp_path / "bundle", made)
     found = read_bundle(folder)
-    assert found.config.language == use and found.config.beam_size == 6
+    assert found.config.search == use and found.config.search.beam_size == 6
     assert found.language_model.tokens.names == made.language_model.tokens.names
     assert json.loads((folder / "config.json").read_text())["version"] == 2
     assert stat.S_IMODE((folder / "lm").stat().st_mode) & 0o500 == 0o500
-    wanted = Recogniser(made).read(SIGNALS, n_best=3)
-    assert Recogniser(found).read(SIGNALS, n_best=3) == wanted
+    wanted = Recognizer(made).recognize(SIGNALS)
+    assert Recognizer(found).recognize(SIGNALS) == wanted
     # Written over itself, with and without.
-    write_bundle(folder, replace(found.config, language=None), found.tokens, found.model,
+    write_bundle(folder, found.without_language_model().config, found.tokens, found.model,
                  found.frontend.statistics, overwrite=True)  # fmt: skip
     plain = read_bundle(folder)
     assert plain.language_model is None and not (folder / "lm").exists()
@@ -285,24 +288,26 @@ def failed(capsys, *arguments, command="transcribe") -> str:
 
 
 def test_transcribe(folder, sound, tmp_path, capsys):
-    def read(made, **options):
-        return f"a\t{Recogniser(made).read(SIGNALS[:1], **options)[0].text}\n"
+    def read(made):
+        return f"a\t{Recognizer(made).recognize(SIGNALS[:1])[0].text}\n"
 
     found = read_bundle(folder)
     fused, plain = read(found), read(found.without_language_model())
     assert fused != plain
     assert said(capsys, folder, sound) == said(capsys, folder, sound, "--stream") == fused
     assert said(capsys, folder, sound, "--no-lm") == plain
-    other = found.with_language_model(found.language_model, LanguageUse("fusion", Setting(0.1)))
+    other = found.with_language_model(
+        found.language_model, SearchOptions(6, lm_mode="fusion", lm_weight=0.1)
+    )
     assert said(capsys, folder, sound, "--lm-weight", 0.1, "--lm-insertion", 0) == read(other)
-    rescored = found.with_language_model(found.language_model, RESCORED, 9)
+    rescored = found.with_language_model(found.language_model, replace(RESCORED, beam_size=9))
     options = ["--lm-mode", "rescoring", "--beam-size", 9]
     assert said(capsys, folder, sound, *options) == read(rescored)
     # A language model for a bundle that has none.
     bare = write(tmp_path / "bare", models.bundle(models.spec()))
     lm = ["--lm", folder / "lm", "--beam-size", 6]
     assert said(capsys, bare, sound, *lm, "--lm-weight", 1.5, "--lm-insertion", 1) == fused
-    write_setting(tmp_path / SETTING, Setting(1.5, 1.0))
+    write_lm_weights(tmp_path / LM_WEIGHTS_FILE, LMWeights(1.5, 1.0))
     assert said(capsys, bare, sound, *lm, "--lm-setting", tmp_path) == fused
     for arguments, wanted in (
         ([folder, sound, "--no-lm", *lm], "contradict"),
@@ -319,11 +324,11 @@ def test_transcribe(folder, sound, tmp_path, capsys):
 
 
 def test_settings_that_are_broken(tmp_path):
-    path = tmp_path / SETTING
+    path = tmp_path / LM_WEIGHTS_FILE
     for content in ("{", "[]", '{"weight": "x"}', '{"weight": NaN}', '{"size": 1}'):
         path.write_text(content)
         with pytest.raises(ValueError, match="does not hold a language model's weight") as caught:
-            read_setting(tmp_path)
+            read_lm_weights(tmp_path)
         assert str(path) in str(caught.value)
 
 

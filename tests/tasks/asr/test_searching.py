@@ -8,19 +8,19 @@ import math
 import pytest
 import torch
 
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
-from gatedrnn.tasks.asr.decode import search
+from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
+from gatedrnn.tasks.asr.decode import SearchOptions, search
 from gatedrnn.tasks.asr.export import export
-from gatedrnn.tasks.asr.internal_lm import LABEL_PRIOR, internal_log_probs, read_label_prior
+from gatedrnn.tasks.asr.internal_lm import LABEL_PRIOR, internal_log_probs
 from gatedrnn.tasks.asr.lm_fusion import Fusion
-from gatedrnn.tasks.asr.prefix_beam import prefix_beam_search
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
     read_language_model,
     write_language_model,
 )
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters
 from gatedrnn.tokens.hypotheses import distinct
@@ -42,9 +42,14 @@ def records(folder, name="test"):
     return {record["id"]: record for record in map(json.loads, lines)}
 
 
+def label_prior(folder):
+    values = json.loads((folder / LABEL_PRIOR).read_text())["probabilities"]
+    return torch.tensor(values, dtype=torch.float64).log()
+
+
 def recogniser(folder, tmp_path):
     export(folder, tmp_path / "bundle")
-    return Recogniser(read_bundle(tmp_path / "bundle"))
+    return Recognizer(read_bundle(tmp_path / "bundle"))
 
 
 @pytest.mark.parametrize("head", ["ctc", "attention", "transducer"])
@@ -54,7 +59,7 @@ def test_lists_with_internal_log_probabilities(tmp_path, head):
     found = recogniser(folder, tmp_path)
     prior = None
     if head == "ctc":
-        prior = read_label_prior(folder / LABEL_PRIOR, len(found.tokens))
+        prior = label_prior(folder)
         assert float(prior.exp().sum()) == pytest.approx(1.0) and prior[0] == -math.inf
     else:
         assert not (folder / LABEL_PRIOR).exists()
@@ -63,7 +68,7 @@ def test_lists_with_internal_log_probabilities(tmp_path, head):
     for item in (speech[i] for i in range(len(speech))):
         with torch.inference_mode():
             scores = found.score([item["sig"]])
-            (hypotheses,) = search(found.model, scores, 3)
+            (hypotheses,) = search(found.model, scores, SearchOptions(3))
         best = distinct(hypotheses, found.tokens)
         wanted = internal_log_probs(found.model, [h.tokens for h in best], prior).tolist()
         hyps = said[item["id"]]["hyps"]
@@ -83,14 +88,16 @@ def test_a_language_model_in_the_search(tmp_path, language_model, internal):
     options = {"lm_weight": 0.6, "lm_insertion": 0.5, "lm_internal": internal}
     tiny.train(folder, beam_size=4, epochs=1, language_model=str(language_model), **options)
     found = recogniser(folder, tmp_path)
-    prior = read_label_prior(folder / LABEL_PRIOR, len(found.tokens)) if internal else None
+    prior = label_prior(folder) if internal else None
     lm = read_language_model(language_model)
-    fusion = Fusion(lm.model, lm.tokens, found.tokens, Setting(0.6, 0.5, internal or 0.0), prior)
+    fusion = Fusion(lm.model, lm.tokens, found.tokens, LMWeights(0.6, 0.5, internal or 0.0), prior)
     speech = tiny.Tones("test", 3, 200)
     said = records(folder)
     for item in (speech[i] for i in range(len(speech))):
         scores = found.score([item["sig"]])
-        (hypotheses,) = prefix_beam_search(scores.log_probs, scores.counts, 4, fusion=fusion)
+        (hypotheses,) = prefix_beam_search(
+            scores.log_probs, scores.counts, SearchOptions(4), fusion
+        )
         best = distinct(hypotheses, found.tokens)[0]
         hyp = said[item["id"]]["hyps"][0]
         assert hyp["text"] == found.tokens.decode(best.tokens)
@@ -104,7 +111,7 @@ def test_a_language_model_in_the_search(tmp_path, language_model, internal):
         ({"lm_weight": 0.5}, "name its language_model"),
         ({"lm_insertion": 0.5}, "give its lm_weight"),
         ({"lm_weight": 0.5, "head": "attention", "language_model": "LM"}, "head ctc"),
-        ({"lm_weight": -0.5, "language_model": "LM"}, "weight must be a number from 0"),
+        ({"lm_weight": -0.5, "language_model": "LM"}, "lm_weight must be at least 0"),
     ],
 )
 def test_what_cannot_be_searched_is_found_out_before_the_training(

@@ -14,10 +14,15 @@ import torch
 from torchaudio.functional import resample
 
 from gatedrnn.tasks.asr import segmentation
-from gatedrnn.tasks.asr.audio_blocks import cut_chunks, read_samples, stream_blocks
-from gatedrnn.tasks.asr.inputs import Item
-from gatedrnn.tasks.asr.segmentation import SegmentationOptions, find_chunks, pack
-from gatedrnn.tasks.asr.voice_activity import FRAME, RATE, VoiceDetector
+from gatedrnn.tasks.asr.inputs import Item, cut_chunks, read_samples, stream_blocks
+from gatedrnn.tasks.asr.segmentation import (
+    FRAME,
+    RATE,
+    SegmentationOptions,
+    VoiceDetector,
+    find_chunks,
+    pack,
+)
 from tests.data.corpora import real_data
 
 SECOND = RATE / FRAME
@@ -98,7 +103,7 @@ def test_nothing_is_looked_for_in_the_network():
         "def no(*a, **k): raise OSError('network')\n"
         "socket.socket.connect = socket.getaddrinfo = no\n"
         "import torch\n"
-        "from gatedrnn.tasks.asr.voice_activity import VoiceDetector\n"
+        "from gatedrnn.tasks.asr.segmentation import VoiceDetector\n"
         "print(len(VoiceDetector().probabilities([torch.zeros(16000)])))\n"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.streaming import Streamer
-from gatedrnn.tasks.asr.streaming_frontend import StreamingFeatures, streaming_subsampling
+from gatedrnn.tasks.asr.streaming_modules import StreamingFeatures, streaming_subsampling
 from tests.tasks.asr import models
 
 #: Seconds, from 10 ms to more than the signal, and some that fit no frame.
@@ -18,7 +19,7 @@ def stream(streamer: Streamer, signal: torch.Tensor, seconds: float):
     streamer.reset()
     for piece in signal.split(round(seconds * 16000)):
         streamer.accept(piece)
-    return streamer.finish(n_best=3)
+    return streamer.finish()
 
 
 @pytest.mark.parametrize("samples", [1, 159, 160, 200, 201, 4000, 16001])
@@ -53,7 +54,7 @@ def test_subsampling(module, frames, size):
 def test_every_recurrence(network):
     recogniser = models.recogniser(models.spec(network))
     signal = models.signal(1.3)
-    whole = recogniser.read([signal], beam_size=1)[0]
+    whole = recogniser.recognize([signal], SearchOptions())[0]
     assert whole.text
     for seconds in PIECES:
         found = stream(Streamer(recogniser), signal, seconds)
@@ -79,9 +80,9 @@ def test_scores(network):
 def test_beam(subsampling):
     recogniser = models.recogniser(models.spec(acoustic={"subsampling": subsampling}))
     signal = models.signal(1.0)
-    whole = recogniser.read([signal], beam_size=4, n_best=3)[0]
+    whole = recogniser.recognize([signal], SearchOptions(4, n_best=3))[0]
     for seconds in PIECES:
-        found = stream(Streamer(recogniser, beam_size=4), signal, seconds)
+        found = stream(Streamer(recogniser, SearchOptions(4, n_best=3)), signal, seconds)
         assert [text for text, _ in found.n_best] == [text for text, _ in whole.n_best]
         scores = [score for _, score in whole.n_best]
         # The tests' models magnify differences of rounding forty times.
@@ -96,7 +97,7 @@ def test_transducer():
     recogniser = models.recogniser(described)
     recogniser.model.output.weight.mul_(30.0)
     signal = models.signal(1.0)
-    whole = recogniser.read([signal], beam_size=1)[0]
+    whole = recogniser.recognize([signal], SearchOptions())[0]
     assert whole.text
     for seconds in PIECES:
         found = stream(Streamer(recogniser), signal, seconds)
@@ -107,17 +108,17 @@ def test_transducer():
 def test_int8():
     recogniser = models.recogniser(models.spec(), quantize="int8")
     signal = models.signal(1.0)
-    whole = recogniser.read([signal], beam_size=1)[0]
+    whole = recogniser.recognize([signal], SearchOptions())[0]
     for seconds in PIECES:
         assert stream(Streamer(recogniser), signal, seconds).text == whole.text
 
 
 def test_reference_stack_streams_too(monkeypatch):
     """Where there is no compiler, the state goes from chunk to chunk through the stack itself."""
-    monkeypatch.setattr("gatedrnn.tasks.asr.streaming.obstacle", lambda *_: "no compiler")
+    monkeypatch.setattr("gatedrnn.tasks.asr.streaming_modules.obstacle", lambda *_: "no compiler")
     recogniser = models.recogniser()
     signal = models.signal(1.0)
-    whole = recogniser.read([signal], beam_size=1)[0]
+    whole = recogniser.recognize([signal], SearchOptions())[0]
     for seconds in PIECES:
         assert stream(Streamer(recogniser), signal, seconds).text == whole.text
 

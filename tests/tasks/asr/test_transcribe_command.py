@@ -14,12 +14,12 @@ import soundfile
 
 from gatedrnn.cli.main import build_parser, main
 from gatedrnn.scoring import read
-from gatedrnn.tasks.asr.apply import TranscriptionOptions, transcribe, transcribe_file
+from gatedrnn.tasks.asr.apply import Recognizer, TranscriptionOptions, transcribe, transcribe_file
 from gatedrnn.tasks.asr.bundle import write_bundle
 from gatedrnn.tasks.asr.cli import FORMATS, LM_MODES, describe_timing, stream_standard_input
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.inputs import find_items
 from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.asr.segmentation import SegmentationOptions
 from gatedrnn.tasks.asr.streaming import Timing
 from gatedrnn.tasks.asr.writers import WRITERS
@@ -66,7 +66,7 @@ def test_texts_are_printed(bundle, audio, capsys):
     run(bundle, audio)
     printed = capsys.readouterr()
     lines = dict(line.split("\t") for line in printed.out.splitlines())
-    recogniser = Recogniser.load(bundle)
+    recogniser = Recognizer.load(bundle)
     assert lines.keys() == {"a", "b", "day1/c"} and all(lines.values())
     for name, text in lines.items():
         assert transcribe_file(recogniser, audio / f"{name}.wav").text == text
@@ -87,7 +87,7 @@ def test_files(bundle, audio, tmp_path):
 
 
 def test_error_rate(bundle, audio, tmp_path, capsys):
-    texts = {t.name: t.text for t in transcribe(Recogniser.load(bundle), find_items([audio]))}
+    texts = {t.name: t.text for t in transcribe(Recognizer.load(bundle), find_items([audio]))}
     with open(tmp_path / "m.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("audio", "id", "text", "speaker"))
@@ -176,13 +176,13 @@ def test_any_format(bundle, tmp_path, ending, rate, channels):
     path = tmp_path / f"a.{ending}"
     kind = {"format": "OGG", "subtype": "OPUS"} if ending == "opus" else {}
     soundfile.write(path, signal, rate, **kind)
-    found = transcribe_file(Recogniser.load(bundle), path)
+    found = transcribe_file(Recognizer.load(bundle), path)
     assert found.duration == pytest.approx(len(signal) / rate, abs=0.1) and found.text
 
 
 @pytest.mark.parametrize("samples", [1, 160, 16000])
 def test_short_and_silent(bundle, tmp_path, samples):
-    recogniser = Recogniser.load(bundle)
+    recogniser = Recognizer.load(bundle)
     soundfile.write(tmp_path / "noise.wav", 0.1 + models.signal(1.0)[:samples].numpy(), 16000)
     soundfile.write(tmp_path / "silence.wav", np.zeros(samples), 16000)
     assert len(transcribe_file(recogniser, tmp_path / "noise.wav").segments) == 1
@@ -196,9 +196,11 @@ def test_long_recordings(bundle, tmp_path):
     signals = [soundfile.read(path, dtype="float32")[0] for path in clips]
     path = tmp_path / "meeting.wav"
     soundfile.write(path, np.concatenate([s[-160000:] for s in signals]), 16000)
-    recogniser = Recogniser.load(bundle)
+    recogniser = Recognizer.load(bundle)
     chunks = SegmentationOptions(max_seconds=4.0)
-    whole = transcribe_file(recogniser, path, TranscriptionOptions(1, segmentation=chunks))
+    whole = transcribe_file(
+        recogniser, path, TranscriptionOptions(SearchOptions(), segmentation=chunks)
+    )
     assert len(whole.segments) >= 3
     assert all(s.seconds <= 4.0 for s in whole.segments)
     assert all(s.start <= w.start <= w.end <= s.end for s in whole.segments for w in s.words)
@@ -241,7 +243,7 @@ class Pipe(io.BytesIO):
 def test_standard_input(bundle, capsys, tmp_path, rate):
     samples = (models.signal(1.0).numpy()[:rate] * 32767).astype("<i2")
     soundfile.write(tmp_path / "a.wav", samples, rate)
-    recogniser = Recogniser.load(bundle)
+    recogniser = Recognizer.load(bundle)
     text = transcribe_file(recogniser, tmp_path / "a.wav").text
     given = arguments_of(bundle, "--rate", str(rate), "--piece", "50")
     assert stream_standard_input(recogniser, given, Pipe(samples.tobytes())) == 0
@@ -251,7 +253,7 @@ def test_standard_input(bundle, capsys, tmp_path, rate):
 
 
 def test_standard_input_of_nothing(bundle, capsys):
-    assert stream_standard_input(Recogniser.load(bundle), arguments_of(bundle), Pipe()) == 0
+    assert stream_standard_input(Recognizer.load(bundle), arguments_of(bundle), Pipe()) == 0
     assert capsys.readouterr().out == "\n"
 
 

@@ -7,19 +7,23 @@ import json
 
 import pytest
 
-from gatedrnn.tasks.asr.transcript import Segment, Transcript, check_name
+from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment, check_name
 from gatedrnn.tokens.hypotheses import Word
 
 
 def transcript() -> Transcript:
-    first = Segment(
+    first = TranscriptSegment(
         0.5, 2.0, "GO ON", (Word("GO", 0.6, 1.0, 0.9), Word("ON", 1.1, 1.95, 0.8)), 0.85
     )
     return Transcript(
         "day1/talk",
         "talk.wav",
         9.0,
-        (first, Segment(3.0, 4.0, ""), Segment(5.0, 6.0, "STOP", speaker="ann")),
+        (
+            first,
+            TranscriptSegment(3.0, 4.0, ""),
+            TranscriptSegment(5.0, 6.0, "STOP", speaker="ann"),
+        ),
         reference="GO ON STOP",
     )
 
@@ -86,4 +90,4 @@ def test_other_names(name):
 @pytest.mark.parametrize("times", [(-1.0, 0.0), (2.0, 1.0), (0.0, float("inf")), (float("nan"), 1)])
 def test_impossible_times(times):
     with pytest.raises(ValueError, match="0 <= start <= end"):
-        Segment(*times, "GO")
+        TranscriptSegment(*times, "GO")

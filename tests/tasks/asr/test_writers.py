@@ -8,9 +8,8 @@ import re
 
 import pytest
 
-from gatedrnn.tasks.asr.subtitles import CueOptions, cues
-from gatedrnn.tasks.asr.transcript import Segment, Transcript
-from gatedrnn.tasks.asr.writers import WRITERS, Output, escape, timestamp
+from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment
+from gatedrnn.tasks.asr.writers import WRITERS, CueOptions, TranscriptFiles, cues, escape, timestamp
 from gatedrnn.tokens.hypotheses import Word
 
 
@@ -21,12 +20,14 @@ def words(text: str, start: float = 0.0, each: float = 0.4, pause: float = 0.1) 
     )
 
 
-def segment(text: str, start: float = 0.0, speaker: str | None = None, **more: float) -> Segment:
+def segment(
+    text: str, start: float = 0.0, speaker: str | None = None, **more: float
+) -> TranscriptSegment:
     found = words(text, start, **more)
-    return Segment(start, found[-1].end + 0.2, text, found, 0.75, speaker)
+    return TranscriptSegment(start, found[-1].end + 0.2, text, found, 0.75, speaker)
 
 
-def talk(name: str = "talk", *segments: Segment) -> Transcript:
+def talk(name: str = "talk", *segments: TranscriptSegment) -> Transcript:
     segments = segments or (segment("GO ON", 1.0), segment("STOP", 3661.5))
     return Transcript(name, f"{name}.wav", 3700.0, segments)
 
@@ -44,7 +45,9 @@ def seconds(time: str) -> float:
 
 
 def test_txt_and_tsv(tmp_path):
-    several = talk("talk", segment("GO\tON", 1.0), Segment(2.0, 3.0, ""), segment("STOP", 3661.5))
+    several = talk(
+        "talk", segment("GO\tON", 1.0), TranscriptSegment(2.0, 3.0, ""), segment("STOP", 3661.5)
+    )
     assert written(tmp_path, "txt", several) == "GO ON\nSTOP\n"
     assert written(tmp_path, "tsv", several) == (
         "start\tend\ttext\n1000\t2100\tGO ON\n3661500\t3662100\tSTOP\n"
@@ -67,7 +70,7 @@ def test_ctm(tmp_path):
     assert written(tmp_path, "ctm", part) == (
         "my%20meeting 2 61.000 0.400 GO 0.7500\nmy%20meeting 2 61.500 0.400 ON 0.7500\n"
     )
-    untimed = talk("talk", Segment(0.0, 1.0, "GO"))
+    untimed = talk("talk", TranscriptSegment(0.0, 1.0, "GO"))
     with pytest.raises(ValueError, match="talk: ctm needs the times of words"):
         written(tmp_path, "ctm", untimed)
     assert WRITERS["ctm"].needs_times and not WRITERS["srt"].needs_times
@@ -127,7 +130,9 @@ def test_subtitles_are_short_and_lose_no_word():
 
 def test_subtitles_part_at_pauses():
     first, second = words("ONE TWO THREE", 0.0), words("FOUR FIVE SIX SEVEN EIGHT", 4.0)
-    said = Segment(0.0, 7.0, " ".join(w.word for w in (*first, *second)), (*first, *second))
+    said = TranscriptSegment(
+        0.0, 7.0, " ".join(w.word for w in (*first, *second)), (*first, *second)
+    )
     found = cues(talk("talk", said), CueOptions(max_characters=26, max_lines=1))
     assert [cue.lines for cue in found] == [("ONE TWO THREE",), ("FOUR FIVE SIX SEVEN EIGHT",)]
 
@@ -140,15 +145,17 @@ def test_words_that_do_not_fit_have_their_own():
 
 def test_without_word_times_the_pace_is_even():
     text = " ".join(["ABCD"] * 40)
-    found = cues(talk("talk", Segment(10.0, 30.0, text)), CueOptions(max_seconds=4.0))
+    found = cues(talk("talk", TranscriptSegment(10.0, 30.0, text)), CueOptions(max_seconds=4.0))
     assert " ".join(line for cue in found for line in cue.lines) == text
     assert found[0].start == 10.0 and found[-1].end == pytest.approx(30.0)
     assert all(cue.end - cue.start <= 4.0 for cue in found)
-    assert cues(talk("talk", Segment(0.0, 1.0, ""))) == []
+    assert cues(talk("talk", TranscriptSegment(0.0, 1.0, ""))) == []
 
 
 def test_short_subtitles_stay_until_the_next_one_or_the_end():
-    quick = [Segment(t, t + 0.1, "HM", (Word("HM", t, t + 0.1, 1.0),)) for t in (0.0, 0.5, 9.5)]
+    quick = [
+        TranscriptSegment(t, t + 0.1, "HM", (Word("HM", t, t + 0.1, 1.0),)) for t in (0.0, 0.5, 9.5)
+    ]
     found = cues(Transcript("a", "a.wav", 10.0, tuple(quick)), CueOptions(min_seconds=1.0))
     assert [(cue.start, cue.end) for cue in found] == [(0.0, 0.5), (0.5, 1.5), (9.5, 10.0)]
 
@@ -165,7 +172,7 @@ def test_impossible_subtitles(wrong):
 
 
 def test_all_formats_of_a_run(tmp_path):
-    with Output(tmp_path, list(WRITERS)) as output:
+    with TranscriptFiles(tmp_path, list(WRITERS)) as output:
         for name in ("b", "day1/a", "a"):
             output.add(talk(name))
     alone = [f"{n}.{f}" for n in ("a", "b", "day1/a") for f in ("txt", "json", "tsv", "srt", "vtt")]
@@ -180,7 +187,7 @@ def test_all_formats_of_a_run(tmp_path):
 
 
 def test_parts_of_a_recording_are_sorted_by_time_in_ctm(tmp_path):
-    with Output(tmp_path, ["ctm"]) as output:
+    with TranscriptFiles(tmp_path, ["ctm"]) as output:
         for name, start in (("u2", 10.0), ("u10", 2.0)):
             parts = (segment("GO ON", start),)
             output.add(Transcript(name, "m.wav", 1.0, parts, recording="m"))
@@ -189,14 +196,14 @@ def test_parts_of_a_recording_are_sorted_by_time_in_ctm(tmp_path):
 
 
 def test_each_recording_apart(tmp_path):
-    with Output(tmp_path, ["jsonl", "trn"], apart=True) as output:
+    with TranscriptFiles(tmp_path, ["jsonl", "trn"], apart=True) as output:
         output.add(talk("day1/a"))
     found = sorted(str(path.relative_to(tmp_path)) for path in output.written)
     assert found == ["day1/a.jsonl", "day1/a.trn"]
 
 
 def test_two_of_one_name_never_overwrite_each_other(tmp_path):
-    with Output(tmp_path, ["txt", "trn"]) as output:
+    with TranscriptFiles(tmp_path, ["txt", "trn"]) as output:
         output.add(talk("a b"))
         for name in ("a b", "a%20b"):
             with pytest.raises(ValueError, match="neither may overwrite the other"):
@@ -211,10 +218,10 @@ def test_dots_in_names_are_kept(tmp_path):
 
 def test_an_interrupted_run_keeps_what_it_has(tmp_path):
     (tmp_path / "transcripts.trn").write_text("of an earlier run\n")
-    with pytest.raises(KeyboardInterrupt), Output(tmp_path, ["trn"]):
+    with pytest.raises(KeyboardInterrupt), TranscriptFiles(tmp_path, ["trn"]):
         raise KeyboardInterrupt
     assert (tmp_path / "transcripts.trn").read_text() == "of an earlier run\n"
-    with pytest.raises(KeyboardInterrupt), Output(tmp_path, ["trn"]) as output:
+    with pytest.raises(KeyboardInterrupt), TranscriptFiles(tmp_path, ["trn"]) as output:
         output.add(talk("a"))
         raise KeyboardInterrupt
     assert (tmp_path / "transcripts.trn").read_text() == "GO ON STOP (a)\n"
@@ -235,7 +242,7 @@ def test_files_are_whole_or_not_there(tmp_path, monkeypatch):
 
 def test_unknown_formats(tmp_path):
     with pytest.raises(ValueError, match="unknown format 'doc': must be one of txt, json"):
-        Output(tmp_path, ["txt", "doc"])
+        TranscriptFiles(tmp_path, ["txt", "doc"])
 
 
 def test_ordinary_words_and_names_are_left_alone():

@@ -12,8 +12,7 @@ from gatedrnn.cli.main import main
 from gatedrnn.scoring.formats import read
 from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig, write_language_model
 from gatedrnn.tasks.language_modeling.export import load_language_model
-from gatedrnn.tasks.language_modeling.lm_weights import read_setting
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights, read_lm_weights
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters
 from tests.tasks.language_modeling import tiny
@@ -77,7 +76,7 @@ def test_an_internal_language_model(model, lists, tmp_path, capsys):
     output = tmp_path / "rescored"
     command = ["rescore", str(model), *map(str, lists), "--output", str(output)]
     assert main(command) == 0
-    assert ", internal" not in capsys.readouterr().out and read_setting(output).internal == 0.0
+    assert ", internal" not in capsys.readouterr().out and read_lm_weights(output).internal == 0.0
     assert main([*command, "--internal", "0.1"]) == 2
     error = capsys.readouterr().err
     assert "(ilm): test the recogniser with --internal_lm=True" in error and error.count("\n") == 1
@@ -93,7 +92,7 @@ def test_an_internal_language_model(model, lists, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "weight 0, insertion 0, internal 0.3, chosen on" in said and "among 4" in said
     assert said.count("12 -> 0 errors") == 2
-    assert read_setting(output) == Setting(0.0, 0.0, 0.3)
+    assert read_lm_weights(output) == LMWeights(0.0, 0.0, 0.3)
     assert main([*command, *alone, "--internal", "0.2"]) == 0
     assert "internal 0.2, given" in capsys.readouterr().out
     # Of itself where the lists have it.

@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gatedrnn.cli.main import main
+from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
-from gatedrnn.tasks.asr.lm_integration import LanguageUse
-from gatedrnn.tasks.asr.recogniser import Recogniser
 from gatedrnn.tasks.language_modeling.bundle import write_language_model
-from gatedrnn.tasks.language_modeling.lm_weights import SETTING, write_setting
-from gatedrnn.tasks.language_modeling.rescoring import Setting
+from gatedrnn.tasks.language_modeling.rescoring import LM_WEIGHTS_FILE, LMWeights, write_lm_weights
 from gatedrnn.tokens import Words
 from tests.tasks.asr import tiny
 from tests.tasks.asr.test_language_use import failed, language_model
@@ -48,20 +46,22 @@ def test_export(trained, lm, tmp_path, capsys):
     assert main(["export", *map(str, [trained["ctc"], bundle, *options])]) == 0
     assert "fusion, weight 0.4, insertion 0.5, a beam of 4" in capsys.readouterr().out
     found = read_bundle(bundle)
-    assert found.config.language == LanguageUse("fusion", Setting(0.4, 0.5))
+    assert found.config.search.lm_mode == "fusion"
+    assert found.config.search.lm_weights == LMWeights(0.4, 0.5)
     card = (bundle / "README.md").read_text()
     assert "has its say in its search: weight 0.4, insertion 0.5" in card and "--no-lm" in card
     speech = tiny.Tones("test", 3, 200)
-    assert Recogniser(found).read([speech[i]["sig"] for i in range(3)])
-    write_setting(tmp_path / "rescored" / SETTING, Setting(0.3, -0.5, 0.2))
+    assert Recognizer(found).recognize([speech[i]["sig"] for i in range(3)])
+    write_lm_weights(tmp_path / "rescored" / LM_WEIGHTS_FILE, LMWeights(0.3, -0.5, 0.2))
     setting = ["--lm-setting", tmp_path / "rescored", "--overwrite"]
     assert main(["export", *map(str, [trained["transducer"], bundle, "--lm", lm, *setting])]) == 0
     found = read_bundle(bundle)
-    assert found.config.language == LanguageUse("rescoring", Setting(0.3, -0.5, 0.2))
+    assert found.config.search.lm_mode == "rescoring"
+    assert found.config.search.lm_weights == LMWeights(0.3, -0.5, 0.2)
     assert "its own counting -0.2" in (bundle / "README.md").read_text()
     beam = ["--lm", lm, "--lm-weight", 1, "--beam-size", 7]
     assert main(["export", *map(str, [trained["greedy"], bundle, "--overwrite", *beam])]) == 0
-    assert read_bundle(bundle).config.beam_size == 7
+    assert read_bundle(bundle).config.search.beam_size == 7
 
 
 def test_export_refuses(trained, lm, tmp_path, capsys):

@@ -11,7 +11,7 @@ import torch
 
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.nbest import Candidate, NBest, distinct_texts, read_nbest
-from gatedrnn.tasks.language_modeling.rescoring import ScoredLists, Setting, score_lists, tune
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights, ScoredLists, score_lists, tune
 from gatedrnn.tokens import Characters, Words
 
 
@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_model():
     assert scored.words.tolist() == [[2, 2, 2], [2, 2, 0], [1, 0, 0]]
     assert scored.errors[0].tolist() == [1, 0, 1] and scored.errors[1, :2].tolist() == [0, 1]
     assert np.isneginf(scored.recogniser[2, 1:]).all()
-    setting = Setting(0.5, 2.0)
+    setting = LMWeights(0.5, 2.0)
     wanted = -2.0 + 0.5 * math.log(0.3 * 0.2 * END) + 2.0 * 2
     assert scored.scores(setting)[0, 1] == pytest.approx(wanted)
 
@@ -59,28 +59,28 @@ def test_scores_are_those_of_the_model():
 def test_the_optimum_of_a_grid_is_found():
     scored = score_lists(LISTS, MODEL, TOKENS)
     low, high = 1 / math.log(0.2 / 0.06), 2.5 / math.log(0.3 / 0.04)
-    assert scored.outcome().errors == 1 and scored.outcome().words == 5
+    assert scored.error_count().errors == 1 and scored.error_count().words == 5
     assert scored.oracle().errors == 0
     weights = [round(0.01 * i, 2) for i in range(300)]
     found = tune(scored, weights, [0.0])
-    assert found.outcome.errors == 0 and low < found.setting.weight < low + 0.011
-    assert found.setting.weight < high and found.tried == 300 and found.edges == ()
+    assert found.error_count.errors == 0 and low < found.weights.weight < low + 0.011
+    assert found.weights.weight < high and found.tried == 300 and found.edges == ()
     for weight in weights:
-        errors = scored.outcome(Setting(weight)).errors
+        errors = scored.error_count(LMWeights(weight)).errors
         assert errors == (weight < low) + (weight > high), weight
     assert tune(scored, [0.0, 0.5, 0.9], [0.0]).edges == ("weight",)
     assert tune(scored, [0.9], [0.0]).edges == ()
-    assert tune(scored, [0.0, 3.0], [0.0]).setting.weight == 0.0
+    assert tune(scored, [0.0, 3.0], [0.0]).weights.weight == 0.0
 
 
 def test_the_length_term():
     lists = [nbest("u1", "GO ON", ("GO", -1.0), ("GO ON", -2.0)), nbest("u2", "NO", ("NO", 0.0))]
     scored = score_lists(lists, MODEL, TOKENS)
     found = tune(scored, [0.0, 1.0], [-1.0, 0.0, 0.5, 1.5, 3.0])
-    assert found.setting == Setting(0.0, 1.5) and found.outcome.errors == 0
+    assert found.weights == LMWeights(0.0, 1.5) and found.error_count.errors == 0
     assert tune(scored, [1.0], [-1.0, 3.0]).edges == ("insertion",)
     # Of equally good settings that which changes least.
-    assert tune(scored, [1.0, 0.0], [3.0, -3.0, 1.5]).setting == Setting(0.0, 1.5)
+    assert tune(scored, [1.0, 0.0], [3.0, -3.0, 1.5]).weights == LMWeights(0.0, 1.5)
 
 
 def test_tokens_need_not_be_those_of_the_recogniser():
@@ -98,8 +98,8 @@ def test_tokens_need_not_be_those_of_the_recogniser():
 
 def test_the_first_reading_stays_before_equal_ones():
     scored = score_lists([nbest("u", "GO ON", ("GO ON", -1.0), ("ON GO", -1.0))], MODEL, TOKENS)
-    assert scored.outcome(Setting(0.7, 1.0)).errors == 0
-    assert scored.records(Setting(0.7))[0]["hyps"][0]["text"] == "GO ON"
+    assert scored.error_count(LMWeights(0.7, 1.0)).errors == 0
+    assert scored.records(LMWeights(0.7))[0]["hyps"][0]["text"] == "GO ON"
 
 
 def test_records_are_lists_again(tmp_path):
@@ -116,10 +116,10 @@ def test_records_are_lists_again(tmp_path):
     }
     path.write_text(json.dumps(record) + "\n")
     scored = score_lists(read_nbest(path), MODEL, TOKENS)
-    (same,) = scored.records(Setting(0.0))
+    (same,) = scored.records(LMWeights(0.0))
     assert same["words"] == record["words"] and same["speaker"] == "ann"
     assert [h["score"] for h in same["hyps"]] == [-1.0, -2.0]
-    (found,) = scored.records(Setting(1.0))
+    (found,) = scored.records(LMWeights(1.0))
     assert "words" not in found and found["ref"] == "GO ON" and found["speaker"] == "ann"
     best, other = found["hyps"]
     assert (best["text"], best["am"], best["tokens"]) == ("GO ON", -2.0, 5)
@@ -225,13 +225,13 @@ def test_what_cannot_be_rescored():
     with pytest.raises(ValueError, match="knows no word.*'go on'.*another case"):
         score_lists([nbest("u", "go on", ("go on", -1.0))], MODEL, TOKENS)
     # A recogniser that has not learnt to read is no reason to stop.
-    assert score_lists([nbest("u", "GO ON", ("G", -1.0))], MODEL, TOKENS).outcome().errors == 2
+    assert score_lists([nbest("u", "GO ON", ("G", -1.0))], MODEL, TOKENS).error_count().errors == 2
     unknown = score_lists([LISTS[0], nbest("u9", None, ("GO", -1.0))], MODEL, TOKENS)
     assert isinstance(unknown, ScoredLists)
     for ask in (unknown.outcome, unknown.oracle, lambda: tune(unknown)):
         with pytest.raises(ValueError, match="no reference is known of u9"):
             ask()
     with pytest.raises(ValueError, match="hold no words"):
-        score_lists([nbest("u", "", ("GO", -1.0))], MODEL, TOKENS).outcome()
+        score_lists([nbest("u", "", ("GO", -1.0))], MODEL, TOKENS).error_count()
     with pytest.raises(ValueError, match="at least one weight"):
         tune(score_lists(LISTS, MODEL, TOKENS), [], [0.0])

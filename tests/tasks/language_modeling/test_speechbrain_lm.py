@@ -8,8 +8,7 @@ from speechbrain.decoders import S2SRNNBeamSearcher
 from speechbrain.decoders.scorer import RescorerBuilder, RNNLMScorer, ScorerBuilder
 from speechbrain.decoders.scorer import RNNLMRescorer as StockRescorer
 
-from gatedrnn.tasks.asr.attention_search import _parts
-from gatedrnn.tasks.asr.heads.attention import AttentionModel
+from gatedrnn.tasks.asr.heads.attention import AttentionModel, _parts
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,

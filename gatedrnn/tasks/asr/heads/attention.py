@@ -1,39 +1,46 @@
-"""An acoustic model under a recurrent decoder that attends to it."""
+"""Attention head: a recurrent decoder that attends to the encoder output, and its searches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import torch
+from speechbrain.decoders import S2SRNNBeamSearcher, S2SRNNGreedySearcher
+from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
 from torch import nn
 
 from gatedrnn import nnet
 from gatedrnn.cells.registry import find
 from gatedrnn.lobes.attentional_decoder import AttentionalRNNDecoder
 from gatedrnn.modules.subsampling import valid_frames
-from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted
+from gatedrnn.tasks.asr.decode import Scores, SearchOptions
+from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted, sum_log_probs
 from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
-#: Of the convolution by which location-aware attention sees where it was: channels, and frames to
-#: either side.
+#: Convolution of location-aware attention: channels, and frames on either side.
 LOCATION = {"channels": 10, "kernel_size": 50}
+#: log(0) in SpeechBrain's searches.
+NOTHING = -1e20
 
 
 class AttentionModel(HeadModel):
-    """Joint connectionist temporal classification and attention (Watanabe et al. 2017).
+    """Joint CTC and attention (Watanabe et al. 2017).
 
-    The decoder spells with the tokens and two more: :attr:`end` and :attr:`start`.
+    The decoder has two tokens more than CTC: :attr:`end` and :attr:`start`.
 
     Arguments
     ---------
     acoustic : CTCModel
         The acoustic model.
     vocabulary : int
-        Number of its tokens, with the blank.
+        Number of tokens, with the blank.
     network : str
-        Recurrence of the decoder: a key that ``gatedrnn list`` prints. (A loss term of its own, as
-        the prior of Beta gates, is left out.)
+        Recurrence of the decoder: a key that ``gatedrnn list`` prints. Its own loss term, such as
+        the prior of Beta gates, is not used.
     num_layers : int
         Depth of the decoder.
     hidden_size : int
@@ -41,17 +48,17 @@ class AttentionModel(HeadModel):
     proj_size : int or None
         N, width of its output; left out by recurrences without projection.
     embedding_size : int
-        Width in which the decoder reads a token.
+        Width of the decoder's token embedding.
     attention : str
         ``"location"``, ``"content"`` or ``"keyvalue"``.
     attention_size : int
         Width of the attention.
     dropout : float
-        On the decoder's input, and between its layers.
+        Dropout probability on the decoder's input, and between its layers.
     ctc_weight : float
-        Part of connectionist temporal classification in the loss, in [0, 1).
+        Weight of the CTC loss, in [0, 1).
     label_smoothing : float
-        Part of the probability that the decoder should spread over all tokens.
+        Probability that is spread over all tokens in the decoder's targets.
     network_options : Mapping or None
         Further options of the recurrence.
 
@@ -66,6 +73,8 @@ class AttentionModel(HeadModel):
     >>> model.losses(output, targets, torch.tensor([3, 1])).shape
     torch.Size([2])
     """
+
+    head = "attention"
 
     def __init__(
         self,
@@ -108,51 +117,153 @@ class AttentionModel(HeadModel):
     def score(
         self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
-        """Runs the decoder over transcripts: the next token after each beginning of them.
+        """Runs the decoder with teacher forcing: float32 (batch, tokens + 1, vocabulary + 2).
 
-        Arguments
-        ---------
-        encoded : torch.Tensor
-            Output of the stack, (batch, frames, width).
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-
-        Returns
-        -------
-        torch.Tensor
-            Float32, (batch, tokens + 1, vocabulary + 2).
+        encoded: encoder output, (batch, frames, width)
+        counts: frames of each utterance, (batch,)
+        targets: transcripts, (batch, tokens)
         """
-        read = self.embedding(shifted(targets, self.start))
-        decoded, _ = self.decoder(read, encoded, counts / encoded.shape[1])
+        inputs = self.embedding(shifted(targets, self.start))
+        decoded, _ = self.decoder(inputs, encoded, counts / encoded.shape[1])
         return self.output(decoded).float()
 
-    def losses(
+    def head_losses(
         self, output: HeadOutput, targets: torch.Tensor, sizes: torch.Tensor
     ) -> torch.Tensor:
-        """Cross entropy of the transcripts, each with its end.
-
-        Arguments
-        ---------
-        output : HeadOutput
-            Of :meth:`forward`.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch,).
-        """
-        wanted = nn.functional.pad(targets, (0, 1)).scatter(1, sizes.unsqueeze(1), self.end)
-        inside = valid_frames(sizes + 1, wanted.shape[1])
+        """Cross entropy of each transcript with its end, (batch,)."""
+        targets = self._with_end(targets, sizes)
+        inside = valid_frames(sizes + 1, targets.shape[1])
         losses = nn.functional.cross_entropy(
             output.logits.flatten(0, 1),
-            wanted.flatten(),
+            targets.flatten(),
             reduction="none",
             label_smoothing=self.label_smoothing if self.training else 0.0,
         )
         return (losses.view_as(inside) * inside).sum(1)
+
+    def _with_end(self, targets: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(targets, (0, 1)).scatter(1, sizes.unsqueeze(1), self.end)
+
+    def search(self, scores: Scores, options: SearchOptions) -> list[list[Hypothesis]]:
+        """See :func:`gatedrnn.tasks.asr.decode.search`."""
+        if options.beam_size > 1:
+            return beam_search(self, scores.encoded, scores.counts, options)
+        return [[best] for best in greedy(self, scores.encoded, scores.counts)]
+
+    def internal_log_probs(self, targets: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        """Runs the decoder with a context of zeros, before and after its recurrence; with the end.
+
+        Meng et al. 2021, "Internal language model estimation for domain-adaptive end-to-end speech
+        recognition", SLT.
+        """
+        inputs = self.embedding(shifted(targets, self.start))
+        context = inputs.new_zeros(len(targets), self.decoder.attn_dim)
+        outputs, state = [], None
+        for token in inputs.unbind(1):
+            hidden, state = self.decoder.rnn(torch.cat([token, context], dim=-1), state)
+            outputs.append(self.decoder.proj(torch.cat([context, hidden], dim=1)))
+        log_probs = self.output(torch.stack(outputs, dim=1)).float().log_softmax(-1)
+        return sum_log_probs(log_probs, self._with_end(targets, sizes), sizes + 1)
+
+
+def greedy(model: AttentionModel, encoded: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
+    """Takes the best token each time, up to the end or as many tokens as there are frames.
+
+    The score is the decoder's log-probability, without that of the end.
+
+    encoded: encoder output, (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    """
+    encoded = encoded[:, : int(counts.max())]
+    search = S2SRNNGreedySearcher(**_parts(model))
+    tokens, _, scores, _ = search(encoded, counts / encoded.shape[1])
+    # SpeechBrain's limit on the number of tokens is that of the longest utterance.
+    return [
+        Hypothesis(_tokens(model, row[:count]), float(steps.flatten()[:count].sum()))
+        for row, steps, count in zip(tokens, scores, counts.tolist(), strict=True)
+    ]
+
+
+def beam_search(
+    model: AttentionModel, encoded: torch.Tensor, counts: torch.Tensor, options: SearchOptions
+) -> list[list[Hypothesis]]:
+    """Beam search by attention and CTC, each with its weight in the loss.
+
+    The scores are not normalised by length: those of CTC keep hypotheses from being too short.
+
+    encoded: encoder output, (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    """
+    encoded = encoded[:, : int(counts.max())]
+    search = S2SRNNBeamSearcher(
+        **_parts(model),
+        beam_size=options.beam_size,
+        topk=options.beam_size,
+        return_topk=True,
+        length_normalization=False,
+        scorer=_ctc_scorer(model) if model.ctc_weight else None,
+    )
+    rows, _, scores, _ = search(encoded, counts / encoded.shape[1])
+    lists = [
+        _complete(model, tokens, values)
+        for tokens, values in zip(rows.tolist(), scores.tolist(), strict=True)
+    ]
+    # An untrained decoder may generate no end, or more tokens than there are frames.
+    return [
+        hypotheses or greedy(model, encoded[i : i + 1], counts[i : i + 1])
+        for i, hypotheses in enumerate(lists)
+    ]
+
+
+def _parts(model: AttentionModel) -> dict[str, object]:
+    return {
+        "embedding": model.embedding,
+        "decoder": model.decoder,
+        "linear": _Linear(model.output),
+        "bos_index": model.start,
+        "eos_index": model.end,
+        "min_decode_ratio": 0.0,
+        "max_decode_ratio": 1.0,
+    }
+
+
+class _Linear(nn.Module):
+    """A linear layer with the attribute ``w`` that SpeechBrain's searches need."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.w = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.w(x).float()
+
+
+def _ctc_scorer(model: AttentionModel) -> ScorerBuilder:
+    def score(encoded: torch.Tensor) -> torch.Tensor:
+        # CTC has neither end nor start.
+        return nn.functional.pad(model.acoustic.score(encoded), (0, 2), value=NOTHING)
+
+    scorer = CTCScorer(score, blank_index=BLANK, eos_index=model.end)
+    # A partial scorer scores only some candidates: for all tokens, memory would grow with frames
+    # times utterances times beam times tokens.
+    return ScorerBuilder(weights={"ctc": model.ctc_weight}, partial_scorers=[scorer])
+
+
+def _tokens(model: AttentionModel, row: Sequence[int]) -> tuple[int, ...]:
+    """Tokens up to the end, without blank and start."""
+    return tuple(
+        int(t) for t in takewhile(lambda t: t != model.end, row) if t not in (BLANK, model.start)
+    )
+
+
+def _complete(
+    model: AttentionModel, rows: Sequence[Sequence[int]], scores: Sequence[float]
+) -> list[Hypothesis]:
+    """Hypotheses with an end and a nonzero probability, each once, with its best score."""
+    best: dict[tuple[int, ...], float] = {}
+    for row, score in zip(rows, scores, strict=True):
+        if score > NOTHING / 1e3 and model.end in row:
+            tokens = _tokens(model, row)
+            best[tokens] = max(score, best.get(tokens, score))
+    hypotheses = [Hypothesis(tokens, score) for tokens, score in best.items()]
+    return sorted(hypotheses, key=lambda h: -h.score)

@@ -1,8 +1,8 @@
-"""An acoustic model under a transducer's prediction and joint network."""
+"""Transducer head: prediction network, joint network, and their searches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,13 @@ from torch import nn
 from torchaudio.functional import rnnt_loss
 
 from gatedrnn import nnet
-from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted
+from gatedrnn.lobes.transducer_search import TransducerBeamSearcher
+from gatedrnn.tasks.asr.decode import IncrementalSearch, Scores, SearchOptions
+from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted, sum_log_probs
+from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tokens import BLANK
+from gatedrnn.tokens.hypotheses import Hypothesis
 
 
 class TransducerModel(HeadModel):
@@ -26,8 +30,8 @@ class TransducerModel(HeadModel):
     vocabulary : int
         Number of tokens, with the blank.
     network : str
-        Recurrence of the prediction network: a key that ``gatedrnn list`` prints. (A loss term of
-        its own, as the prior of Beta gates, is left out.)
+        Recurrence of the prediction network: a key that ``gatedrnn list`` prints. Its own loss
+        term, such as the prior of Beta gates, is not used.
     num_layers : int
         Depth of the prediction network.
     hidden_size : int
@@ -35,13 +39,13 @@ class TransducerModel(HeadModel):
     proj_size : int or None
         N, width of its output; left out by recurrences without projection.
     embedding_size : int
-        Width in which the prediction network reads a token.
+        Width of the prediction network's token embedding.
     joint_size : int
-        Width in which both networks meet.
+        Width of the joint network.
     dropout : float
-        On what the prediction network reads, and between its layers.
+        Dropout probability on the prediction network's input, and between its layers.
     ctc_weight : float
-        Part of connectionist temporal classification in the loss, in [0, 1).
+        Weight of the CTC loss, in [0, 1).
     network_options : Mapping or None
         Further options of the recurrence.
 
@@ -56,6 +60,8 @@ class TransducerModel(HeadModel):
     >>> model.losses(output, targets, torch.tensor([3, 1])).shape
     torch.Size([2])
     """
+
+    head = "transducer"
 
     def __init__(
         self,
@@ -91,86 +97,66 @@ class TransducerModel(HeadModel):
     def score(
         self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
-        """Scores the next token in every frame, after each beginning of the transcripts.
+        """Float32 scores of the next token, (batch, frames, tokens + 1, vocabulary).
 
-        Arguments
-        ---------
-        encoded : torch.Tensor
-            Output of the stack, (batch, frames, width).
-        counts : torch.Tensor
-            Frames of each utterance, (batch,); not needed.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-
-        Returns
-        -------
-        torch.Tensor
-            Float32, (batch, frames, tokens + 1, vocabulary).
+        encoded: encoder output, (batch, frames, width)
+        targets: transcripts, (batch, tokens)
         """
-        return self.meet(self.from_acoustic(encoded), targets)
+        return self.join(self.from_acoustic(encoded), targets)
 
-    def meet(self, transcribed: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Joins what was heard with what was read.
+    def join(self, transcribed: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The joint network: float32 (batch, frames, tokens + 1, vocabulary).
 
-        Arguments
-        ---------
-        transcribed : torch.Tensor
-            The acoustic model's part, (batch, frames, joint_size).
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-
-        Returns
-        -------
-        torch.Tensor
-            Float32, (batch, frames, tokens + 1, vocabulary).
+        transcribed: of ``from_acoustic``, (batch, frames, joint_size)
+        targets: transcripts, (batch, tokens)
         """
-        # In the search, too, the blank is what stands before the first token.
-        read = self.dropout(self.embedding(shifted(targets, BLANK)))
-        predicted = self.from_prediction(self.prediction(read)[0])
+        # The blank stands before the first token, as in SpeechBrain's search.
+        inputs = self.dropout(self.embedding(shifted(targets, BLANK)))
+        predicted = self.from_prediction(self.prediction(inputs)[0])
         return self.output(self.joint(transcribed.unsqueeze(2), predicted.unsqueeze(1))).float()
 
-    def losses(
+    def head_losses(
         self, output: HeadOutput, targets: torch.Tensor, sizes: torch.Tensor
     ) -> torch.Tensor:
-        """Negative log-probability of the transcripts, over all alignments.
-
-        Arguments
-        ---------
-        output : HeadOutput
-            Of :meth:`forward`.
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-        sizes : torch.Tensor
-            Tokens of each, (batch,).
-
-        Returns
-        -------
-        torch.Tensor
-            (batch,).
-        """
+        """Negative log-probability of each transcript over all alignments, (batch,)."""
         return transducer_losses(output.logits, targets, output.counts, sizes)
+
+    def search(self, scores: Scores, options: SearchOptions) -> list[list[Hypothesis]]:
+        """See :func:`gatedrnn.tasks.asr.decode.search`."""
+        return beam_search(self, scores.encoded, scores.counts, options)
+
+    def incremental_search(
+        self, options: SearchOptions, fusion: Fusion | None = None
+    ) -> IncrementalSearch:
+        """Greedy search, frames at a time."""
+        if options.beam_size > 1:
+            raise ValueError(
+                "the beam search of a transducer needs the whole utterance: stream with beam_size 1"
+            )
+        return GreedyTransducer(self)
+
+    def internal_log_probs(self, targets: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        """Joint network with encoder output of zeros, normalised without the blank; it has no end.
+
+        Variani et al. 2020, "Hybrid autoregressive transducer (HAT)", ICASSP; Meng et al. 2021,
+        "Internal language model estimation for domain-adaptive end-to-end speech recognition", SLT.
+        """
+        width = self.acoustic.encoder.output_size
+        zeros = next(self.parameters()).new_zeros(len(targets), 1, width)
+        logits = self.join(self.from_acoustic(zeros), targets)[:, 0, :-1]
+        logits = logits.index_fill(2, torch.tensor([BLANK], device=logits.device), -torch.inf)
+        return sum_log_probs(logits.log_softmax(-1), targets, sizes)
 
 
 def transducer_losses(
     logits: torch.Tensor, targets: torch.Tensor, counts: torch.Tensor, sizes: torch.Tensor
 ) -> torch.Tensor:
-    """Negative log-probabilities of transcripts, summed over all alignments.
+    """Negative log-probability of each transcript, summed over all alignments, (batch,).
 
-    Arguments
-    ---------
-    logits : torch.Tensor
-        Float32, (batch, frames, tokens + 1, vocabulary).
-    targets : torch.Tensor
-        Transcripts, (batch, tokens).
-    counts : torch.Tensor
-        Frames of each utterance, (batch,).
-    sizes : torch.Tensor
-        Tokens of each transcript, (batch,).
-
-    Returns
-    -------
-    torch.Tensor
-        (batch,).
+    logits: float32, (batch, frames, tokens + 1, vocabulary)
+    targets: transcripts, (batch, tokens)
+    counts: frames of each utterance, (batch,)
+    sizes: tokens of each transcript, (batch,)
 
     Example
     -------
@@ -179,11 +165,11 @@ def transducer_losses(
     >>> round(float((-loss).exp()) * 4**4)  # alignments: the token in any of three frames
     3
     """
-    # torchaudio's wants the batch cut to its longest members.
+    # torchaudio needs a batch that is as long as its longest members.
     frames, tokens = int(counts.max()), int(sizes.max())
     logits = logits[:, :frames, : tokens + 1].contiguous()
     if tokens == 0:
-        # Nothing but blanks; torchaudio's kernels cannot have no targets at all.
+        # Only blanks; torchaudio's kernels need at least one target.
         blanks = logits[:, :, 0].log_softmax(-1)[:, :, BLANK]
         inside = torch.arange(frames, device=counts.device) < counts.unsqueeze(1)
         return -(blanks * inside).sum(1)
@@ -195,3 +181,110 @@ def transducer_losses(
         blank=BLANK,
         reduction="none",
     )
+
+
+def greedy(model: TransducerModel, encoded: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
+    """Takes the best token each time; the blank leads to the next frame.
+
+    The score is the log-probability over all alignments.
+
+    encoded: encoder output, (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    """
+    states, ends = model.from_acoustic(encoded), counts.tolist()
+    search = _searcher(model, 1)
+    tokens: list[list[int]] = [[] for _ in ends]
+    # SpeechBrain's search has no lengths: it runs from the end of one utterance to the next end,
+    # and those that have ended are removed from the batch.
+    active, carried, start = list(range(len(ends))), None, 0
+    for end in sorted(set(ends)):
+        emitted, *_, carried = search.transducer_greedy_decode(
+            states[active, start:end], carried, return_hidden=True
+        )
+        for utterance, more in zip(active, emitted, strict=True):
+            tokens[utterance] += more
+        stay = [i for i, utterance in enumerate(active) if ends[utterance] > end]
+        carried = search._get_sentence_to_update(stay, *carried)
+        active, start = [active[i] for i in stay], end
+    return [
+        Hypothesis(tuple(row), log_prob(model, states[i, :end], row))
+        for i, (row, end) in enumerate(zip(tokens, ends, strict=True))
+    ]
+
+
+def beam_search(
+    model: TransducerModel, encoded: torch.Tensor, counts: torch.Tensor, options: SearchOptions
+) -> list[list[Hypothesis]]:
+    """Beam search; with a beam of 1 it is greedy.
+
+    SpeechBrain's search scores single alignments, and may find a hypothesis several times: here it
+    is listed once, with its log-probability over all alignments.
+
+    encoded: encoder output, (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    """
+    if options.beam_size == 1:
+        return [[best] for best in greedy(model, encoded, counts)]
+    search = _searcher(model, options.beam_size)
+    lists = []
+    for states, count in zip(model.from_acoustic(encoded), counts.tolist(), strict=True):
+        _, _, (n_best,), _ = search(states[None, :count])
+        distinct = dict.fromkeys(map(tuple, n_best))
+        scored = [Hypothesis(t, log_prob(model, states[:count], t)) for t in distinct]
+        lists.append(sorted(scored, key=lambda h: -h.score))
+    return lists
+
+
+class GreedyTransducer:
+    """Greedy search of one utterance, frames at a time: an ``IncrementalSearch``."""
+
+    def __init__(self, model: TransducerModel) -> None:
+        self.model = model
+        self._search = _searcher(model, 1)
+        self._carried: Any = None
+        self._tokens: list[int] = []
+        self._states: list[torch.Tensor] = []
+
+    def advance(self, log_probs: torch.Tensor | None, encoded: torch.Tensor) -> None:
+        """Takes encoder output, (frames, width)."""
+        if not len(encoded):
+            return
+        states = self.model.from_acoustic(encoded)
+        (emitted,), *_, self._carried = self._search.transducer_greedy_decode(
+            states.unsqueeze(0), self._carried, return_hidden=True
+        )
+        self._tokens += emitted
+        self._states.append(states)
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Tokens so far."""
+        return tuple(self._tokens)
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """The one hypothesis; its score is that of all alignments."""
+        if not self._states:
+            return [Hypothesis((), 0.0)]
+        states = torch.cat(self._states)
+        return [Hypothesis(self.best, log_prob(self.model, states, self._tokens))]
+
+
+def _searcher(model: TransducerModel, beam_size: int) -> TransducerBeamSearcher:
+    # The blank must be among the candidates, and there must be no more of them than symbols.
+    symbols = model.output.out_features
+    return TransducerBeamSearcher(
+        [model.embedding, model.prediction, model.from_prediction],
+        model.joint,
+        [model.output],
+        blank_id=BLANK,
+        beam_size=min(beam_size, symbols),
+        nbest=beam_size,
+    )
+
+
+def log_prob(model: TransducerModel, states: torch.Tensor, tokens: Sequence[int]) -> float:
+    """Log-probability over all alignments; states: of ``from_acoustic``, (frames, size)."""
+    targets = torch.tensor([tokens], dtype=torch.long, device=states.device)
+    logits = model.join(states.unsqueeze(0), targets)
+    sizes = [torch.tensor([n], device=states.device) for n in (len(states), len(tokens))]
+    return -float(transducer_losses(logits, targets, *sizes))

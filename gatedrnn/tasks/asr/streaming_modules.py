@@ -1,56 +1,36 @@
-"""What stands before the stack, fed piece by piece: features, and fewer frames."""
+"""Streaming versions of features, subsampling and recurrent stack; the stack with 8-bit weights."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from gatedrnn.engine.cpu.step import obstacle
 from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.nnet import RecurrentStack, StreamingStack, frame_counts
 from gatedrnn.tasks.asr.frontend import Frontend
 
+#: From this number of frames on, layer by layer is faster than frame by frame: each layer's weights
+#: are packed and read once, at the cost of about six single frames.
+_MANY = 8
 
-class Part(Protocol):
-    """Takes pieces of a stream, and gives what they make complete."""
+
+class StreamingModule(Protocol):
+    """Takes a stream in pieces; returns the frames that each piece completes."""
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """Takes a piece.
-
-        Arguments
-        ---------
-        piece : torch.Tensor
-            The next (samples,) or (frames, width).
-
-        Returns
-        -------
-        torch.Tensor
-            (frames, width); maybe none.
-        """
+        """Takes the next (samples,) or (frames, width); returns (frames, width), possibly none."""
 
     def finish(self) -> torch.Tensor:
-        """Gives what is left at the end of the stream.
-
-        Returns
-        -------
-        torch.Tensor
-            (frames, width); maybe none.
-        """
+        """The remaining (frames, width) at the end of the stream, possibly none."""
 
 
 class StreamingFeatures:
     """Features of a stream of samples: those of the whole signal.
 
-    Arguments
-    ---------
-    frontend : Frontend
-        What computes and normalises them; by the statistics of the training data, and without a
-        floor that depends on the loudest frame.
-
-    Raises
-    ------
-    ValueError
-        If its features need the whole signal.
+    Raises a ValueError if the features of the frontend need the whole signal.
 
     Example
     -------
@@ -77,13 +57,13 @@ class StreamingFeatures:
         self._stft = frontend.features.compute_STFT
         self._hop, self._window = self._stft.hop_length, self._stft.n_fft
         before = self._window // 2
-        # As the whole signal is padded.
+        # The padding of a whole signal.
         self._rest = torch.zeros(before)
         self._after = before
         self._any = False
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         self._any = self._any or len(piece) > 0
         samples = torch.cat([self._rest, piece])
         frames = max(0, (len(samples) - self._window) // self._hop + 1)
@@ -93,7 +73,7 @@ class StreamingFeatures:
         return self._compute(samples[: (frames - 1) * self._hop + self._window])
 
     def finish(self) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         if not self._any:
             return torch.zeros(0, self.frontend.features.options["n_mels"])
         return self.accept(torch.zeros(self._after))
@@ -116,47 +96,35 @@ class StreamingFeatures:
 
 
 class StreamingStacking:
-    """Neighbouring frames side by side, as ``FrameStacking`` puts them.
-
-    Arguments
-    ---------
-    module : FrameStacking
-        The module.
-    """
+    """Streaming version of ``FrameStacking``."""
 
     def __init__(self, module: FrameStacking) -> None:
         self.factor, self.width = module.factor, module.output_size // module.factor
         self._rest = torch.zeros(0, self.width)
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         frames = torch.cat([self._rest, piece])
         whole = len(frames) // self.factor * self.factor
         self._rest = frames[whole:]
         return frames[:whole].reshape(-1, self.factor * self.width)
 
     def finish(self) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         return self.accept(torch.zeros(-len(self._rest) % self.factor, self.width))
 
 
 class StreamingConvolution:
-    """One of the convolutions of :class:`~gatedrnn.modules.subsampling.ConvSubsampling`.
-
-    Arguments
-    ---------
-    convolution : nn.Conv2d
-        Of kernel 3, stride 2 and padding 1, over time and frequency.
-    """
+    """Streaming version of a convolution with kernel 3, stride 2, padding 1, and of its ReLU."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         self.convolution = convolution
         self._rest: torch.Tensor | None = None
-        self._taken = 0
+        self._count = 0
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """Takes (channels, frames, frequencies) to fewer frames and frequencies."""
-        self._taken += piece.shape[1]
+        """Takes (channels, frames, bands); returns about half as many frames and bands."""
+        self._count += piece.shape[1]
         if self._rest is None:
             # The padding before the first frame.
             self._rest = piece.new_zeros(piece.shape[0], 1, piece.shape[2])
@@ -171,19 +139,13 @@ class StreamingConvolution:
         return torch.relu(nn.functional.conv2d(used, c.weight, c.bias, c.stride, (0, 1)))[0]
 
     def finish(self, bands: int) -> torch.Tensor:
-        """Gives the last frame, if it lacked a neighbour; ``bands`` are those of the input."""
-        odd = self._taken % 2
+        """The last frame, if their number is odd; ``bands`` are those of the input."""
+        odd = self._count % 2
         return self.accept(torch.zeros(self.convolution.in_channels, odd, bands))
 
 
 class StreamingConvolutions:
-    """Both convolutions and the projection of ``ConvSubsampling``.
-
-    Arguments
-    ---------
-    module : ConvSubsampling
-        The module.
-    """
+    """Streaming version of ``ConvSubsampling``."""
 
     def __init__(self, module: ConvSubsampling) -> None:
         self.module = module
@@ -192,12 +154,12 @@ class StreamingConvolutions:
         self._bands = 0
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         self._bands = piece.shape[1]
         return self._project(self._second.accept(self._first.accept(piece.unsqueeze(0))))
 
     def finish(self) -> torch.Tensor:
-        """See :class:`Part`."""
+        """See :class:`StreamingModule`."""
         first = self._first.finish(self._bands)
         hidden = [self._second.accept(first), self._second.finish(first.shape[2])]
         return self._project(torch.cat(hidden, dim=1))
@@ -206,17 +168,8 @@ class StreamingConvolutions:
         return self.module.projection(hidden.transpose(0, 1).flatten(1))
 
 
-def streaming_subsampling(module: nn.Module) -> Part:
-    """The streaming form of a subsampling.
-
-    Arguments
-    ---------
-    module : FrameStacking or ConvSubsampling
-        The module.
-
-    Returns
-    -------
-    Part
+def streaming_subsampling(module: nn.Module) -> StreamingModule:
+    """The streaming version of a subsampling.
 
     Example
     -------
@@ -231,3 +184,81 @@ def streaming_subsampling(module: nn.Module) -> Part:
     if isinstance(module, FrameStacking):
         return StreamingStacking(module)
     return StreamingConvolutions(module)
+
+
+class QuantizedStack(nn.Module):
+    """Replaces a unidirectional stack by one with 8-bit weights, on the CPU, for evaluation.
+
+    Raises a ValueError if the stack is bidirectional, is not one of ours, or cannot be compiled.
+
+    Example
+    -------
+    >>> from gatedrnn.nnet import RAN
+    >>> stack = RAN(8, input_size=3, num_layers=2).eval()
+    >>> x = torch.rand(2, 5, 3)
+    >>> output, _ = QuantizedStack(stack)(x, lengths=torch.tensor([1.0, 0.6]))
+    >>> bool((output[0] - stack(x)[0][0]).abs().max() < 0.05), bool(output[1, 3:].any())
+    (True, False)
+    """
+
+    bidirectional = False
+
+    def __init__(self, stack: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(stack, RecurrentStack):
+            raise ValueError(f"int8 is for the recurrences of gatedrnn, not {type(stack).__name__}")
+        self.stream = StreamingStack(stack, quantize="int8")
+        self.output_size = stack.output_size
+
+    def forward(
+        self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, None]:
+        """Runs a batch, one sequence after the other; there is no state before or after.
+
+        x: (batch, frames, input_size)
+        lengths: relative lengths, (batch,)
+
+        Returns (batch, frames, output_size), zero after the end of a sequence, and None.
+        """
+        if hx is not None:
+            raise ValueError("a quantized stack starts each sequence from zeros: hx must be None")
+        counts = frame_counts(lengths, x.shape[1], x.shape[0])
+        output = x.new_zeros(*x.shape[:2], self.output_size)
+        for sequence, (frames, count) in enumerate(zip(x, counts.tolist(), strict=True)):
+            self.stream.reset()
+            for t in range(count):
+                output[sequence, t] = self.stream(frames[t : t + 1])[0]
+        return output, None
+
+
+class CarriedStack:
+    """A stack that carries its state: single frames in one compiled call, if it can be compiled."""
+
+    def __init__(self, encoder: torch.nn.Module) -> None:
+        self._stream: StreamingStack | None = None
+        self._encoder = encoder
+        if isinstance(encoder, QuantizedStack):
+            self._stream = encoder.stream
+        elif isinstance(encoder, RecurrentStack):
+            layers = [encoder.layer(i) for i in range(encoder.num_layers)]
+            dtype = next(encoder.parameters()).dtype
+            if obstacle([layer.cell for layer in layers], dtype, False) is None:
+                self._stream = StreamingStack(encoder)
+        self._state: Any = None
+
+    def reset(self) -> None:
+        self._state = None
+        if self._stream is not None:
+            self._stream.reset()
+
+    def advance(self, frames: torch.Tensor) -> torch.Tensor:
+        few = len(frames) < _MANY or isinstance(self._encoder, QuantizedStack)
+        if self._stream is not None and few:
+            return torch.cat([self._stream(frame.unsqueeze(0)) for frame in frames])
+        state = self._state if self._stream is None else self._stream.hidden
+        output, state = self._encoder(frames.unsqueeze(0), state)
+        if self._stream is None:
+            self._state = state
+        else:
+            self._stream.reset(state)
+        return output[0]
