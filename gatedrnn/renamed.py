@@ -17,14 +17,14 @@ RENAMED = {
     "gatedrnn.dataio.text.Text": "gatedrnn.data.text.Text",
     "gatedrnn.decoding.Hypothesis": "gatedrnn.tokens.hypotheses.Hypothesis",
     "gatedrnn.decoding.TransducerBeamSearcher": (
-        "gatedrnn.tasks.asr.transducer_search.TransducerBeamSearcher"
+        "gatedrnn.lobes.transducer_search.TransducerBeamSearcher"
     ),
     "gatedrnn.inference.Bundle": "gatedrnn.tasks.asr.bundle.Bundle",
     "gatedrnn.inference.Failure": "gatedrnn.tasks.asr.apply.Failure",
     "gatedrnn.inference.Item": "gatedrnn.tasks.asr.inputs.Item",
-    "gatedrnn.inference.Reading": "gatedrnn.tasks.asr.recogniser.Reading",
-    "gatedrnn.inference.Recogniser": "gatedrnn.tasks.asr.recogniser.Recogniser",
-    "gatedrnn.inference.Segment": "gatedrnn.tasks.asr.transcript.Segment",
+    "gatedrnn.inference.Reading": "gatedrnn.tasks.asr.apply.RecognitionResult",
+    "gatedrnn.inference.Recogniser": "gatedrnn.tasks.asr.apply.Recognizer",
+    "gatedrnn.inference.Segment": "gatedrnn.tasks.asr.transcript.TranscriptSegment",
     "gatedrnn.inference.SegmentationOptions": (
         "gatedrnn.tasks.asr.segmentation.SegmentationOptions"
     ),

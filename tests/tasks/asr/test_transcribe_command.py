@@ -17,11 +17,10 @@ from gatedrnn.scoring import read
 from gatedrnn.tasks.asr.apply import Recognizer, TranscriptionOptions, transcribe, transcribe_file
 from gatedrnn.tasks.asr.bundle import write_bundle
 from gatedrnn.tasks.asr.cli import FORMATS, LM_MODES, describe_timing, stream_standard_input
-from gatedrnn.tasks.asr.decode import SearchOptions
+from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
 from gatedrnn.tasks.asr.inputs import find_items
-from gatedrnn.tasks.asr.lm_integration import FUSION, RESCORING
 from gatedrnn.tasks.asr.segmentation import SegmentationOptions
-from gatedrnn.tasks.asr.streaming import Timing
+from gatedrnn.tasks.asr.streaming import StreamTiming
 from gatedrnn.tasks.asr.writers import WRITERS
 from tests.tasks.asr import models
 
@@ -56,7 +55,7 @@ def test_choices_are_those_of_the_modules_that_are_imported_later():
 
 
 def test_timing_of_a_stream():
-    timing = Timing(audio=10.0, busy=0.5, longest=0.004, look_ahead=0.0725)
+    timing = StreamTiming(audio=10.0, busy=0.5, longest=0.004, look_ahead=0.0725)
     assert describe_timing(timing) == (
         "latency 72 ms + at most 4.0 ms a piece; 10.0 s in 0.5 s, real-time factor 0.0500"
     )
