@@ -10,8 +10,12 @@ import torch
 
 from gatedrnn import tokens as tokenization
 from gatedrnn.data.text import Text
-from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
-from gatedrnn.tasks.language_modeling.word_scores import word_scores
+from gatedrnn.tasks.language_modeling.evaluation import (
+    EvaluationOptions,
+    log_probabilities,
+    score,
+    word_scores,
+)
 from gatedrnn.tokens import EOS, IGNORE, Characters, Pieces, Tokens, Words, read_text_tokens, save
 from tests.tasks.language_modeling.tiny import lines
 
@@ -52,7 +56,7 @@ def test_one_distribution_has_one_perplexity_whatever_the_tokens():
     scores = []
     for tokens, model in ((words, by_word), (characters, by_character)):
         encoded = tokens.encode_text(text)
-        found = log_probabilities(model, encoded, Reading())
+        found = log_probabilities(model, encoded, EvaluationOptions())
         scores.append(score(encoded, found))
         per_word = list(word_scores(encoded, tokens, found))
         assert [w.word for w in per_word] == "AB CD CD <eos> CD <eos> AB AB <eos>".split()

@@ -61,35 +61,22 @@ def run_perplexity(arguments: argparse.Namespace) -> int:
       gatedrnn perplexity lm test.txt
       gatedrnn perplexity lm test.txt --word-scores scores.txt --dynamic-lr 0.002
     """
-    from gatedrnn.data.report import Report
-    from gatedrnn.data.text import Text, read_text
-    from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted, Dynamic
-    from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
-    from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
+    from gatedrnn.tasks.language_modeling.apply import evaluate_file
+    from gatedrnn.tasks.language_modeling.evaluation import DynamicEvaluation
 
     if arguments.word_scores and len(arguments.text) > 1:
         raise ValueError("--word-scores is of one FILE, not of several")
     bundle = _load(arguments)
-    spec = bundle.config.model
-    carried = spec.carry_state if arguments.carried is None else arguments.carried
+    dynamic = None
+    if arguments.dynamic_lr:
+        dynamic = DynamicEvaluation(
+            arguments.dynamic_lr, arguments.dynamic_decay, arguments.dynamic_window
+        )
     results = {}
     for path in arguments.text:
-        report = Report("text")
-        text = read_text(path, path.name, report)
-        if not spec.line_ends:
-            text = Text(text.name, [" ".join(text.lines)], ends=False)
-        encoded = bundle.tokens.encode_text(text)
-        learner = None
-        if arguments.dynamic_lr:
-            options = Dynamic(
-                arguments.dynamic_lr, arguments.dynamic_decay, arguments.dynamic_window
-            )
-            learner = Adapted(bundle.model.requires_grad_(True), options)
-        values = log_probabilities(bundle.model, encoded, Reading(carried), learner)
-        metrics = results[str(path)] = score(encoded, values).figures()
-        report.log()
-        if arguments.word_scores:
-            write_word_scores(arguments.word_scores, encoded, bundle.tokens, values)
+        metrics = results[str(path)] = evaluate_file(
+            bundle, path, arguments.carried, dynamic, arguments.word_scores
+        )
         if arguments.format == "text":
             print(
                 f"{path}: perplexity {metrics['perplexity']:.2f} per word, "
@@ -128,9 +115,9 @@ def run_generate(arguments: argparse.Namespace) -> int:
     example:
       gatedrnn generate lm --prompt "ONCE UPON" --count 5 --temperature 0.8
     """
-    from gatedrnn.tasks.language_modeling.decode import Generation, generate
+    from gatedrnn.tasks.language_modeling.decode import GenerationOptions, generate
 
-    options = Generation(
+    options = GenerationOptions(
         arguments.count,
         arguments.tokens,
         arguments.lines,

@@ -1,38 +1,37 @@
-"""Text that a language model makes up."""
+"""Sampling of text from a language model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from gatedrnn.tokens import EOS
+from gatedrnn.tokens import EOS, Tokens
 
 
 @dataclass(frozen=True)
-class Generation:
-    """How text is made up.
+class GenerationOptions:
+    """Options of sampling.
 
     Arguments
     ---------
     count : int
         Number of texts.
     length : int
-        Most tokens of each.
+        Maximum number of tokens of each.
     lines : int
-        Lines after which a text ends; 0 for as many as its length allows.
+        Number of lines after which a text ends; 0 for no limit but ``length``.
     temperature : float
-        Below 1 the probable becomes more probable; 0 always takes the most probable token.
+        Divides the logits: below 1 sharper; 0 for the most probable token (greedy).
     top_k : int
-        Choose among so many most probable tokens; 0 for all.
+        Sample among this number of the most probable tokens; 0 for all.
     top_p : float
-        Choose among the most probable tokens that have so much of the probability together.
+        Sample among the most probable tokens whose probabilities sum to this, in (0, 1].
     unknown : bool
-        Whether ``<unk>`` may be chosen.
+        Whether ``<unk>`` may be sampled.
     seed : int
-        Decides all choices.
+        Seed of the sampling.
 
     Raises
     ------
@@ -63,24 +62,26 @@ class Generation:
 
 
 @torch.no_grad()
-def generate(model: nn.Module, tokens: Any, options: Generation, prompt: str = "") -> list[str]:
-    """Goes on with a text.
+def generate(
+    model: nn.Module, tokens: Tokens, options: GenerationOptions, prompt: str = ""
+) -> list[str]:
+    """Continues a text.
 
     Arguments
     ---------
     model : torch.nn.Module
-        Called as ``model(tokens, hx)``, like ``TextModel``.
+        Called as ``model(tokens, hx)``, like ``TextModel``; its mode is restored.
     tokens : Tokens
         Its tokens.
-    options : Generation
-        How.
+    options : GenerationOptions
+        Options of sampling.
     prompt : str
-        What the texts begin with; it may have several lines.
+        Prefix of the texts; it may have several lines.
 
     Returns
     -------
     list of str
-        The texts, the prompt in front.
+        The texts with the prompt.
 
     Example
     -------
@@ -88,24 +89,24 @@ def generate(model: nn.Module, tokens: Any, options: Generation, prompt: str = "
     >>> from gatedrnn.tokens import Words
     >>> tokens = Words.learn(["YES I DO", "NO I DO NOT"], "<eos>")
     >>> model = TextModel(len(tokens), hidden_size=8)
-    >>> texts = generate(model, tokens, Generation(count=2, length=5), "YES I")
+    >>> texts = generate(model, tokens, GenerationOptions(count=2, length=5), "YES I")
     >>> [text.startswith("YES I") for text in texts]
     [True, True]
     """
     parts = [tokens.encode(" ".join(line.split())) for line in prompt.split("\n")]
     begun = [token for part in parts for token in (EOS, *part)]
     device = next(model.parameters()).device
-    draw = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
     training = model.training
     model.eval()
     try:
-        read = torch.tensor([begun], device=device).expand(options.count, -1)
-        scores, hidden = model(read)
+        prefix = torch.tensor([begun], device=device).expand(options.count, -1)
+        scores, hidden = model(prefix)
         scores = scores[:, -1]
         chosen: list[list[int]] = [[] for _ in range(options.count)]
         running = [True] * options.count
         for _ in range(options.length):
-            picked = _choose(scores.float().cpu(), tokens.unk, options, draw)
+            picked = _choose(scores.float().cpu(), tokens.unk, options, generator)
             for i, token in enumerate(picked.tolist()):
                 if running[i]:
                     chosen[i].append(token)
@@ -116,11 +117,11 @@ def generate(model: nn.Module, tokens: Any, options: Generation, prompt: str = "
             scores, hidden = model(picked.to(device), hidden)
     finally:
         model.train(training)
-    return [tokens.decode([*begun[1:], *found]).rstrip("\n") for found in chosen]
+    return [tokens.decode([*begun[1:], *sampled]).rstrip("\n") for sampled in chosen]
 
 
 def _choose(
-    scores: torch.Tensor, unknown: int, options: Generation, draw: torch.Generator
+    scores: torch.Tensor, unknown: int, options: GenerationOptions, generator: torch.Generator
 ) -> torch.Tensor:
     """One token for each text."""
     if not options.unknown:
@@ -134,5 +135,5 @@ def _choose(
     # The token that crosses the threshold is still among them.
     before = probabilities.cumsum(1) - probabilities
     probabilities = probabilities.masked_fill(before >= options.top_p, 0.0)
-    places = torch.multinomial(probabilities, 1, generator=draw)
+    places = torch.multinomial(probabilities, 1, generator=generator)
     return order.gather(1, places).squeeze(1)

@@ -24,16 +24,19 @@ from gatedrnn.tasks.language_modeling.data import (
     WindowDataset,
     streams,
 )
-from gatedrnn.tasks.language_modeling.dynamic_evaluation import (
-    Adapted,
-    Dynamic,
+from gatedrnn.tasks.language_modeling.evaluation import (
+    AdaptiveModel,
+    DynamicEvaluation,
+    EvaluationOptions,
+    TextScore,
     detached,
     gradient_squares,
+    log_probabilities,
+    score,
+    write_word_scores,
 )
 from gatedrnn.tasks.language_modeling.model import TextLoss, TextModel
-from gatedrnn.tasks.language_modeling.perplexity import Reading, TextScore, log_probabilities, score
 from gatedrnn.tasks.language_modeling.specification import TRAINING_ONLY, TextModelSpec
-from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
 from gatedrnn.tokens import EOS_NAME, IGNORE, learn_once, read_text_tokens
 from gatedrnn.training.batching import EpochBatchSampler
 from gatedrnn.training.brain import Brain, Objective
@@ -74,10 +77,10 @@ class LanguageModelBrain(Brain):
         - ``loss_per``: ``"token"``: gradients of the mean over tokens, ``"stream"``: of the sum
           over a stream's window, averaged over the streams, as in the papers' code, whose learning
           rates and clipping it needs;
-        - ``valid_streams`` and ``eval_window``: see ``Reading``;
+        - ``valid_streams`` and ``eval_window``: see ``EvaluationOptions``;
           tests read one stream;
         - optionally ``dynamic_lr`` (dynamic evaluation, if above 0), ``dynamic_decay``,
-          ``dynamic_window`` and ``dynamic_rms``: see ``Dynamic``.
+          ``dynamic_window`` and ``dynamic_rms``: see ``DynamicEvaluation``.
     **kwargs : Any
         The other arguments of :class:`~gatedrnn.training.brain.Brain`.
 
@@ -105,9 +108,9 @@ class LanguageModelBrain(Brain):
 
     # ---- what is read -----------------------------------------------------------------------
 
-    def reading(self, count: int = 1) -> Reading:
-        """Options of reading a text in evaluation, as ``count`` streams if the state is carried."""
-        return Reading(self.carry, count, int(self.hparams.eval_window))
+    def evaluation_options(self, streams: int = 1) -> EvaluationOptions:
+        """Options of evaluation; ``streams`` if the state is carried over."""
+        return EvaluationOptions(self.carry, streams, int(self.hparams.eval_window))
 
     def training_text(self, encoded: Any) -> SaveableDataLoader:
         """Loader of this process's share of the training text."""
@@ -134,7 +137,7 @@ class LanguageModelBrain(Brain):
         """Loader of this process's share of the validation text."""
         rank, world = self.ranks
         self._validated = encoded
-        groups = self.reading(int(self.hparams.valid_streams)).groups(encoded)
+        groups = self.evaluation_options(int(self.hparams.valid_streams)).groups(encoded)
         mine = [g.share(rank, world) for g in groups] if self.carry else groups[rank::world]
         windows = WindowDataset(mine, int(self.hparams.eval_window))
         return self._windows(windows, InOrder(len(windows)))
@@ -201,7 +204,7 @@ class LanguageModelBrain(Brain):
         text_score = TextScore(
             count, text.words, text.characters, encoded.unknown, loss * count, encoded.unknown_nats
         )
-        metrics = text_score.figures()
+        metrics = text_score.metrics()
         return {name: metrics[name] for name in ("loss", "perplexity", "bits per character")}
 
     def test(self, encoded: Any, folder: Path, train: Any = None) -> dict[str, float]:
@@ -214,14 +217,14 @@ class LanguageModelBrain(Brain):
         self.modules.eval()
         model = self.network("model", Stage.TEST)
         with self.evaluation_ctx:
-            part = log_probabilities(model, encoded, self.reading(), share=self.ranks)
+            part = log_probabilities(model, encoded, self.evaluation_options(), share=self.ranks)
         values = torch.tensor(sum_over_ranks(part.tolist(), self.device), dtype=torch.float64)
-        metrics = score(encoded, values).figures()
+        metrics = score(encoded, values).metrics()
         learner = self._learner(model, train)
         if learner is not None:
             with self.evaluation_ctx:
-                learnt = log_probabilities(model, encoded, self.reading(), learner)
-            adapted = score(encoded, learnt).figures()
+                learnt = log_probabilities(model, encoded, self.evaluation_options(), learner)
+            adapted = score(encoded, learnt).metrics()
             metrics |= {f"dynamic {n}": adapted[n] for n in ("perplexity", "bits per character")}
         if if_main_process():
             name = encoded.text.name
@@ -238,12 +241,12 @@ class LanguageModelBrain(Brain):
             )
         return metrics
 
-    def _learner(self, model: torch.nn.Module, train: Any) -> Adapted | None:
+    def _learner(self, model: torch.nn.Module, train: Any) -> AdaptiveModel | None:
         options = self.hparams
         lr = float(getattr(options, "dynamic_lr", 0.0) or 0.0)
         if not lr:
             return None
-        dynamic = Dynamic(
+        dynamic = DynamicEvaluation(
             lr,
             float(getattr(options, "dynamic_decay", 0.0)),
             int(getattr(options, "dynamic_window", 20)),
@@ -253,7 +256,7 @@ class LanguageModelBrain(Brain):
         if dynamic.rms and train is not None:
             rows = streams(train.ids, min(100, len(train.ids)), equal=True)
             squares = gradient_squares(model, rows.windows(dynamic.window))
-        return Adapted(model, dynamic, squares)
+        return AdaptiveModel(model, dynamic, squares)
 
 
 class LanguageModelTraining(Training):

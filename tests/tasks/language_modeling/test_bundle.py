@@ -18,8 +18,8 @@ from gatedrnn.tasks.language_modeling.bundle import (
     read_language_model,
     write_language_model,
 )
+from gatedrnn.tasks.language_modeling.evaluation import EvaluationOptions, log_probabilities, score
 from gatedrnn.tasks.language_modeling.export import load_language_model
-from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
 from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling import tiny
@@ -39,7 +39,7 @@ def write(folder, tokens=TOKENS, **options):
 
 def scores(model, tokens):
     encoded = tokens.encode_text(Text("mine", TEXTS[:4]))
-    return log_probabilities(model, encoded, Reading())
+    return log_probabilities(model, encoded, EvaluationOptions())
 
 
 @pytest.mark.parametrize("network", REGISTRY)
@@ -103,7 +103,9 @@ def test_a_training_becomes_a_bundle(trained, tmp_path, capsys):
     for folder in (bundle, trained):
         found = load_language_model(folder)
         encoded = found.tokens.encode_text(text)
-        figures = score(encoded, log_probabilities(found.model, encoded, Reading())).figures()
+        figures = score(
+            encoded, log_probabilities(found.model, encoded, EvaluationOptions())
+        ).metrics()
         assert figures["perplexity"] == pytest.approx(results["test"]["perplexity"], rel=1e-6)
         assert found.config.model.carry_state and found.config.model.line_ends
         assert found.config.training["sets"] == results

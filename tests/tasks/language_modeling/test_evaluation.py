@@ -11,11 +11,17 @@ import torch
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.data.text import Text
 from gatedrnn.tasks.language_modeling.data import streams
-from gatedrnn.tasks.language_modeling.decode import Generation, generate
-from gatedrnn.tasks.language_modeling.dynamic_evaluation import Adapted, Dynamic, gradient_squares
+from gatedrnn.tasks.language_modeling.decode import GenerationOptions, generate
+from gatedrnn.tasks.language_modeling.evaluation import (
+    AdaptiveModel,
+    DynamicEvaluation,
+    EvaluationOptions,
+    gradient_squares,
+    log_probabilities,
+    score,
+    write_word_scores,
+)
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
-from gatedrnn.tasks.language_modeling.word_scores import write_word_scores
 from gatedrnn.tokens import EOS, Characters, Words
 from tests.tasks.language_modeling.tiny import doubled, lines
 
@@ -37,12 +43,12 @@ def test_windows_with_carried_state_are_one_pass(network):
     model = doubled(TextModel(len(TOKENS), network, hidden_size=16))
     whole = one_pass(model, ENCODED.ids)
     for size in (1, 7, 64):
-        found = log_probabilities(model, ENCODED, Reading(window=size))
+        found = log_probabilities(model, ENCODED, EvaluationOptions(window=size))
         assert (found - whole).abs().max() < 1e-12, size
     nats = score(ENCODED, found).nats
     assert nats == pytest.approx(-float(whole.sum()), abs=1e-6)
     # The state does matter: each line by itself is something else.
-    alone = log_probabilities(model, ENCODED, Reading(carried=False, window=5, rows=4))
+    alone = log_probabilities(model, ENCODED, EvaluationOptions(carried=False, window=5, rows=4))
     assert (alone - whole).abs().max() > 1e-3
     for i in range(len(TEXT.lines)):
         start, stop = ENCODED.offsets[i : i + 2].tolist()
@@ -52,7 +58,7 @@ def test_windows_with_carried_state_are_one_pass(network):
 
 def test_streams_are_stretches_of_the_text_and_nothing_is_lost():
     model = doubled(TextModel(len(TOKENS), hidden_size=16))
-    found = log_probabilities(model, ENCODED, Reading(streams=4, window=9))
+    found = log_probabilities(model, ENCODED, EvaluationOptions(streams=4, window=9))
     count = len(ENCODED.ids)
     for i in range(4):
         start, stop = count * i // 4, count * (i + 1) // 4
@@ -68,14 +74,16 @@ def test_streams_are_stretches_of_the_text_and_nothing_is_lost():
     assert bool((found < 0).all())
 
 
-@pytest.mark.parametrize("reading", [Reading(streams=5, window=8), Reading(False, rows=4)])
+@pytest.mark.parametrize(
+    "reading", [EvaluationOptions(streams=5, window=8), EvaluationOptions(False, rows=4)]
+)
 def test_shares_of_the_processes_add_up(reading):
     model = doubled(TextModel(len(TOKENS), hidden_size=16))
     whole = log_probabilities(model, ENCODED, reading)
     parts = [log_probabilities(model, ENCODED, reading, share=(r, 3)) for r in range(3)]
     assert all(0 < int((part != 0).sum()) < len(whole) for part in parts)
     assert (sum(parts) - whole).abs().max() < 1e-12
-    learner = Adapted(model, Dynamic(0.1))
+    learner = AdaptiveModel(model, DynamicEvaluation(0.1))
     with pytest.raises(ValueError, match="one process must read all of it"):
         log_probabilities(model, ENCODED, reading, learner, share=(0, 3))
 
@@ -84,10 +92,10 @@ def test_a_text_without_line_ends_and_a_text_of_one_token():
     tokens = Characters.learn(["ab"], "<eos>")
     model = doubled(TextModel(len(tokens), hidden_size=16))
     encoded = tokens.encode_text(Text("mine", [" ab ab"], ends=False))
-    found = score(encoded, log_probabilities(model, encoded, Reading()))
+    found = score(encoded, log_probabilities(model, encoded, EvaluationOptions()))
     assert (found.tokens, found.characters, found.words) == (6, 6, 2)
     encoded = tokens.encode_text(Text("mine", ["a"], ends=False))
-    assert len(log_probabilities(model, encoded, Reading(streams=10))) == 1
+    assert len(log_probabilities(model, encoded, EvaluationOptions(streams=10))) == 1
     with pytest.raises(ValueError, match="a text of 1 tokens cannot be read as 2 streams"):
         streams(encoded.ids, 2)
 
@@ -105,9 +113,12 @@ def weights_of(model):
 def test_dynamic_evaluation_learns_what_repeats():
     model = doubled(TextModel(len(TOKENS), "ran", hidden_size=16), spread=0.3)
     before = weights_of(model)
-    static = log_probabilities(model, REPETITIVE, Reading())
+    static = log_probabilities(model, REPETITIVE, EvaluationOptions())
     learnt = log_probabilities(
-        model, REPETITIVE, Reading(), Adapted(model, Dynamic(lr=2.0, window=6))
+        model,
+        REPETITIVE,
+        EvaluationOptions(),
+        AdaptiveModel(model, DynamicEvaluation(lr=2.0, window=6)),
     )
     # What is predicted before anything has been learnt is the same.
     assert torch.allclose(learnt[:6], static[:6])
@@ -119,8 +130,10 @@ def test_dynamic_evaluation_learns_what_repeats():
 
 def test_dynamic_evaluation_without_a_step_is_static():
     model = doubled(TextModel(len(TOKENS), hidden_size=16))
-    static = log_probabilities(model, ENCODED, Reading())
-    same = log_probabilities(model, ENCODED, Reading(), Adapted(model, Dynamic(lr=0.0)))
+    static = log_probabilities(model, ENCODED, EvaluationOptions())
+    same = log_probabilities(
+        model, ENCODED, EvaluationOptions(), AdaptiveModel(model, DynamicEvaluation(lr=0.0))
+    )
     assert torch.allclose(same, static)
 
 
@@ -129,16 +142,18 @@ def test_gradients_relative_to_those_in_training():
     squares = gradient_squares(model, streams(ENCODED.ids, 3, equal=True).windows(6))
     assert squares.keys() == dict(model.named_parameters()).keys()
     assert all(bool((square >= 0).all()) for square in squares.values())
-    options = Dynamic(lr=0.005, decay=0.001, window=6, rms=True)
-    static = log_probabilities(model, REPETITIVE, Reading())
-    learnt = log_probabilities(model, REPETITIVE, Reading(), Adapted(model, options, squares))
+    options = DynamicEvaluation(lr=0.005, decay=0.001, window=6, rms=True)
+    static = log_probabilities(model, REPETITIVE, EvaluationOptions())
+    learnt = log_probabilities(
+        model, REPETITIVE, EvaluationOptions(), AdaptiveModel(model, options, squares)
+    )
     assert score(REPETITIVE, learnt).perplexity < score(REPETITIVE, static).perplexity
     with pytest.raises(ValueError, match="needs the gradients of a training text"):
-        Adapted(model, options)
+        AdaptiveModel(model, options)
     with pytest.raises(ValueError, match="no training text to collect gradients from"):
         gradient_squares(model, [])
     with pytest.raises(ValueError, match="decay in \\[0, 1\\]"):
-        Dynamic(lr=0.1, decay=2.0)
+        DynamicEvaluation(lr=0.1, decay=2.0)
 
 
 # ---- words ----------------------------------------------------------------------------------
@@ -149,7 +164,7 @@ def test_words_of_a_file_sum_up_to_the_text(tmp_path):
     for tokens in (TOKENS, Characters.learn(TEXT.lines, "<eos>")):
         encoded = tokens.encode_text(text)
         model = doubled(TextModel(len(tokens), hidden_size=16))
-        values = log_probabilities(model, encoded, Reading())
+        values = log_probabilities(model, encoded, EvaluationOptions())
         write_word_scores(tmp_path / "words.tsv", encoded, tokens, values)
         with open(tmp_path / "words.tsv", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -169,21 +184,25 @@ def test_words_of_a_file_sum_up_to_the_text(tmp_path):
 
 def test_generation_goes_on_from_the_prompt():
     model = doubled(TextModel(len(TOKENS), hidden_size=16))
-    texts = generate(model, TOKENS, Generation(count=3, length=20, seed=4), "the  cat")
+    texts = generate(model, TOKENS, GenerationOptions(count=3, length=20, seed=4), "the  cat")
     assert len(texts) == 3
     assert all(text.startswith("the cat") for text in texts)
     assert all("\n" not in text and "<unk>" not in text for text in texts)
-    assert texts == generate(model, TOKENS, Generation(count=3, length=20, seed=4), "the cat")
-    assert texts != generate(model, TOKENS, Generation(count=3, length=20, seed=5), "the cat")
-    several = generate(model, TOKENS, Generation(length=200, lines=3), "my uncle\nthe")
+    assert texts == generate(
+        model, TOKENS, GenerationOptions(count=3, length=20, seed=4), "the cat"
+    )
+    assert texts != generate(
+        model, TOKENS, GenerationOptions(count=3, length=20, seed=5), "the cat"
+    )
+    several = generate(model, TOKENS, GenerationOptions(length=200, lines=3), "my uncle\nthe")
     assert several[0].startswith("my uncle\nthe")
     assert several[0].count("\n") <= 3
-    assert generate(model, TOKENS, Generation(length=0), "a dog") == ["a dog"]
+    assert generate(model, TOKENS, GenerationOptions(length=0), "a dog") == ["a dog"]
 
 
 def test_without_temperature_the_most_probable_is_taken():
     model = doubled(TextModel(len(TOKENS), hidden_size=16))
-    (text,) = generate(model, TOKENS, Generation(length=6, lines=0, temperature=0.0))
+    (text,) = generate(model, TOKENS, GenerationOptions(length=6, lines=0, temperature=0.0))
     ids = torch.tensor([EOS])
     for _ in range(6):
         with torch.no_grad():
@@ -193,9 +212,9 @@ def test_without_temperature_the_most_probable_is_taken():
     assert text == TOKENS.decode(ids[1:].tolist()).rstrip("\n")
     # Only one to choose from is the same; so is a part of the probability that one word has.
     for options in (
-        Generation(length=6, lines=0, top_k=1),
-        Generation(length=6, lines=0, top_p=1e-6),
+        GenerationOptions(length=6, lines=0, top_k=1),
+        GenerationOptions(length=6, lines=0, top_p=1e-6),
     ):
         assert generate(model, TOKENS, options) == [text]
     with pytest.raises(ValueError, match="top_p above 0"):
-        Generation(top_p=0.0)
+        GenerationOptions(top_p=0.0)

@@ -8,8 +8,8 @@ import torch
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.data.text import Text
 from gatedrnn.tasks.language_modeling import prefix_scores as prefixes
+from gatedrnn.tasks.language_modeling.evaluation import EvaluationOptions, log_probabilities, score
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tasks.language_modeling.perplexity import Reading, log_probabilities, score
 from gatedrnn.tasks.language_modeling.prefix_scores import EOS, score_sequences, score_texts
 from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling.tiny import doubled, lines
@@ -35,7 +35,7 @@ def one_by_one(model, tokens, texts):
     values = []
     for text in texts:
         encoded = tokens.encode_text(Text("one", [text]))
-        found = score(encoded, log_probabilities(model, encoded, Reading()))
+        found = score(encoded, log_probabilities(model, encoded, EvaluationOptions()))
         values.append(-found.nats - found.spelling)
     return torch.tensor(values, dtype=torch.float64)
 
