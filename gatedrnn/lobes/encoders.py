@@ -2,8 +2,8 @@
 
 SpeechBrain's own :class:`~speechbrain.lobes.models.CRDNN.CRDNN` and
 :class:`~speechbrain.lobes.models.ESPnetVGG.ESPnetVGG` are called with the features only, so that
-the reverse direction of their recurrent layers starts in the padding, and what an utterance comes
-out as depends on the batch it is in. The twins here take ``lengths`` as well.
+the reverse direction of their recurrent layers starts in the padding, and the output of an
+utterance depends on its batch. The drop-in replacements here also take ``lengths``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from gatedrnn.nnet import LSTMP
 
 
 class LengthsToRecurrence(LengthsCapableSequential):
-    """Makes a twin of an encoder of SpeechBrain's that is a ``Sequential`` without lengths.
+    """Adds lengths to an encoder of SpeechBrain's that is a ``Sequential`` without lengths.
 
-    Inherit from it *before* the encoder: its ``append`` notes which layers take lengths, its
-    ``forward(x, lengths=None)`` hands them over. Relative lengths stay right where pooling
-    shortens the sequence: they are fractions of whatever length a layer sees.
+    Inherit from it *before* the encoder: its ``append`` records which layers take lengths, its
+    ``forward(x, lengths=None)`` passes them on. Relative lengths stay valid where pooling shortens
+    the sequence, since they are fractions of the length at each layer.
 
     Arguments
     ---------
@@ -41,10 +41,10 @@ class LengthsToRecurrence(LengthsCapableSequential):
     ...     def __init__(self, input_shape):
     ...         super().__init__(input_shape=input_shape)
     ...         self.append(RAN, hidden_size=4, bidirectional=True)
-    >>> class Twin(LengthsToRecurrence, Plain):
+    >>> class WithLengths(LengthsToRecurrence, Plain):
     ...     pass
-    >>> twin = Twin(input_shape=[None, None, 3])
-    >>> twin(torch.rand(2, 8, 3), lengths=torch.tensor([1.0, 0.5]))[1, 4:].abs().max()
+    >>> encoder = WithLengths(input_shape=[None, None, 3])
+    >>> encoder(torch.rand(2, 8, 3), lengths=torch.tensor([1.0, 0.5]))[1, 4:].abs().max()
     tensor(0., grad_fn=<MaxBackward1>)
     """
 

@@ -129,8 +129,8 @@ class RNNLM(StockRNNLM):
             **kwargs,
         )
         if tie_embedding:
-            # The output layer's starting values, not the embedding's: with those, of variance
-            # one, the first predictions would be far too sure.
+            # The output layer's initial values, not the embedding's: with those, of variance
+            # one, the first predictions would be far too confident.
             self.embedding.Embedding.weight = self.out.w.weight
 
     def forward(

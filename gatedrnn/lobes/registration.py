@@ -1,4 +1,4 @@
-"""Our classes among SpeechBrain's, for the places that look recurrences up by name."""
+"""Registration of our classes in SpeechBrain, which finds recurrences by name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import nn
 
 from gatedrnn.nnet import CLASSES
 
-#: The module itself: ``from speechbrain.nnet import RNN`` may give a lazy stand-in, on which
-#: names are set without effect.
+#: The module itself: ``from speechbrain.nnet import RNN`` may be a lazy proxy, on which names are
+#: set without effect.
 NAMESPACE = import_module("speechbrain.nnet.RNN")
 
 
 def register(*classes: type[nn.Module]) -> None:
-    """Puts recurrent classes into ``speechbrain.nnet.RNN``, where they are looked up by name.
+    """Adds recurrent classes to ``speechbrain.nnet.RNN``, where SpeechBrain finds them by name.
 
     The ``rnn_type`` of ``SBRNNBlock`` (dual-path and RE-SepFormer separation) is such a name. In a
     recipe's YAML: ``__register: !apply:gatedrnn.register``. Doing it again changes nothing.
@@ -38,15 +38,15 @@ def register(*classes: type[nn.Module]) -> None:
     >>> SBRNNBlock(8, 5, 1, rnn_type="RAN")(torch.rand(2, 7, 8)).shape
     torch.Size([2, 7, 10])
     """
-    wanted = dict(CLASSES)
+    registered = dict(CLASSES)
     for cls in (*CLASSES.values(), *classes):
         name = cls.__name__
-        there = wanted.setdefault(name, cls)
-        there = getattr(NAMESPACE, name, cls) if there is cls else there
-        if there is not cls:
+        existing = registered.setdefault(name, cls)
+        existing = getattr(NAMESPACE, name, cls) if existing is cls else existing
+        if existing is not cls:
             raise ValueError(
-                f"register: there is another {name} already ({there!r}), which is not "
+                f"register: there is another {name} already ({existing!r}), which is not "
                 f"overwritten; give {cls.__module__}.{cls.__qualname__} another name"
             )
-    for name, cls in wanted.items():
+    for name, cls in registered.items():
         setattr(NAMESPACE, name, cls)

@@ -1,4 +1,4 @@
-"""Log-mel features, described by plain numbers so that a trained model can be taken elsewhere."""
+"""Log-mel features with JSON-serialisable options, so that models can be exported."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ class LogMel(nn.Module):
     window_seconds : float
         Length of a frame.
     dynamic_range : float
-        Energies lower than the utterance's highest one by more than so many dB are raised to that
-        floor, as SpeechBrain does with 80; 0 for no floor, as a model that streams needs it,
-        because the highest one is not known before the end.
+        Floor of the energies, in dB below the maximum of the utterance (80 in SpeechBrain); 0 for
+        no floor, which streaming needs, as the maximum is not known before the end.
 
     Raises
     ------
@@ -128,27 +127,14 @@ class LogMel(nn.Module):
 
 
 def feature_lengths(lengths: torch.Tensor, samples: int, frames: int, hop: int) -> torch.Tensor:
-    """Relative lengths in frames, exactly.
+    """Relative lengths in frames, (batch,), from those in samples.
 
-    There is one frame more than hops between frames: relative lengths in samples, taken for those
-    in frames, are off by a frame in some batches and not in others, and what is computed of an
-    utterance would depend on its company.
+    There is one frame more than hops between frames: relative lengths in samples, used for frames,
+    would be off by a frame depending on the batch.
 
-    Arguments
-    ---------
-    lengths : torch.Tensor
-        Relative lengths in samples, (batch,).
-    samples : int
-        Of the longest utterance.
-    frames : int
-        Of the longest utterance.
-    hop : int
-        Samples between frames.
-
-    Returns
-    -------
-    torch.Tensor
-        Relative lengths in frames, (batch,).
+    lengths: relative lengths in samples, (batch,)
+    samples, frames: number of the longest utterance
+    hop: samples between frames
 
     Example
     -------

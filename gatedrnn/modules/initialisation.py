@@ -1,9 +1,9 @@
-"""Starting values of a stack's weights, by their names in the equations.
+"""Initial values of a stack's weights, by their names in the equations.
 
-In a deep stack of few units the papers' starting values lose the signal on its way up. A gate that
-starts at a half halves it in every layer, and between bidirectional layers the residual network's
-shortcut is a random matrix, since a layer reads both directions and writes one. Gates that start
-open and a shortcut that starts as the identity let it through from the first step on.
+In a deep stack of few units the initial values of the papers attenuate the signal: a gate that
+starts at 0.5 halves it in every layer, and between bidirectional layers the shortcut of the
+residual network is a random matrix, since a layer has the outputs of both directions as its input.
+With open gates and the identity as the shortcut the signal passes from the first step on.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import torch
 
 from gatedrnn.nnet import RecurrentStack
 
-#: The starting value of a matrix that passes its input on.
+#: Initial value of a matrix that passes its input on.
 IDENTITY = "identity"
 
 
 @torch.no_grad()
 def init_weights(stack: RecurrentStack, values: Mapping[str, float | str]) -> None:
-    """Sets starting values; weights that are not named keep theirs.
+    """Sets initial values of weights; the others keep theirs.
 
-    Names that the recurrence does not have are passed over, so that another recurrence can be put
-    in its place without another list.
+    Names that the recurrence does not have are ignored, so that recurrences can be exchanged
+    without changing the list.
 
     Arguments
     ---------
@@ -31,14 +31,13 @@ def init_weights(stack: RecurrentStack, values: Mapping[str, float | str]) -> No
         The stack; changed in place.
     values : Mapping
         Name in the equations -> a number for all elements; or ``"identity"`` for a matrix, which
-        then passes on what the layer below put out in the same direction (a matrix of the first
-        layer, which reads features, keeps its value).
+        then passes on the output of the layer below in the same direction (a matrix of the first
+        layer keeps its value).
 
     Raises
     ------
     ValueError
-        If a value is neither, or ``"identity"`` is asked of a weight that is not a matrix of
-        layer outputs.
+        If a value is neither, or the weight for ``"identity"`` is not a matrix of layer outputs.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""The size at which a network has a given number of parameters, for comparisons at equal cost."""
+"""The largest size of a network within a parameter budget, for comparisons at equal cost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ from torch import nn
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters; those that are shared count once.
-
-    Arguments
-    ---------
-    network : torch.nn.Module
-        Any.
-
-    Returns
-    -------
-    int
+    """Number of parameters; shared ones count once.
 
     Example
     -------
@@ -31,26 +22,26 @@ def parameters(network: nn.Module) -> int:
 
 
 def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
-    """The largest size with which a network has no more than so many parameters.
+    """The largest size at which a network is within a parameter budget.
 
     Arguments
     ---------
     make : callable
-        Makes the network, given the size. Nothing is computed with it, no memory is taken.
+        Makes the network of a size, on the meta device.
     budget : int
-        Most parameters.
+        Maximum number of parameters.
 
     Returns
     -------
     size : int
         The size.
     parameters : int
-        How many parameters the network then has.
+        Number of parameters at that size.
 
     Raises
     ------
     ValueError
-        If the smallest network has more already, or there is none.
+        If the smallest network exceeds the budget, or there is none.
 
     Example
     -------
@@ -69,8 +60,8 @@ def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
         raise ValueError(
             f"{budget:,} parameters are too few: with size {low} there are already {count(low):,}"
         )
-    # Nearly always the number of parameters is a polynomial of degree two in the size, and the
-    # guess is right: making a network takes time, also without memory.
+    # Mostly the number of parameters is a polynomial of degree two in the size, and the guess is
+    # exact: making a network takes time, also without memory.
     guess = max(low, _guess(count, budget))
     high, step = guess, 1
     while count(high) <= budget:
@@ -85,7 +76,7 @@ def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
 
 
 def _smallest(count: Callable[[int], int]) -> int:
-    """A size to begin with: parts that are a fraction of it may need more than 1."""
+    """The smallest valid size: modules with a fraction of it may need more than 1."""
     for size in (1, 2, 4, 8, 16, 32):
         try:
             count(size)

@@ -12,7 +12,7 @@ IGNORE = -100
 
 
 class FullSoftmax(nn.Module):
-    """A matrix product for all tokens.
+    """A linear layer with a score for every token.
 
     Arguments
     ---------
@@ -36,18 +36,18 @@ class FullSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def reset_parameters(self, bound: float) -> None:
-        """Draws starting values: uniform for the matrix, zero for the bias.
+        """Initialises the matrix uniformly, the bias with zeros.
 
         Arguments
         ---------
         bound : float
-            The matrix starts between minus and plus this.
+            Maximum absolute value.
         """
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores of all tokens, before normalisation.
+        """Logits of all tokens.
 
         Arguments
         ---------
@@ -130,12 +130,12 @@ class AdaptiveSoftmax(nn.AdaptiveLogSoftmaxWithLoss):
         super().__init__(width, vocabulary, list(cutoffs), div_value)
 
     def reset_parameters(self, bound: float | None = None) -> None:
-        """Draws starting values.
+        """Initialises the weights.
 
         Arguments
         ---------
         bound : float or None
-            All start between minus and plus this; ``None`` for torch's own.
+            Uniformly within this absolute value; None for torch's own initialisation.
         """
         if bound is None:
             super().reset_parameters()
@@ -175,13 +175,13 @@ class AdaptiveSoftmax(nn.AdaptiveLogSoftmaxWithLoss):
             (...), zero where there is no target.
         """
         valid = (targets != IGNORE).flatten()
-        # The clusters' losses are put together in the precision of the input.
+        # Losses of the clusters are combined in the precision of the input.
         with torch.autocast(x.device.type, enabled=False):
             x = self._as_weights(x).flatten(0, -2)
             losses = x.new_zeros(len(x))
             if bool(valid.any()):
-                found = super().forward(x[valid], targets.flatten()[valid]).output
-                losses = losses.index_put((valid.nonzero().squeeze(1),), -found)
+                log_probs = super().forward(x[valid], targets.flatten()[valid]).output
+                losses = losses.index_put((valid.nonzero().squeeze(1),), -log_probs)
             if self.training:
                 # Clusters without a target get a gradient of zero, not none: data parallelism
                 # waits for the gradients of all.

@@ -1,4 +1,4 @@
-"""Fewer frames: what stands between the features and a recurrent stack."""
+"""Subsampling of feature frames before a recurrent stack."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import nn
 
 
 class FrameStacking(nn.Module):
-    """Makes one frame out of several neighbours, by putting them side by side.
+    """Concatenates consecutive frames.
 
     Arguments
     ---------
     input_size : int
         Number of features.
     factor : int
-        Frames that become one.
+        Number of frames that are concatenated to one.
 
     Example
     -------
@@ -33,7 +33,7 @@ class FrameStacking(nn.Module):
     def forward(
         self, features: torch.Tensor, counts: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Stacks frames; the last ones are filled up with zeros.
+        """Stacks frames, padding the last ones with zeros.
 
         Arguments
         ---------
@@ -55,7 +55,7 @@ class FrameStacking(nn.Module):
 
 
 class ConvSubsampling(nn.Module):
-    """Convolutions of stride two over time and frequency: one frame out of four.
+    """Two convolutions of stride 2 over time and frequency: subsampling by 4.
 
     Arguments
     ---------
@@ -106,25 +106,13 @@ class ConvSubsampling(nn.Module):
         for convolution in (self.first, self.second):
             hidden = torch.relu(convolution(hidden))
             counts = _part(counts, 2)
-            # The bias would turn padding into something that the next layer sees.
+            # The bias would make padding visible to the next layer.
             hidden = hidden * valid_frames(counts, hidden.shape[2])[:, None, :, None]
         return self.projection(hidden.transpose(1, 2).flatten(2)), counts
 
 
 def valid_frames(counts: torch.Tensor, frames: int) -> torch.Tensor:
-    """Which frames of a batch belong to an utterance.
-
-    Arguments
-    ---------
-    counts : torch.Tensor
-        Frames of each utterance, (batch,).
-    frames : int
-        Frames of the longest.
-
-    Returns
-    -------
-    torch.Tensor
-        Bool, (batch, frames).
+    """Mask (batch, frames) of the frames that are before the counts (batch,).
 
     Example
     -------

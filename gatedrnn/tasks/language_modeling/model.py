@@ -1,4 +1,4 @@
-"""The language model of the recipes: any recurrence, with what the papers put around it."""
+"""The language model of the recipes: embedding, a stack of any recurrence, softmax."""
 
 from __future__ import annotations
 
@@ -16,16 +16,11 @@ from gatedrnn.nnet.stack import Hidden
 
 
 class TextLoss(NamedTuple):
-    """What a model makes of a window with targets.
+    """Output of a model for a window with targets.
 
-    Arguments
-    ---------
-    losses : torch.Tensor
-        Negative log-probability of each target, (batch, time).
-    hidden : torch.Tensor or tuple
-        State after the last token.
-    auxiliary : torch.Tensor or None
-        The recurrence's own loss term (in training), summed over the frames.
+    losses: negative log-probability of each target, (batch, time)
+    hidden: state after the last token
+    auxiliary: the recurrence's own loss term in training, summed over the frames; or None
     """
 
     losses: torch.Tensor
@@ -37,8 +32,7 @@ class TextModel(nn.Module):
     """Tokens to scores of the next token.
 
     It returns (scores, state), as SpeechBrain's ``RNNLMScorer``, ``RNNLMRescorer`` and transducer
-    search want it. It is one module and all it computes goes through its ``forward``, so that data
-    parallelism wraps it once.
+    search need it. Everything is computed by ``forward``, so that data parallelism wraps it once.
 
     Arguments
     ---------
@@ -57,15 +51,15 @@ class TextModel(nn.Module):
     embedding_size : int or None
         Width of the embedding; ``None``: that of the stack's output.
     tied : bool
-        Use the embedding as the output layer's matrix. If the stack's output has another width, a
-        matrix in between brings it to that of the embedding.
+        Share the matrix of embedding and output layer. If the stack's output has another width, it
+        is projected to that of the embedding.
     cutoffs : sequence of int or None
         Adaptive softmax: see :class:`~gatedrnn.modules.softmax.AdaptiveSoftmax`.
     dropout : float or Mapping
         See :meth:`DropoutRates.of`.
     init_range : float
-        Embedding and output layer start uniform between minus and plus this; the recurrence starts
-        as its paper says, or by its own ``init_range`` in ``network_options``.
+        Embedding and output layer are initialised uniformly in (-init_range, init_range); the
+        recurrence as in its paper, or by its own ``init_range`` in ``network_options``.
     init : Mapping or None
         Initial values of weights of the stack: see ``init_weights``.
 
@@ -168,8 +162,8 @@ class TextModel(nn.Module):
         hidden : torch.Tensor or tuple
             State after the last token.
         """
-        one = tokens.dim() == 1
-        x = self._drop(self._embed(tokens.unsqueeze(1) if one else tokens), self.drop.embedding)
+        single = tokens.dim() == 1
+        x = self._drop(self._embed(tokens.unsqueeze(1) if single else tokens), self.drop.embedding)
         output, hidden = self.rnn(x, hx, lengths)
         output = self._drop(output, self.drop.output)
         if self.projection is not None:
@@ -178,7 +172,7 @@ class TextModel(nn.Module):
             auxiliary = self.rnn.auxiliary_loss() if self.training else None
             return TextLoss(self.softmax.losses(output, targets), hidden, auxiliary)
         scores = self.softmax(output)
-        return (scores.squeeze(1) if one else scores), hidden
+        return (scores.squeeze(1) if single else scores), hidden
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         weight = self.embedding.weight
@@ -187,5 +181,5 @@ class TextModel(nn.Module):
             weight = weight * nn.functional.dropout(kept, self.drop.words)
         return nn.functional.embedding(tokens, weight)
 
-    def _drop(self, x: torch.Tensor, part: float) -> torch.Tensor:
-        return drop_units(x, part, self.training, self.drop.locked)
+    def _drop(self, x: torch.Tensor, rate: float) -> torch.Tensor:
+        return drop_units(x, rate, self.training, self.drop.locked)

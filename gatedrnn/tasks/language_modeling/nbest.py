@@ -1,4 +1,4 @@
-"""Lists of readings: of a training's test (JSON lines), or of Kaldi (a folder of archives)."""
+"""N-best lists: JSON lines of a training's test, or a folder of Kaldi's archives."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ KALDI_WORDS, KALDI_REFERENCE = "words_text", "text"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to read an utterance.
+    """A hypothesis of an n-best list.
 
     Arguments
     ---------
     text : str
         Words separated by single spaces.
     score : float
-        The recogniser's logarithm of its probability, or another score: higher is better.
+        Log-probability by the recognizer, or another score: higher is better.
     record : Mapping
-        What else the file says about it.
+        Other keys of the hypothesis in its file.
     """
 
     text: str
@@ -36,18 +36,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class NBest:
-    """The readings of an utterance.
+    """The n-best list of an utterance.
 
     Arguments
     ---------
     id : str
-        Its name.
+        Name of the utterance.
     reference : str or None
-        What was said, where it is known.
+        Reference transcript, if known.
     candidates : tuple of Candidate
-        At least one, the best first, all of different words.
+        At least one, the best first, with different texts.
     record : Mapping
-        What else the file says about it.
+        Other keys of the utterance in its file.
     """
 
     id: str
@@ -57,40 +57,29 @@ class NBest:
 
 
 def distinct_texts(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Readings of different words: of those with the same, the one with the highest score.
-
-    Arguments
-    ---------
-    candidates : iterable of Candidate
-        Readings.
-
-    Returns
-    -------
-    tuple of Candidate
-        The best first; equally good ones stay in their order. If there is none, one without words.
+    """Keeps the best of the hypotheses with the same text, sorted; an empty one if there is none.
 
     Example
     -------
-    >>> found = [Candidate("GO", -3.0), Candidate("NO", -2.0), Candidate("GO", -1.0)]
-    >>> [(c.text, c.score) for c in distinct_texts(found)]
+    >>> candidates = [Candidate("GO", -3.0), Candidate("NO", -2.0), Candidate("GO", -1.0)]
+    >>> [(c.text, c.score) for c in distinct_texts(candidates)]
     [('GO', -1.0), ('NO', -2.0)]
     """
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         if candidate.text not in best or candidate.score > best[candidate.text].score:
             best[candidate.text] = candidate
-    found = sorted(best.values(), key=lambda c: -c.score)
-    return tuple(found) or (Candidate("", 0.0),)
+    return tuple(sorted(best.values(), key=lambda c: -c.score)) or (Candidate("", 0.0),)
 
 
 def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
-    """Reads lists of readings.
+    """Reads n-best lists.
 
-    JSON lines have objects ``{"id", "ref", "hyps": [{"text", "score"}]}`` as
-    :func:`~gatedrnn.tokens.hypotheses.n_best_record` gives them; ``ref`` may be missing. A folder
-    is what Kaldi's ``steps/rnnlmrescore.sh`` leaves: ``words_text`` (a line ``UTTERANCE-1 WORDS``
-    for each reading), the costs ``acwt`` and ``lmwt.nolm``, ``lmwt.lmonly`` (``UTTERANCE-1 COST``;
-    those that are there are added up), and if you put it there ``text``, the references.
+    JSON lines have objects ``{"id", "ref", "hyps": [{"text", "score"}]}``, as
+    :func:`~gatedrnn.tokens.hypotheses.n_best_record`; ``ref`` may be missing. A folder is the
+    output of Kaldi's ``steps/rnnlmrescore.sh``: ``words_text`` (a line ``UTTERANCE-1 WORDS`` for
+    each hypothesis), the costs ``acwt``, ``lmwt.nolm`` and ``lmwt.lmonly`` (``UTTERANCE-1 COST``;
+    those that exist are summed), and optionally ``text``, the references.
 
     Arguments
     ---------
@@ -108,7 +97,7 @@ def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds something else; it names the line, what is wrong, and what would be right.
+        If a line is invalid; the message names it.
 
     Example
     -------
@@ -120,13 +109,13 @@ def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
     path = Path(path)
     if path.is_dir():
         return _read_kaldi(path, acoustic_scale)
-    found: dict[str, NBest] = {}
+    lists: dict[str, NBest] = {}
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
         try:
             nbest = _of_record(json.loads(line))
-            if nbest.id in found:
+            if nbest.id in lists:
                 raise ValueError(f"there is already a list of {nbest.id!r}")
         except json.JSONDecodeError as error:
             raise ValueError(
@@ -134,10 +123,10 @@ def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
             ) from error
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
-        found[nbest.id] = nbest
-    if not found:
-        raise ValueError(f"{path} holds no lists of readings")
-    return list(found.values())
+        lists[nbest.id] = nbest
+    if not lists:
+        raise ValueError(f"{path} holds no n-best lists")
+    return list(lists.values())
 
 
 def _of_record(data: Any) -> NBest:
@@ -159,7 +148,7 @@ def _candidate(data: Any) -> Candidate:
     if not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
         raise ValueError(f"each of hyps must be an object with text and score, not {data!r}")
     others = {key: value for key, value in data.items() if key not in ("text", "score")}
-    # What the score is made of, if a language model had its say before.
+    # Parts of the score, if there was a language model.
     others |= {key: _number(others[key]) for key in ("am", "lm", "ilm") if key in others}
     return Candidate(" ".join(data["text"].split()), _number(data.get("score")), others)
 
@@ -183,8 +172,8 @@ def _read_kaldi(folder: Path, acoustic_scale: float) -> list[NBest]:
     for name, scale in scales.items():
         costs = _archive(folder / name)
         if costs.keys() != words.keys():
-            other = sorted(costs.keys() ^ words.keys())[0]
-            raise ValueError(f"{folder}: {name} and {KALDI_WORDS} differ: only one has {other}")
+            key = sorted(costs.keys() ^ words.keys())[0]
+            raise ValueError(f"{folder}: {name} and {KALDI_WORDS} differ: only one has {key}")
         for key, cost in costs.items():
             try:
                 scores[key] -= scale * _number(float(cost))
@@ -198,21 +187,21 @@ def _read_kaldi(folder: Path, acoustic_scale: float) -> list[NBest]:
         lists.setdefault(name, []).append(Candidate(text, scores[key]))
     path = folder / KALDI_REFERENCE
     references = _archive(path) if path.is_file() else {}
-    return [NBest(n, references.get(n), distinct_texts(found)) for n, found in lists.items()]
+    return [NBest(n, references.get(n), distinct_texts(c)) for n, c in lists.items()]
 
 
 def _archive(path: Path) -> dict[str, str]:
     """Key -> the rest of the line, of a Kaldi text archive."""
-    found: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for number, line in enumerate(_lines(path), start=1):
         key, *rest = line.split() or [""]
-        if key in found:
+        if key in lines:
             raise ValueError(f"{path}, line {number}: there is already a line of {key!r}")
         if key:
-            found[key] = " ".join(rest)
-    if not found:
+            lines[key] = " ".join(rest)
+    if not lines:
         raise ValueError(f"{path} is empty")
-    return found
+    return lines
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
-"""Log-probabilities of many texts that begin alike: what they share is read once.
+"""Log-probabilities of many texts, where shared prefixes are processed once.
 
-The texts are a tree whose branches are tokens. A language model reads it level by level, all
-branches of a level as one batch, each going on from the state of the branch it grows out of.
+The texts are a tree of tokens. A language model processes it level by level, all branches of a
+level as one batch, each from the state of its parent. :class:`Node` is such a tree for a search.
 """
 
 from __future__ import annotations
@@ -17,29 +17,21 @@ from torch import nn
 
 from gatedrnn.tokens import EOS
 
-#: Texts of a tree, which bounds the memory for states; neighbours in the alphabet stay together.
+#: Texts of a tree, which bounds the memory for states.
 _TREE = 4096
-#: Branches that are read at once, which bounds the memory for scores of a large vocabulary.
+#: Branches of a batch, which bounds the memory for scores of a large vocabulary.
 ROWS = 256
 
 
 @dataclass(frozen=True)
 class TextScores:
-    """What a language model makes of texts, each by itself.
+    """Scores of texts, and the work they took.
 
-    Arguments
-    ---------
-    log_probs : torch.Tensor
-        Natural logarithms of the texts' probabilities with their ends, in double precision,
-        (texts,).
-    tokens : int
-        Predicted tokens, ends among them, had each text been read by itself.
-    read : int
-        Tokens that were read.
-    unknown : int
-        Words, characters or pieces that have no token.
-    seconds : float
-        How long it took.
+    log_probs: natural logarithms of the texts' probabilities with their ends, double, (texts,)
+    tokens: predicted tokens with ends, if each text was processed alone
+    read: tokens that were processed
+    unknown: words, characters or pieces without a token
+    seconds: duration
     """
 
     log_probs: torch.Tensor
@@ -50,24 +42,17 @@ class TextScores:
 
 
 def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScores:
-    """Scores texts, each by itself from its beginning to its end.
-
-    What has no token is charged for its spelling, as perplexities are that are comparable whatever
-    the tokens.
+    """Scores texts, each from its start to its end, with the nats of unknown words.
 
     Arguments
     ---------
     model : torch.nn.Module
-        Called as ``model(tokens, hx)`` with a token for each row, like
-        :class:`~gatedrnn.tasks.language_modeling.model.TextModel`; it is left as it was.
+        Called as ``model(tokens, hx)`` with one token per row, like ``TextModel``; its mode is
+        restored.
     tokens : Tokens
         Its tokens.
     texts : sequence of str
         Words separated by single spaces; the same text may occur several times.
-
-    Returns
-    -------
-    TextScores
 
     Example
     -------
@@ -75,20 +60,20 @@ def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScor
     >>> from gatedrnn.tokens import Words
     >>> tokens = Words.learn(["GO ON", "GO HOME"], "<eos>")
     >>> model = TextModel(len(tokens), hidden_size=8)
-    >>> found = score_texts(model, tokens, ["GO ON", "GO HOME", "GO"])
-    >>> found.log_probs.shape, found.tokens, found.read
+    >>> scores = score_texts(model, tokens, ["GO ON", "GO HOME", "GO"])
+    >>> scores.log_probs.shape, scores.tokens, scores.read
     (torch.Size([3]), 8, 4)
     """
     begun = time.perf_counter()
     places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    sequences, spelling, unknown = [], [], []
+    sequences, unknown_nats, unknown = [], [], []
     for text in places:
         sequences.append(tokens.encode(text))
         parts = tokens.unknown(text) if tokens.unk in sequences[-1] else []
-        spelling.append(sum(map(tokens.unknown_nats, parts)))
+        unknown_nats.append(sum(map(tokens.unknown_nats, parts)))
         unknown.append(len(parts))
     values, read = score_sequences(model, sequences)
-    values = values - torch.tensor(spelling, dtype=torch.float64)
+    values = values - torch.tensor(unknown_nats, dtype=torch.float64)
     chosen = [places[text] for text in texts]
     return TextScores(
         values[chosen],
@@ -103,24 +88,12 @@ def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScor
 def score_sequences(
     model: nn.Module, sequences: Sequence[Sequence[int]]
 ) -> tuple[torch.Tensor, int]:
-    """Log-probabilities of sequences of tokens, each with the ``<eos>`` after it.
+    """Log-probabilities of token sequences with ``<eos>`` at the end, and tokens processed.
 
-    Arguments
-    ---------
-    model : torch.nn.Module
-        See :func:`score_texts`.
-    sequences : sequence of sequence of int
-        Tokens without ``<eos>``; a sequence may be empty.
-
-    Returns
-    -------
-    log_probs : torch.Tensor
-        In double precision, on the CPU, (sequences,).
-    read : int
-        Tokens that the model has read.
+    The former are (sequences,), double, on the CPU.
     """
     result = torch.zeros(len(sequences), dtype=torch.float64)
-    # Neighbours in this order have the most in common.
+    # In this order neighbours share the longest prefixes.
     order = sorted(range(len(sequences)), key=lambda i: tuple(sequences[i]))
     read, training = 0, model.training
     model.eval()
@@ -167,7 +140,7 @@ def _read_tree(model: nn.Module, sequences: list[Sequence[int]]) -> tuple[torch.
 
 
 def _chosen(scores: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of some tokens after some rows."""
+    """Log-probabilities of the targets after the rows."""
     if scores.dtype in (torch.bfloat16, torch.float16):
         scores = scores.float()
     rows, targets = rows.to(scores.device), targets.to(scores.device)
@@ -175,52 +148,24 @@ def _chosen(scores: torch.Tensor, rows: torch.Tensor, targets: torch.Tensor) -> 
 
 
 def take_states(hidden: Any, rows: torch.Tensor) -> Any:
-    """States of some rows of a batch, which is the second dimension.
-
-    Arguments
-    ---------
-    hidden : torch.Tensor or tuple
-        As a model returns it.
-    rows : torch.Tensor
-        Which rows.
-
-    Returns
-    -------
-    torch.Tensor or tuple
-    """
+    """States of some rows of a batch (the second dimension)."""
     if isinstance(hidden, tuple):
         return tuple(part.index_select(1, rows) for part in hidden)
     return hidden.index_select(1, rows)
 
 
 def join_states(parts: Sequence[Any]) -> Any:
-    """States of several batches as those of one.
-
-    Arguments
-    ---------
-    parts : sequence of torch.Tensor or tuple
-        As a model returns them.
-
-    Returns
-    -------
-    torch.Tensor or tuple
-    """
+    """Concatenates the states of several batches."""
     if isinstance(parts[0], tuple):
         return tuple(torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
     return torch.cat(list(parts), 1)
 
 
 class Node:
-    """What a language model has read, and the scores of what may come next.
+    """A token in a language model's prefix tree, and the scores of the next tokens.
 
-    Arguments
-    ---------
-    token : int
-        The last token.
-    before : torch.Tensor or tuple or None
-        State before it was read.
-    total : float
-        Log-probability of all tokens after the first ``<eos>``.
+    before: state before the token; None at the root
+    total: log-probability of all tokens after the first ``<eos>``
     """
 
     __slots__ = ("_children", "_norm", "_scores", "before", "hidden", "token", "total")
@@ -234,44 +179,23 @@ class Node:
 
     @property
     def is_read(self) -> bool:
-        """Whether the model has read the last token."""
+        """Whether the model has processed the token."""
         return self._scores is not None
 
     def take(self, scores: np.ndarray, norm: float, hidden: Any) -> None:
-        """Takes what the model makes of the last token.
-
-        Arguments
-        ---------
-        scores : np.ndarray
-            Of the next token, (tokens,).
-        norm : float
-            What is to be subtracted from them.
-        hidden : torch.Tensor or tuple
-            State after it.
-        """
+        """Sets scores (tokens,) of the next token, their normalizer, and the state after it."""
         self._scores, self._norm, self.hidden, self.before = scores, norm, hidden, None
 
     def child(self, token: int) -> Node:
-        """What there is after one more token.
-
-        Arguments
-        ---------
-        token : int
-            The next token.
-
-        Returns
-        -------
-        Node
-            Always the same for the same token.
-        """
-        found = self._children.get(token)
-        if found is None:
+        """The node of one more token, cached."""
+        child = self._children.get(token)
+        if child is None:
             total = self.total + float(self._scores[token]) - self._norm
-            found = self._children[token] = Node(token, self.hidden, total)
-        return found
+            child = self._children[token] = Node(token, self.hidden, total)
+        return child
 
     def fresh(self) -> Node:
-        """The same without what has come after it."""
+        """The same node without children."""
         copy = Node(self.token, self.before, self.total)
         copy.hidden, copy._scores, copy._norm = self.hidden, self._scores, self._norm
         return copy
@@ -279,15 +203,7 @@ class Node:
 
 @torch.no_grad()
 def read_nodes(model: nn.Module, nodes: Sequence[Node]) -> None:
-    """Has a language model read the last tokens of some nodes, as one batch.
-
-    Arguments
-    ---------
-    model : torch.nn.Module
-        Called as ``model(tokens, hx)`` with a token for each row, like
-        :class:`~gatedrnn.tasks.language_modeling.model.TextModel`.
-    nodes : sequence of Node
-        Those; either all have something before them, or there is only one.
+    """Processes the tokens of nodes as batches; a root must be alone.
 
     Example
     -------
@@ -312,7 +228,7 @@ def read_nodes(model: nn.Module, nodes: Sequence[Node]) -> None:
 
 
 def _row(hidden: Any, row: int) -> Any:
-    """State of one row, by itself, so that it does not hold those of all."""
+    """A copy of the state of one row, which does not keep the others in memory."""
     if isinstance(hidden, tuple):
         return tuple(part[:, row : row + 1].clone() for part in hidden)
     return hidden[:, row : row + 1].clone()

@@ -1,13 +1,11 @@
 """Our language models in SpeechBrain's own searches and rescorers.
 
-``RNNLMScorer`` and ``RNNLMRescorer`` of :mod:`speechbrain.decoders.scorer` call a model as
-:class:`~gatedrnn.tasks.language_modeling.model.TextModel` is called. What differs is around it:
+SpeechBrain's ``RNNLMScorer`` and ``RNNLMRescorer`` call a model as ``TextModel`` is called. The
+differences are:
 
-- one token, ``<eos>`` (0), begins and ends a text, and fills up: it is bos, eos and pad;
-- SpeechBrain's rescorer writes texts in capitals, and knows no charge for the spelling of what has
-  no token;
-- a search of an attention head counts its end and its start behind the tokens, and scores as many
-  columns as it has.
+- ``<eos>`` (0) is bos, eos and padding of a text;
+- SpeechBrain's rescorer converts texts to capitals, and adds no nats for unknown words;
+- the search of an attention head has its end and its start after the tokens.
 """
 
 from __future__ import annotations
@@ -28,15 +26,14 @@ _NOTHING = -1e20
 class SearchModel(nn.Module):
     """A language model in the tokens of an attention head, for ``RNNLMScorer``.
 
-    Those of both must be the same: characters of the same text, or the same pieces.
+    Both must have the same tokens: characters of the same text, or the same pieces.
 
     Arguments
     ---------
     language_model : LanguageModel
-        The language model, such as ``read_language_model``
-        gives.
+        Of :func:`~gatedrnn.tasks.language_modeling.bundle.read_language_model`.
     tokens : Tokens
-        The recogniser's; the search's end and start come behind them.
+        The recognizer's; the search adds end and start after them.
 
     Raises
     ------
@@ -61,37 +58,27 @@ class SearchModel(nn.Module):
 
     def __init__(self, language_model: LanguageModel, tokens: Any) -> None:
         super().__init__()
-        found = language_model.tokens
+        model_tokens = language_model.tokens
         count = len(tokens)
-        if found.names[1:count] != tokens.names[1:]:
+        if model_tokens.names[1:count] != tokens.names[1:]:
             raise ValueError(
-                f"the language model's {found.kind} are not the recogniser's {tokens.kind}: train "
-                "both on the same text with the same tokens, or rescore"
+                f"the language model's {model_tokens.kind} are not the recogniser's {tokens.kind}: "
+                "train both on the same text with the same tokens, or rescore"
             )
         self.model = language_model.model
-        # The blank is never read. What is read before the first token is the end of a line.
+        # There is no blank in the input; before the first token stands the end of a line.
         self.register_buffer("_read", torch.tensor([*range(count), EOS, EOS]))
-        self.register_buffer("_scored", torch.tensor([EOS, *range(1, count), EOS, found.unk]))
-        # What cannot be said has the column of the start, which is never chosen, so that all sum to
-        # one; among pieces it is a token already.
-        self._never = [0] if found.unk >= count else [0, count + 1]
+        self.register_buffer(
+            "_scored", torch.tensor([EOS, *range(1, count), EOS, model_tokens.unk])
+        )
+        # ``<unk>`` has the column of the start, which is never chosen, so that all columns sum to
+        # one; among pieces it already is a token.
+        self._never = [0] if model_tokens.unk >= count else [0, count + 1]
 
     def forward(self, tokens: torch.Tensor, hx: Any = None) -> tuple[torch.Tensor, Any]:
-        """Scores the next token.
+        """Log-probabilities of the next token, (batch, tokens + 2), and the state.
 
-        Arguments
-        ---------
-        tokens : torch.Tensor
-            The search's, (batch,).
-        hx : torch.Tensor or tuple or None
-            State before them, as returned.
-
-        Returns
-        -------
-        log_probs : torch.Tensor
-            (batch, tokens + 2).
-        hidden : torch.Tensor or tuple
-            State after them.
+        tokens: of the search, (batch,)
         """
         scores, hidden = self.model(self._read[tokens], hx)
         log_probs = scores.float().log_softmax(-1)[..., self._scored]
@@ -102,17 +89,17 @@ class SearchModel(nn.Module):
 class RNNLMRescorer(StockRescorer):
     """SpeechBrain's rescorer with a language model of ours, whose scores are those of rescoring.
 
-    SpeechBrain's ``RescorerBuilder`` knows rescorers by the beginnings of their classes' names, so
-    this one is called as SpeechBrain's.
+    It has the name of SpeechBrain's class because ``RescorerBuilder`` derives the key ``"rnnlm"``
+    of the weights from it.
 
     Arguments
     ---------
     language_model : LanguageModel
         The language model.
     device : str
-        Where to compute.
+        Device of the model.
     temperature : float
-        Divides the scores.
+        Divides the logits.
 
     Example
     -------
@@ -120,13 +107,13 @@ class RNNLMRescorer(StockRescorer):
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
     >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
     >>> from gatedrnn.tokens import Words
-    >>> tokens = Words.learn(["go on"], "<eos>")
+    >>> tokens = Words.learn(["we see"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
     >>> model = LanguageModel(LanguageModelConfig(spec), tokens, spec.build())
     >>> rescorer = RescorerBuilder(rescorers=[RNNLMRescorer(model)], weights={"rnnlm": 0.5})
-    >>> texts, scores = rescorer.rescore([["go on", "go"]], [[-1.0, -9.0]])
+    >>> texts, scores = rescorer.rescore([["we see", "we"]], [[-1.0, -9.0]])
     >>> texts
-    [['go on', 'go']]
+    [['we see', 'we']]
     """
 
     def __init__(
@@ -143,37 +130,15 @@ class RNNLMRescorer(StockRescorer):
         )
 
     def normalize_text(self, text: str) -> str:
-        """Leaves the case of a text as it is.
-
-        Arguments
-        ---------
-        text : str
-            The text.
-
-        Returns
-        -------
-        str
-            Words separated by single spaces.
-        """
+        """The text with single spaces, in its own case."""
         return " ".join(text.split())
 
     def rescore_hyps(self, topk_hyps: list[list[str]]) -> torch.Tensor:
-        """Log-probabilities of texts, what has no token being charged for its spelling.
-
-        Arguments
-        ---------
-        topk_hyps : list of list of str
-            Texts of several utterances.
-
-        Returns
-        -------
-        torch.Tensor
-            Those of all utterances, (texts,).
-        """
+        """Log-probabilities of all utterances' texts, (texts,), with nats of unknown words."""
         texts = [self.normalize_text(text) for hyps in topk_hyps for text in hyps]
-        charges = [
+        nats = [
             sum(self.tokenizer.unknown_nats(part) for part in self.tokenizer.unknown(text))
             for text in texts
         ]
-        found = super().rescore_hyps(topk_hyps)
-        return found - torch.tensor(charges, dtype=found.dtype, device=found.device)
+        scores = super().rescore_hyps(topk_hyps)
+        return scores - torch.tensor(nats, dtype=scores.dtype, device=scores.device)

@@ -14,7 +14,7 @@ from gatedrnn.cells import CELLS
 from gatedrnn.nnet import RecurrentStack
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.onnx import pointwise
+from gatedrnn.tasks.asr.onnx import graph as onnx_graph
 from gatedrnn.tasks.asr.onnx.export import export_encoder, export_step
 from tests import cases
 from tests.engine.own_cells import Everything, MinimalGatedUnit, Unknown
@@ -244,7 +244,7 @@ def test_what_cannot_be_exported_says_why(tmp_path):
 def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
     path = tmp_path / "encoder.onnx"
     path.write_text("an older file")
-    monkeypatch.setitem(pointwise.OPERATORS, "tanh", "Sigmoid")
+    monkeypatch.setitem(onnx_graph.OPERATORS, "tanh", "Sigmoid")
     for export in (export_encoder, export_step):
         with pytest.raises(RuntimeError, match="encoder.onnx: onnxruntime and the model differ"):
             export(acoustic(), path)

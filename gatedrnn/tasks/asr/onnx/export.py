@@ -1,4 +1,4 @@
-"""Writes acoustic models as ONNX files that were compared with the model."""
+"""Acoustic models as ONNX files, compared with the model before they are written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import copy
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 import gatedrnn
 from gatedrnn.modules.subsampling import ConvSubsampling
 from gatedrnn.nnet import RecurrentStack
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.onnx.acoustic import encoder_graph, state_shapes, step_graph
-from gatedrnn.tasks.asr.onnx.check import check_encoder, check_step
 from gatedrnn.tasks.asr.onnx.graph import OPSET, Graph, need
+from gatedrnn.tasks.asr.onnx.recurrence import LayerPrinter
+
+#: Largest difference of a log-probability or a state, of a value v: TOLERANCE * (1 + abs(v)).
+#: Both compute in float32; what differs is the order of sums, and sigmoid and tanh within their
+#: last places. Small models differ by 1e-6, ten layers of 512 cells by 1e-5.
+TOLERANCE = 1e-4
 
 
 def export_encoder(model: CTCModel, path: str | Path, features: int | None = None) -> None:
@@ -32,7 +39,7 @@ def export_encoder(model: CTCModel, path: str | Path, features: int | None = Non
     Batch and time are free, the loop over time is one ``Scan`` for each layer and direction, and
     padding changes nothing. The model is read in evaluation mode and float32, and left as it is.
     The file is checked by ``onnx.checker`` and run in onnxruntime beside the model on random
-    input (:data:`~gatedrnn.tasks.asr.onnx.check.TOLERANCE`) before it gets its name.
+    input (:data:`~TOLERANCE`) before it gets its name.
 
     Arguments
     ---------
@@ -126,8 +133,8 @@ def export_step(model: CTCModel, path: str | Path) -> None:
     model = _prepare(model)
     if model.encoder.bidirectional:
         raise ValueError(
-            f"{model.encoder.label}: a bidirectional stack needs the end of an utterance before "
-            "its beginning, so it has no streaming step; train one with bidirectional: False"
+            f"{model.encoder.label}: a bidirectional stack needs the whole utterance, so it has no "
+            "streaming step; train one with bidirectional: False"
         )
     facts = _facts(model) | {"states": json.dumps(state_shapes(model.encoder))}
     _write(step_graph(model), Path(path), facts, lambda part: check_step(part, model))
@@ -199,3 +206,305 @@ def _write(
             os.fsync(file.fileno())
         check(part)
         os.replace(part, path)
+
+
+# ---- graphs -----------------------------------------------------------------------------------
+
+
+def encoder_graph(model: CTCModel, features: int) -> Graph:
+    """Prints the whole model.
+
+    Arguments
+    ---------
+    model : CTCModel
+        In evaluation mode, with a stack of ours.
+    features : int
+        Features of a frame of its input.
+
+    Returns
+    -------
+    Graph
+        Inputs ``features`` (batch, time, features) and ``lengths`` (batch,), int64; outputs
+        ``log_probs`` (batch, frames, tokens) and ``counts`` (batch,), int64.
+    """
+    graph = Graph()
+    x = graph.input("features", ["batch", "time", features])
+    lengths = graph.input("lengths", ["batch"], "INT64")
+    time = graph.node("Shape", x, start=1, end=2)
+    # As the model does with relative lengths.
+    counts = graph.node("Max", lengths, graph.constant([1]))
+    counts = graph.node("Min", counts, time)
+    x = _masked(graph, x, _valid(graph, counts, time, [2]))
+    if isinstance(model.subsampling, ConvSubsampling):
+        hidden, counts = _convolutions(graph, model.subsampling, x, counts)
+    else:
+        hidden, counts = _stacking(graph, model.subsampling.factor, features, x, counts)
+    frames = graph.node("Shape", hidden, start=1, end=2)
+    valid = _valid(graph, counts, frames, [2])
+    hidden = _stack(graph, model.encoder, hidden, valid)
+    _score(graph, model.output, _masked(graph, hidden, valid), ["batch", "frames"])
+    graph.output("counts", counts, ["batch"], "INT64")
+    return graph
+
+
+def step_graph(model: CTCModel) -> Graph:
+    """Prints what advances a unidirectional model by one frame.
+
+    Arguments
+    ---------
+    model : CTCModel
+        In evaluation mode, with a unidirectional stack of ours.
+
+    Returns
+    -------
+    Graph
+        Inputs ``frame`` (batch, the stack's input) and each state (layers, batch, width); outputs
+        ``log_probs`` (batch, tokens) and ``next_`` of each state.
+    """
+    graph, stack = Graph(), model.encoder
+    x = graph.input("frame", ["batch", stack.input_size])
+    shapes = state_shapes(stack)
+    states = {name: graph.input(name, shape) for name, shape in shapes.items()}
+    after: dict[str, list[str]] = {name: [] for name in states}
+    below: dict[str, str] = {}
+    for index, printer in enumerate(printers(stack, 0)):
+        number = graph.constant(index)
+        state = {n: graph.node("Gather", value, number) for n, value in states.items()}
+        values = printer.advance(graph, x, state, below)
+        for name, made in after.items():
+            made.append(graph.node("Unsqueeze", values[name], graph.constant([0])))
+        x, below = values["h"], {f"{name}_below": values[name] for name in printer.keep}
+    _score(graph, model.output, x, ["batch"])
+    for name, made in after.items():
+        graph.output(f"next_{name}", graph.node("Concat", *made, axis=0), shapes[name])
+    return graph
+
+
+def state_shapes(stack: RecurrentStack) -> dict[str, list[int | str]]:
+    """Name of every state of a stack -> its shape, as the stack returns it.
+
+    Arguments
+    ---------
+    stack : RecurrentStack
+        The stack.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> from gatedrnn.nnet import RAN
+    >>> state_shapes(RAN(4, input_size=3, num_layers=2))
+    {'h': [2, 'batch', 4], 'c': [2, 'batch', 4]}
+    """
+    rows = stack.num_layers * stack.num_directions
+    return {name: [rows, "batch", width] for name, width in stack.layer(0).cell.states().items()}
+
+
+def printers(stack: RecurrentStack, direction: int) -> list[LayerPrinter]:
+    """The layers of a stack in one direction, the lowest first."""
+    made = []
+    for index in range(stack.num_layers):
+        layer = stack.layer(index, bool(direction))
+        above = stack.layer(index + 1).cell.below() if index + 1 < stack.num_layers else {}
+        keep = [name.removesuffix("_below") for name in above]
+        made.append(LayerPrinter(layer, keep, f"layer{index}{'.reverse' * direction}"))
+    return made
+
+
+def _stack(graph: Graph, stack: RecurrentStack, x: str, valid: str) -> str:
+    """(batch, frames, width) through all layers and directions."""
+    x = graph.node("Transpose", x, perm=[1, 0, 2])
+    valid = graph.node("Transpose", valid, perm=[1, 0, 2])
+    batch = graph.node("Shape", x, start=1, end=2)
+
+    def zeros(width: int) -> str:
+        shape = graph.node("Concat", batch, graph.constant([width]), axis=0)
+        return graph.node("ConstantOfShape", shape)
+
+    directions = [printers(stack, d) for d in range(stack.num_directions)]
+    below: list[dict[str, str]] = [{} for _ in directions]
+    for layers in zip(*directions, strict=True):
+        made = [p.scan(graph, x, b, valid, zeros) for p, b in zip(layers, below, strict=True)]
+        below = [
+            {f"{name}_below": values[name] for name in printer.keep}
+            for printer, values in zip(layers, made, strict=True)
+        ]
+        outputs = [values["h"] for values in made]
+        x = outputs[0] if len(outputs) == 1 else graph.node("Concat", *outputs, axis=2)
+    return graph.node("Transpose", x, perm=[1, 0, 2])
+
+
+def _score(graph: Graph, output: torch.nn.Linear, x: str, shape: Sequence[int | str]) -> None:
+    scores = _linear(graph, "output", output, x)
+    log_probs = graph.node("LogSoftmax", scores, axis=-1)
+    graph.output("log_probs", log_probs, [*shape, output.out_features])
+
+
+def _linear(graph: Graph, name: str, module: torch.nn.Linear, x: str) -> str:
+    product = graph.node("MatMul", x, graph.weight(f"{name}/weight", module.weight.T))
+    return graph.node("Add", product, graph.weight(f"{name}/bias", module.bias))
+
+
+def _valid(graph: Graph, counts: str, frames: str, further: list[int]) -> str:
+    """Which frames belong to an utterance: (batch, frames), and further axes of one."""
+    end = graph.node("Squeeze", frames)
+    number = graph.node("Range", graph.constant(0), end, graph.constant(1))
+    number = graph.node("Unsqueeze", number, graph.constant([0]))
+    valid = graph.node("Less", number, graph.node("Unsqueeze", counts, graph.constant([1])))
+    return graph.node("Unsqueeze", valid, graph.constant(further))
+
+
+def _masked(graph: Graph, value: str, valid: str) -> str:
+    # Not a product: whatever is in the padding, even a NaN, stays there.
+    return graph.node("Where", valid, value, graph.constant(0.0))
+
+
+def _part(graph: Graph, count: str, factor: int) -> str:
+    """ceil(count / factor)."""
+    more = graph.node("Add", count, graph.constant([factor - 1]))
+    return graph.node("Div", more, graph.constant([factor]))
+
+
+def _stacking(graph: Graph, factor: int, width: int, x: str, counts: str) -> tuple[str, str]:
+    time = graph.node("Shape", x, start=1, end=2)
+    whole = graph.node("Mul", _part(graph, time, factor), graph.constant([factor]))
+    pads = graph.node("Concat", graph.constant([0]), graph.node("Sub", whole, time), axis=0)
+    x = graph.node("Pad", x, pads, "", graph.constant([1]))
+    x = graph.node("Reshape", x, graph.constant([0, -1, factor * width]))
+    return x, _part(graph, counts, factor)
+
+
+def _convolutions(graph: Graph, module: ConvSubsampling, x: str, counts: str) -> tuple[str, str]:
+    hidden = graph.node("Unsqueeze", x, graph.constant([1]))
+    for name in ("first", "second"):
+        layer = getattr(module, name)
+        hidden = graph.node(
+            "Conv",
+            hidden,
+            graph.weight(f"{name}/weight", layer.weight),
+            graph.weight(f"{name}/bias", layer.bias),
+            kernel_shape=list(layer.kernel_size),
+            strides=list(layer.stride),
+            pads=[*layer.padding, *layer.padding],
+        )
+        hidden = graph.node("Relu", hidden)
+        counts = _part(graph, counts, layer.stride[0])
+        frames = graph.node("Shape", hidden, start=2, end=3)
+        hidden = _masked(graph, hidden, _valid(graph, counts, frames, [1, 3]))
+    hidden = graph.node("Transpose", hidden, perm=[0, 2, 1, 3])
+    shape = graph.constant([0, 0, module.projection.in_features])
+    hidden = graph.node("Reshape", hidden, shape)
+    return _linear(graph, "projection", module.projection, hidden), counts
+
+
+# ---- comparison with the model ------------------------------------------------------------
+
+
+def open_session(path: str | Path) -> Any:
+    """Opens an ONNX file on the CPU, with as many threads as PyTorch has.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+    """
+    runtime = need("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def check_encoder(path: Path, model: CTCModel, features: int) -> None:
+    """Compares a file of the whole model with the model, on random ragged batches.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    model : CTCModel
+        In evaluation mode, float32.
+    features : int
+        Features of a frame.
+
+    Raises
+    ------
+    ValueError
+        If the model's own output is not finite.
+    RuntimeError
+        If the two differ.
+    """
+    session = open_session(path)
+    generator = torch.Generator().manual_seed(0)
+    time = 5 * model.factor + 1
+    for counts in ([time, 2 * model.factor, 1], [1]):
+        lengths = torch.tensor(counts)
+        x = torch.randn(len(counts), max(counts), features, generator=generator)
+        log_probs, frames, _ = model(x, lengths / max(counts))
+        found = session.run(None, {"features": x.numpy(), "lengths": lengths.numpy()})
+        _compare(path, {"log_probs": log_probs, "counts": frames}, found)
+
+
+@torch.no_grad()
+def check_step(path: Path, model: CTCModel) -> None:
+    """Compares a file of one frame with the model, over a sequence begun in a random state.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    model : CTCModel
+        In evaluation mode, float32.
+
+    Raises
+    ------
+    ValueError
+        If the model's own output is not finite.
+    RuntimeError
+        If the two differ.
+    """
+    session = open_session(path)
+    generator = torch.Generator().manual_seed(0)
+    stack = model.encoder
+    batch, frames = 2, 5
+    x = torch.randn(batch, frames, stack.input_size, generator=generator)
+    states = {
+        name: torch.randn(stack.num_layers, batch, width, generator=generator) / 4
+        for name, width in stack.layer(0).cell.states().items()
+    }
+    hidden = tuple(states.values())
+    encoded, hidden = stack(x, hidden[0] if len(hidden) == 1 else hidden)
+    scores = model.score(encoded)
+    hidden = (hidden,) if isinstance(hidden, torch.Tensor) else hidden
+    given: dict[str, np.ndarray] = {name: value.numpy() for name, value in states.items()}
+    for t in range(frames):
+        found = session.run(None, {"frame": x[:, t].numpy(), **given})
+        _compare(path, {"log_probs": scores[:, t]}, found[:1])
+        given = dict(zip(states, found[1:], strict=True))
+    finals = {f"next_{name}": value for name, value in zip(states, hidden, strict=True)}
+    _compare(path, finals, list(given.values()))
+
+
+def _compare(path: Path, wanted: Mapping[str, torch.Tensor], found: list[np.ndarray]) -> None:
+    for (name, value), got in zip(wanted.items(), found, strict=True):
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{path.name}: the model's own {name} are not finite numbers")
+        if tuple(value.shape) != got.shape:
+            raise RuntimeError(
+                f"{path.name}: onnxruntime gives {name} of {got.shape}, the model of "
+                f"{tuple(value.shape)}"
+            )
+        value = value.double().numpy()
+        error = float((np.abs(got - value) / (1.0 + np.abs(value))).max())
+        # A NaN is no small difference.
+        if not error <= TOLERANCE:
+            raise RuntimeError(
+                f"{path.name}: onnxruntime and the model differ in {name}, by {error:.1e}, where "
+                f"{TOLERANCE:.0e} is allowed: the file was not written"
+            )

@@ -12,8 +12,7 @@ from gatedrnn.engine import UnsupportedOperation
 from gatedrnn.engine.segments import INPUT, VECTOR
 from gatedrnn.engine.trace import Segment, trace
 from gatedrnn.nnet import RecurrentLayer
-from gatedrnn.tasks.asr.onnx.graph import Graph
-from gatedrnn.tasks.asr.onnx.pointwise import print_program
+from gatedrnn.tasks.asr.onnx.graph import Graph, print_program
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ class LayerPrinter:
     Raises
     ------
     ValueError
-        If the cell draws noise in evaluation, or its step cannot be traced.
+        If the cell samples noise in evaluation, or its step cannot be traced.
     """
 
     def __init__(self, layer: RecurrentLayer, keep: Sequence[str], name: str) -> None:
         cell = layer.cell
         if cell.noise(False) or cell.samples(False):
-            raise ValueError(f"{cell.label} draws noise in evaluation: it has no ONNX file")
+            raise ValueError(f"{cell.label} samples noise in evaluation: it has no ONNX file")
         try:
             self.step = trace(cell, keep=keep, gradients=False)
         except UnsupportedOperation as error:
