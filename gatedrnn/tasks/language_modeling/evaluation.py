@@ -365,8 +365,8 @@ def write_word_scores(
 ) -> None:
     """Writes :func:`word_scores` as a table with a header, separated by tabs."""
     rows = ["\t".join(field.name for field in fields(WordScore))]
-    for found in word_scores(encoded, tokens, log_probs):
-        line, word, value, *rest = astuple(found)
+    for word_score in word_scores(encoded, tokens, log_probs):
+        line, word, value, *rest = astuple(word_score)
         rows.append("\t".join([str(line), word, f"{value:.6f}", *map(str, rest)]))
     write_atomically(path, "\n".join(rows) + "\n")
 

@@ -271,12 +271,12 @@ def step_graph(model: CTCModel) -> Graph:
         number = graph.constant(index)
         state = {n: graph.node("Gather", value, number) for n, value in states.items()}
         values = printer.advance(graph, x, state, below)
-        for name, made in after.items():
-            made.append(graph.node("Unsqueeze", values[name], graph.constant([0])))
+        for name, parts in after.items():
+            parts.append(graph.node("Unsqueeze", values[name], graph.constant([0])))
         x, below = values["h"], {f"{name}_below": values[name] for name in printer.keep}
     _score(graph, model.output, x, ["batch"])
-    for name, made in after.items():
-        graph.output(f"next_{name}", graph.node("Concat", *made, axis=0), shapes[name])
+    for name, parts in after.items():
+        graph.output(f"next_{name}", graph.node("Concat", *parts, axis=0), shapes[name])
     return graph
 
 
@@ -304,13 +304,13 @@ def state_shapes(stack: RecurrentStack) -> dict[str, list[int | str]]:
 
 def printers(stack: RecurrentStack, direction: int) -> list[LayerPrinter]:
     """The layers of a stack in one direction, the lowest first."""
-    made = []
+    layers = []
     for index in range(stack.num_layers):
         layer = stack.layer(index, bool(direction))
         above = stack.layer(index + 1).cell.below() if index + 1 < stack.num_layers else {}
         keep = [name.removesuffix("_below") for name in above]
-        made.append(LayerPrinter(layer, keep, f"layer{index}{'.reverse' * direction}"))
-    return made
+        layers.append(LayerPrinter(layer, keep, f"layer{index}{'.reverse' * direction}"))
+    return layers
 
 
 def _stack(graph: Graph, stack: RecurrentStack, x: str, valid: str) -> str:
@@ -326,12 +326,12 @@ def _stack(graph: Graph, stack: RecurrentStack, x: str, valid: str) -> str:
     directions = [printers(stack, d) for d in range(stack.num_directions)]
     below: list[dict[str, str]] = [{} for _ in directions]
     for layers in zip(*directions, strict=True):
-        made = [p.scan(graph, x, b, valid, zeros) for p, b in zip(layers, below, strict=True)]
+        scans = [p.scan(graph, x, b, valid, zeros) for p, b in zip(layers, below, strict=True)]
         below = [
             {f"{name}_below": values[name] for name in printer.keep}
-            for printer, values in zip(layers, made, strict=True)
+            for printer, values in zip(layers, scans, strict=True)
         ]
-        outputs = [values["h"] for values in made]
+        outputs = [values["h"] for values in scans]
         x = outputs[0] if len(outputs) == 1 else graph.node("Concat", *outputs, axis=2)
     return graph.node("Transpose", x, perm=[1, 0, 2])
 
@@ -447,8 +447,8 @@ def check_encoder(path: Path, model: CTCModel, features: int) -> None:
         lengths = torch.tensor(counts)
         x = torch.randn(len(counts), max(counts), features, generator=generator)
         log_probs, frames, _ = model(x, lengths / max(counts))
-        found = session.run(None, {"features": x.numpy(), "lengths": lengths.numpy()})
-        _compare(path, {"log_probs": log_probs, "counts": frames}, found)
+        results = session.run(None, {"features": x.numpy(), "lengths": lengths.numpy()})
+        _compare(path, {"log_probs": log_probs, "counts": frames}, results)
 
 
 @torch.no_grad()
@@ -482,26 +482,26 @@ def check_step(path: Path, model: CTCModel) -> None:
     encoded, hidden = stack(x, hidden[0] if len(hidden) == 1 else hidden)
     scores = model.score(encoded)
     hidden = (hidden,) if isinstance(hidden, torch.Tensor) else hidden
-    given: dict[str, np.ndarray] = {name: value.numpy() for name, value in states.items()}
+    inputs: dict[str, np.ndarray] = {name: value.numpy() for name, value in states.items()}
     for t in range(frames):
-        found = session.run(None, {"frame": x[:, t].numpy(), **given})
-        _compare(path, {"log_probs": scores[:, t]}, found[:1])
-        given = dict(zip(states, found[1:], strict=True))
+        results = session.run(None, {"frame": x[:, t].numpy(), **inputs})
+        _compare(path, {"log_probs": scores[:, t]}, results[:1])
+        inputs = dict(zip(states, results[1:], strict=True))
     finals = {f"next_{name}": value for name, value in zip(states, hidden, strict=True)}
-    _compare(path, finals, list(given.values()))
+    _compare(path, finals, list(inputs.values()))
 
 
-def _compare(path: Path, wanted: Mapping[str, torch.Tensor], found: list[np.ndarray]) -> None:
-    for (name, value), got in zip(wanted.items(), found, strict=True):
+def _compare(path: Path, expected: Mapping[str, torch.Tensor], results: list[np.ndarray]) -> None:
+    for (name, value), result in zip(expected.items(), results, strict=True):
         if not bool(value.isfinite().all()):
             raise ValueError(f"{path.name}: the model's own {name} are not finite numbers")
-        if tuple(value.shape) != got.shape:
+        if tuple(value.shape) != result.shape:
             raise RuntimeError(
-                f"{path.name}: onnxruntime gives {name} of {got.shape}, the model of "
+                f"{path.name}: onnxruntime gives {name} of {result.shape}, the model of "
                 f"{tuple(value.shape)}"
             )
         value = value.double().numpy()
-        error = float((np.abs(got - value) / (1.0 + np.abs(value))).max())
+        error = float((np.abs(result - value) / (1.0 + np.abs(value))).max())
         # A NaN is no small difference.
         if not error <= TOLERANCE:
             raise RuntimeError(

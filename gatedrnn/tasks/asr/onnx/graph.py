@@ -213,18 +213,18 @@ def print_program(
     {'y': 'mul_0_0', 'one': 'expand_3_0'}
     """
     known, whole = dict(vectors), set()
-    for one in program.inputs:
-        if one.name not in vectors:
-            known[one.name] = values[one.name]
-            whole.add(one.name)
+    for source in program.inputs:
+        if source.name not in vectors:
+            known[source.name] = values[source.name]
+            whole.add(source.name)
 
     def look(operand: Operand) -> str:
         return known[operand] if isinstance(operand, str) else graph.constant(operand)
 
-    for one in program.body:
-        known[one.result] = _operation(graph, one.op, [look(a) for a in one.args])
-        if whole.intersection(one.args):
-            whole.add(one.result)
+    for node in program.body:
+        known[node.result] = _operation(graph, node.op, [look(a) for a in node.args])
+        if whole.intersection(node.args):
+            whole.add(node.result)
     outputs = {}
     for name, operand in program.outputs.items():
         outputs[name] = look(operand)

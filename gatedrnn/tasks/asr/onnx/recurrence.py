@@ -139,20 +139,20 @@ class LayerPrinter:
                 # comes after its end is ever read.
                 new = body.node("Where", frame["valid"], new, state[name])
             body.output(f"{name}_new", new, ["batch", width])
-        made = tuple(dict.fromkeys(("h", *self.keep)))
-        for name in made:
+        kept = tuple(dict.fromkeys(("h", *self.keep)))
+        for name in kept:
             body.output(name, values[name], ["batch", self.step.widths[name]])
         outputs = graph.nodes(
             "Scan",
-            len(self.states) + len(made),
+            len(self.states) + len(kept),
             *(zeros(width) for width in self.states.values()),
             *sequences.values(),
             body=body.proto(self.name.replace("/", "_")),
             num_scan_inputs=len(sequences),
             scan_input_directions=[int(self.reverse)] * len(sequences),
-            scan_output_directions=[int(self.reverse)] * len(made),
+            scan_output_directions=[int(self.reverse)] * len(kept),
         )
-        return dict(zip(made, outputs[len(self.states) :], strict=True))
+        return dict(zip(kept, outputs[len(self.states) :], strict=True))
 
     # ---- details ----------------------------------------------------------------------------
 
