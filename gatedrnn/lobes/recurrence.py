@@ -26,38 +26,7 @@ def build(
     options: Mapping[str, Any] | None = None,
     **common: Any,
 ) -> nn.Module:
-    """Makes a recurrent network for an input of known width.
-
-    Arguments
-    ---------
-    owner : str
-        Name of the lobe, for messages.
-    rnn_class : callable
-        A recurrent class, ours or SpeechBrain's, or what ``!name:`` makes of one with options.
-    input_size : int
-        Width of its input.
-    options : Mapping or None
-        Further arguments of the class, such as ``proj_size``.
-    **common : Any
-        Arguments every class takes: ``hidden_size``, ``num_layers``, ``dropout``, ``re_init``.
-
-    Returns
-    -------
-    torch.nn.Module
-
-    Raises
-    ------
-    TypeError
-        If ``rnn_class`` is no class, or takes neither ``input_size`` nor ``input_shape``.
-    ValueError
-        If an option is also an argument of the lobe.
-
-    Example
-    -------
-    >>> from gatedrnn.nnet import LSTMP
-    >>> build("Lobe", LSTMP, 3, {"proj_size": 2}, hidden_size=4).output_size
-    2
-    """
+    """Makes a recurrent network for an input of known width."""
     if not callable(rnn_class):
         raise TypeError(
             f"{owner}: rnn_class must be a class such as gatedrnn.nnet.LSTMP (in YAML "
@@ -87,15 +56,6 @@ def build(
 def class_name(rnn_class: Any) -> str:
     """Name of a class, also behind ``functools.partial``, for messages.
 
-    Arguments
-    ---------
-    rnn_class : Any
-        The class.
-
-    Returns
-    -------
-    str
-
     Example
     -------
     >>> from functools import partial
@@ -108,17 +68,6 @@ def class_name(rnn_class: Any) -> str:
 
 def is_one_frame(rnn: nn.Module) -> bool:
     """Whether a recurrent network advances by one frame at a call.
-
-    Arguments
-    ---------
-    rnn : torch.nn.Module
-        A recurrent network.
-
-    Returns
-    -------
-    bool
-        ``False`` for a network over sequences. One of neither ours nor SpeechBrain's is taken for
-        one where its ``forward`` takes ``lengths``.
 
     Example
     -------
@@ -134,16 +83,7 @@ def is_one_frame(rnn: nn.Module) -> bool:
 def output_width(rnn: nn.Module, example_shape: tuple[int, ...]) -> int:
     """Width of a recurrent network's output.
 
-    Arguments
-    ---------
-    rnn : torch.nn.Module
-        A recurrent network that returns (output, hidden).
-    example_shape : tuple of int
-        Shape of an input, tried where the network does not state its ``output_size``.
-
-    Returns
-    -------
-    int
+    rnn: A recurrent network that returns (output, hidden).
 
     Example
     -------

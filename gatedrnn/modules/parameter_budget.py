@@ -11,13 +11,7 @@ from torch import nn
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters; shared ones count once.
-
-    Example
-    -------
-    >>> parameters(nn.Linear(3, 4))
-    16
-    """
+    """Number of parameters; shared ones count once."""
     return sum(weight.numel() for weight in network.parameters())
 
 

@@ -1,4 +1,4 @@
-"""From signals to what the model was trained on: features, normalised."""
+"""Features of signals, normalised as in training."""
 
 from __future__ import annotations
 
@@ -14,19 +14,9 @@ from gatedrnn.modules.features import LogMel, feature_lengths
 class Frontend(nn.Module):
     """Features of signals, normalised as in training.
 
-    Arguments
-    ---------
-    features : LogMel
-        What computes them.
-    statistics : (torch.Tensor, torch.Tensor) or None
-        Mean and standard deviation of the training data, each (features,); ``None`` to normalise
-        each utterance by its own.
-
-    Example
-    -------
-    >>> features, lengths = Frontend(LogMel())([torch.rand(1600), torch.rand(800)])
-    >>> features.shape, lengths * 11
-    (torch.Size([2, 11, 80]), tensor([11.,  6.]))
+    features: the features
+    statistics: mean and standard deviation of the training data, each (features,); None to
+        normalise each utterance by its own
     """
 
     def __init__(
@@ -50,17 +40,8 @@ class Frontend(nn.Module):
     def forward(self, signals: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Computes the features of a batch.
 
-        Arguments
-        ---------
-        signals : sequence of torch.Tensor
-            Each (samples,), at :attr:`sample_rate`.
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, frames, features).
-        lengths : torch.Tensor
-            Relative lengths, (batch,).
+        Returns: (batch, frames, features).
+        Returns: Relative lengths, (batch,).
         """
         longest = max(len(signal) for signal in signals)
         batch = torch.stack([nn.functional.pad(s, (0, longest - len(s))) for s in signals])
@@ -72,36 +53,17 @@ class Frontend(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Computes the features of signals that are padded already.
 
-        Arguments
-        ---------
-        batch : torch.Tensor
-            (batch, samples).
-        lengths : torch.Tensor
-            Relative lengths in samples, (batch,).
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, frames, features).
-        lengths : torch.Tensor
-            Relative lengths in frames, (batch,).
+        batch: (batch, samples).
+        lengths: Relative lengths in samples, (batch,).
+        Returns: (batch, frames, features).
+        Returns: Relative lengths in frames, (batch,).
         """
         features = self.features(batch)
         lengths = feature_lengths(lengths, batch.shape[1], features.shape[1], self.features.hop)
         return self.normalize(features, lengths), lengths
 
     def to(self, device: str | torch.device) -> Frontend:
-        """Moves everything to a device.
-
-        Arguments
-        ---------
-        device : str or torch.device
-            The device.
-
-        Returns
-        -------
-        Frontend
-        """
+        """Moves everything to a device."""
         super().to(device)
         # SpeechBrain's own ``to`` is not called for a module within a module.
         self.normalize.to(device)

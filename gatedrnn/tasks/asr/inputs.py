@@ -289,18 +289,6 @@ def locate(item: Item) -> AudioSpan:
 
     Raises an AudioError if the file is missing, empty, not audio, or truncated before the end of
     the item; or if it does not have that channel or that time.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.wav"
-    >>> soundfile.write(path, [0.0] * 16000, 16000)
-    >>> locate(Item("a", path, start=0.25)).seconds
-    0.75
-    >>> _ = path.write_text("a text")
-    >>> locate(Item("a", path))
-    Traceback (most recent call last):
-    ...
-    gatedrnn.data.audio.AudioError: audio-unreadable: ...: Format not recognised.
     """
     span = _located(item)
     if item.stop is not None and item.stop - span.offset - span.seconds > TOLERANCE:
@@ -361,16 +349,7 @@ def _span(item: Item, header: AudioFile) -> tuple[int, int]:
 
 
 def read_samples(item: Item, rate: int) -> torch.Tensor:
-    """The signal of an item, (samples,) float32 at ``rate``: as ``SpeechDataset`` in training.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.wav"
-    >>> soundfile.write(path, [[0.1, 0.5]] * 8000, 8000)
-    >>> signal = read_samples(Item("a", path), 16000)
-    >>> signal.shape, round(float(signal[8000]), 3)
-    (torch.Size([16000]), 0.3)
-    """
+    """The signal of an item, (samples,) float32 at ``rate``: as ``SpeechDataset`` in training."""
     return torch.cat(list(stream_blocks(item, rate, UTTERANCE)))
 
 
@@ -431,12 +410,6 @@ def cut_chunks(
     chunks: start and end in seconds, sorted by start
 
     Each chunk is (samples,), shorter where the signal ends before.
-
-    Example
-    -------
-    >>> blocks = torch.arange(100.0).split(30)
-    >>> [chunk.tolist() for chunk in cut_chunks(blocks, [(2.9, 3.1), (9.8, 11.0)], rate=10)]
-    [[29.0, 30.0], [98.0, 99.0]]
     """
     stream = iter(blocks)
     held, place = torch.zeros(0), 0

@@ -77,14 +77,6 @@ class VoiceDetector:
 
     It runs the network for sequences of Silero's package, many frames per call, and carries its
     state from block to block. Raises an ImportError if the package is not installed.
-
-    Example
-    -------
-    >>> detector = VoiceDetector()
-    >>> silence = torch.zeros(16_000)
-    >>> probabilities = detector.probabilities(silence.split(5_000))
-    >>> len(probabilities), bool((probabilities < 0.1).all())
-    (32, True)
     """
 
     def __init__(self) -> None:
@@ -166,16 +158,6 @@ def find_chunks(
 
     There are none without speech, or in digital silence. Raises an AudioError if the recording
     cannot be read, an ImportError if the detector is needed and not installed.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> folder = getfixture("tmp_path")
-    >>> for name, level in (("hum", 0.1), ("silence", 0.0)):
-    ...     soundfile.write(folder / f"{name}.wav", [level] * 16_000, 16_000)
-    ...     print(name, find_chunks(Item(name, folder / f"{name}.wav")))
-    hum [(0.0, 1.0)]
-    silence []
     """
     options = options or SegmentationOptions()
     span = locate(item)
@@ -206,15 +188,6 @@ def pack(
 
     spans: start and end in seconds, sorted, disjoint
     probabilities: of speech in each frame, (frames,)
-
-    Example
-    -------
-    >>> probabilities = torch.ones(1000)
-    >>> probabilities[610:620] = 0.3  # a pause after 19.6 s
-    >>> spans = [(0.0, 2.0), (2.5, 4.0), (8.0, 32.0)]
-    >>> chunks = pack(spans, probabilities, SegmentationOptions(max_seconds=20.0))
-    >>> [(round(a, 1), round(b, 1)) for a, b in chunks]
-    [(0.0, 4.0), (8.0, 19.7), (19.7, 32.0)]
     """
     chunks: list[tuple[float, float]] = []
     for start, end in spans:

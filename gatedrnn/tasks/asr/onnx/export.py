@@ -214,18 +214,8 @@ def _write(
 def encoder_graph(model: CTCModel, features: int) -> Graph:
     """Prints the whole model.
 
-    Arguments
-    ---------
-    model : CTCModel
-        In evaluation mode, with a stack of ours.
-    features : int
-        Features of a frame of its input.
-
-    Returns
-    -------
-    Graph
-        Inputs ``features`` (batch, time, features) and ``lengths`` (batch,), int64; outputs
-        ``log_probs`` (batch, frames, tokens) and ``counts`` (batch,), int64.
+    Returns: Inputs ``features`` (batch, time, features) and ``lengths`` (batch,), int64;
+        outputs ``log_probs`` (batch, frames, tokens) and ``counts`` (batch,), int64.
     """
     graph = Graph()
     x = graph.input("features", ["batch", "time", features])
@@ -250,16 +240,8 @@ def encoder_graph(model: CTCModel, features: int) -> Graph:
 def step_graph(model: CTCModel) -> Graph:
     """Prints what advances a unidirectional model by one frame.
 
-    Arguments
-    ---------
-    model : CTCModel
-        In evaluation mode, with a unidirectional stack of ours.
-
-    Returns
-    -------
-    Graph
-        Inputs ``frame`` (batch, the stack's input) and each state (layers, batch, width); outputs
-        ``log_probs`` (batch, tokens) and ``next_`` of each state.
+    Returns: Inputs ``frame`` (batch, the stack's input) and each state (layers, batch, width);
+        outputs ``log_probs`` (batch, tokens) and ``next_`` of each state.
     """
     graph, stack = Graph(), model.encoder
     x = graph.input("frame", ["batch", stack.input_size])
@@ -282,15 +264,6 @@ def step_graph(model: CTCModel) -> Graph:
 
 def state_shapes(stack: RecurrentStack) -> dict[str, list[int | str]]:
     """Name of every state of a stack -> its shape, as the stack returns it.
-
-    Arguments
-    ---------
-    stack : RecurrentStack
-        The stack.
-
-    Returns
-    -------
-    dict
 
     Example
     -------
@@ -403,17 +376,7 @@ def _convolutions(graph: Graph, module: ConvSubsampling, x: str, counts: str) ->
 
 
 def open_session(path: str | Path) -> Any:
-    """Opens an ONNX file on the CPU, with as many threads as PyTorch has.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
-    """
+    """Opens an ONNX file on the CPU, with as many threads as PyTorch has."""
     runtime = need("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -422,24 +385,7 @@ def open_session(path: str | Path) -> Any:
 
 @torch.no_grad()
 def check_encoder(path: Path, model: CTCModel, features: int) -> None:
-    """Compares a file of the whole model with the model, on random ragged batches.
-
-    Arguments
-    ---------
-    path : Path
-        The file.
-    model : CTCModel
-        In evaluation mode, float32.
-    features : int
-        Features of a frame.
-
-    Raises
-    ------
-    ValueError
-        If the model's own output is not finite.
-    RuntimeError
-        If the two differ.
-    """
+    """Compares a file of the whole model with the model, on random ragged batches."""
     session = open_session(path)
     generator = torch.Generator().manual_seed(0)
     time = 5 * model.factor + 1
@@ -453,22 +399,7 @@ def check_encoder(path: Path, model: CTCModel, features: int) -> None:
 
 @torch.no_grad()
 def check_step(path: Path, model: CTCModel) -> None:
-    """Compares a file of one frame with the model, over a sequence begun in a random state.
-
-    Arguments
-    ---------
-    path : Path
-        The file.
-    model : CTCModel
-        In evaluation mode, float32.
-
-    Raises
-    ------
-    ValueError
-        If the model's own output is not finite.
-    RuntimeError
-        If the two differ.
-    """
+    """Compares a file of one frame with the model, over a sequence begun in a random state."""
     session = open_session(path)
     generator = torch.Generator().manual_seed(0)
     stack = model.encoder

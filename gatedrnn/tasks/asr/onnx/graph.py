@@ -46,29 +46,7 @@ OPSET = 18
 
 
 def need(module: str) -> ModuleType:
-    """Imports a package that only ONNX needs.
-
-    Arguments
-    ---------
-    module : str
-        ``"onnx"`` or ``"onnxruntime"``.
-
-    Returns
-    -------
-    ModuleType
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message says what to install.
-
-    Example
-    -------
-    >>> need("no_such_package")
-    Traceback (most recent call last):
-    ...
-    gatedrnn.data.errors.MissingExtraError: ONNX files need no_such_package: pip install...
-    """
+    """Imports a package that only ONNX needs."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -79,12 +57,6 @@ def need(module: str) -> ModuleType:
 
 class Graph:
     """Nodes, constants, inputs and outputs of a graph; values go by their names.
-
-    Arguments
-    ---------
-    prefix : str
-        Beginning of the names it makes. A graph inside another one needs its own: it sees the
-        outer one's names.
 
     Example
     -------
@@ -144,17 +116,7 @@ class Graph:
         return name
 
     def proto(self, name: str) -> Any:
-        """The finished graph.
-
-        Arguments
-        ---------
-        name : str
-            Its name.
-
-        Returns
-        -------
-        onnx.GraphProto
-        """
+        """The finished graph."""
         return self._onnx.helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, list(self._weights.values())
         )
@@ -184,23 +146,8 @@ def print_program(
 ) -> dict[str, str]:
     """Prints the code of a segment.
 
-    Arguments
-    ---------
-    graph : Graph
-        Where to.
-    program : Program
-        The code.
-    values : Mapping
-        Name -> value, (batch, width); all inputs of the code but the vectors are there.
-    vectors : Mapping
-        Name of each weight vector that the code reads -> value, (width,).
-    width : int
-        Units.
-
-    Returns
-    -------
-    dict
-        Name of each output -> value, (batch, width).
+    values: Name -> value, (batch, width); all inputs of the code but the vectors are there.
+    Returns: Name of each output -> value, (batch, width).
 
     Example
     -------

@@ -17,37 +17,14 @@ from gatedrnn.tasks.asr.onnx.graph import Graph, print_program
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums of a segment that multiply the same vectors: one product serves them all.
-
-    Arguments
-    ---------
-    totals : tuple of str
-        Their names.
-    matrices : dict
-        Source vector -> (its width, units of all sums side by side).
-    """
+    """Sums of a segment that multiply the same vectors: one product serves them all."""
 
     totals: tuple[str, ...]
     matrices: dict[str, torch.Tensor]
 
 
 class LayerPrinter:
-    """Prints a layer into graphs: its step, or its loop over time.
-
-    Arguments
-    ---------
-    layer : RecurrentLayer
-        The layer.
-    keep : sequence of str
-        Values of the step that the layer above reads.
-    name : str
-        Beginning of the names of its weights.
-
-    Raises
-    ------
-    ValueError
-        If the cell samples noise in evaluation, or its step cannot be traced.
-    """
+    """Prints a layer into graphs: its step, or its loop over time."""
 
     def __init__(self, layer: RecurrentLayer, keep: Sequence[str], name: str) -> None:
         cell = layer.cell
@@ -70,21 +47,10 @@ class LayerPrinter:
     ) -> dict[str, str]:
         """Prints one frame.
 
-        Arguments
-        ---------
-        graph : Graph
-            Where to.
-        x : str
-            The layer's input, (batch, m).
-        state : Mapping
-            State -> its value before the frame, (batch, width).
-        below : Mapping
-            What the cell reads of the layer underneath, (batch, width).
-
-        Returns
-        -------
-        dict
-            Value of the step -> (batch, width); states and ``keep`` are among them.
+        x: The layer's input, (batch, m).
+        state: State -> its value before the frame, (batch, width).
+        below: What the cell reads of the layer underneath, (batch, width).
+        Returns: Value of the step -> (batch, width); states and ``keep`` are among them.
         """
         values = {"x": x, **below, **{previous(n): v for n, v in state.items()}}
         return self._advance(graph, values, self._hoist(graph, x))
@@ -99,24 +65,12 @@ class LayerPrinter:
     ) -> dict[str, str]:
         """Prints all frames.
 
-        Arguments
-        ---------
-        graph : Graph
-            Where to.
-        x : str
-            The layer's input, (time, batch, m).
-        below : Mapping
-            What the cell reads of the layer underneath, (time, batch, width).
-        valid : str
-            Which frames belong to an utterance, (time, batch, 1).
-        zeros : callable
-            Width -> zeros of (batch, width).
-
-        Returns
-        -------
-        dict
-            ``h`` and ``keep`` -> (time, batch, width). Past an utterance's end they are whatever
-            they are.
+        x: The layer's input, (time, batch, m).
+        below: What the cell reads of the layer underneath, (time, batch, width).
+        valid: Which frames belong to an utterance, (time, batch, 1).
+        zeros: Width -> zeros of (batch, width).
+        Returns: ``h`` and ``keep`` -> (time, batch, width). Past an utterance's end they are
+            whatever they are.
         """
         # What the input contributes to every sum is one product for all frames, before the loop.
         sequences = self._hoist(graph, x) | dict(below)
