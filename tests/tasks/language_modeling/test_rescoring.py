@@ -50,7 +50,7 @@ def test_scores_are_those_of_the_model():
     assert scored.model[2, 0] == pytest.approx(math.log(0.06 * END))
     assert scored.words.tolist() == [[2, 2, 2], [2, 2, 0], [1, 0, 0]]
     assert scored.errors[0].tolist() == [1, 0, 1] and scored.errors[1, :2].tolist() == [0, 1]
-    assert np.isneginf(scored.recogniser[2, 1:]).all()
+    assert np.isneginf(scored.recognizer[2, 1:]).all()
     setting = LMWeights(0.5, 2.0)
     wanted = -2.0 + 0.5 * math.log(0.3 * 0.2 * END) + 2.0 * 2
     assert scored.scores(setting)[0, 1] == pytest.approx(wanted)
@@ -194,7 +194,7 @@ def test_broken_kaldi(kaldi):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        ("", "holds no lists"),
+        ("", "holds no n-best lists"),
         ("{", "line 1: .*there must be a JSON object on each line"),
         ("[1]", "line 1: there must be an object"),
         ('{"ref": "GO", "hyps": []}', "id must be text"),
@@ -220,7 +220,7 @@ def test_broken_lines(tmp_path, content, wanted):
 
 
 def test_what_cannot_be_rescored():
-    with pytest.raises(ValueError, match="no lists"):
+    with pytest.raises(ValueError, match="no n-best lists"):
         score_lists([], MODEL, TOKENS)
     with pytest.raises(ValueError, match="knows no word.*'go on'.*another case"):
         score_lists([nbest("u", "go on", ("go on", -1.0))], MODEL, TOKENS)
