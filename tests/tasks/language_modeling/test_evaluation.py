@@ -84,7 +84,9 @@ def test_shares_of_the_processes_add_up(reading):
     assert all(0 < int((part != 0).sum()) < len(whole) for part in parts)
     assert (sum(parts) - whole).abs().max() < 1e-12
     learner = AdaptiveModel(model, DynamicEvaluation(0.1))
-    with pytest.raises(ValueError, match="dynamic evaluation needs the whole text in order: use one process"):
+    with pytest.raises(
+        ValueError, match="dynamic evaluation needs the whole text in order: use one process"
+    ):
         log_probabilities(model, ENCODED, reading, learner, share=(0, 3))
 
 
