@@ -396,8 +396,7 @@ def describe(scored: ScoredLists, weights: LMWeights, search_seconds: float | No
         )
     parts.append(
         f"{len(scored.lists)} utterances, {scored.hypotheses} hypotheses, {cost.unknown} unknown; "
-        f"{cost.seconds:.2f} s of language model for {cost.tokens} tokens, {cost.read} without "
-        "repeated prefixes"
+        f"{cost.seconds:.2f} s of language model for {cost.tokens} tokens, {cost.read} of them read"
     )
     if search_seconds:
         share = cost.seconds / search_seconds
