@@ -1,38 +1,31 @@
 """Encoder-decoder models around any recurrence: attention, decoder, search and training.
 
-The function ``search.search`` is not imported here: it would hide its module.
+The function ``search.search`` is not listed here: it would hide its module.
 """
 
-from gatedrnn.seq2seq.attention import AdditiveAttention, AttentionOptions
-from gatedrnn.seq2seq.decoder import Decoder, DecoderOutput
-from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
-from gatedrnn.seq2seq.model import EncoderDecoder, TeacherForcingOutput
-from gatedrnn.seq2seq.search import (
-    SampledSequences,
-    SearchHypothesis,
-    SearchOptions,
-    beam_search,
-    diverse_beam_search,
-    greedy,
-    sample,
-    sampled_log_probs,
-)
+from __future__ import annotations
 
-__all__ = [
-    "AdditiveAttention",
-    "AttentionOptions",
-    "Decoder",
-    "DecoderOutput",
-    "Encoder",
-    "EncoderDecoder",
-    "EncoderOutput",
-    "SampledSequences",
-    "SearchHypothesis",
-    "SearchOptions",
-    "TeacherForcingOutput",
-    "beam_search",
-    "diverse_beam_search",
-    "greedy",
-    "sample",
-    "sampled_log_probs",
-]
+from gatedrnn import lazy
+
+_MODULES = {
+    "AdditiveAttention": "attention",
+    "AttentionOptions": "attention",
+    "Decoder": "decoder",
+    "DecoderOutput": "decoder",
+    "Encoder": "encoder",
+    "EncoderDecoder": "model",
+    "EncoderOutput": "encoder",
+    "SampledSequences": "search",
+    "ScheduledSampling": "brain",
+    "SearchHypothesis": "search",
+    "SearchOptions": "search",
+    "Seq2SeqBrain": "brain",
+    "TeacherForcingOutput": "model",
+    "beam_search": "search",
+    "diverse_beam_search": "search",
+    "greedy": "search",
+    "sample": "search",
+    "sampled_log_probs": "search",
+}
+__all__ = sorted(_MODULES)
+__getattr__ = lazy.attributes(__name__, _MODULES)

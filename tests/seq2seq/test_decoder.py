@@ -18,7 +18,7 @@ CAPTIONS = torch.tensor([[0, 3, 7, 2, 9], [0, 5, 4, 0, 0], [0, 10, 0, 0, 0]])
 
 def decoder(network="lstmp", kind="soft", layers=2, **options):
     torch.manual_seed(0)
-    made = Decoder(
+    module = Decoder(
         VOCABULARY,
         WIDTH,
         network,
@@ -28,9 +28,9 @@ def decoder(network="lstmp", kind="soft", layers=2, **options):
         **{"attention": {"kind": kind, "size": 3}, **options},
     ).double()
     with torch.no_grad():
-        for parameter in made.parameters():
+        for parameter in module.parameters():
             parameter.uniform_(-0.8, 0.8)
-    return made.eval()
+    return module.eval()
 
 
 def encoded(regions=7, batch=3, lengths=None):
@@ -43,10 +43,10 @@ def encoded(regions=7, batch=3, lengths=None):
     return EncoderOutput(features, lengths)
 
 
-def stepwise(made, tokens, source):
-    state, scores, attention = made.initial_state(source), [], []
+def stepwise(module, tokens, source):
+    state, scores, attention = module.initial_state(source), [], []
     for t in range(tokens.shape[1]):
-        one, state, where = made.step(tokens[:, t], state, source)
+        one, state, where = module.step(tokens[:, t], state, source)
         scores.append(one)
         attention.append(where)
     return torch.stack(scores, 1), torch.stack(attention, 1)
@@ -55,10 +55,10 @@ def stepwise(made, tokens, source):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("network", REGISTRY)
 def test_word_by_word_is_the_whole_caption(network, kind):
-    made = decoder(network, kind)
+    module = decoder(network, kind)
     source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
-    output = made(CAPTIONS, source)
-    scores, attention = stepwise(made, CAPTIONS, source)
+    output = module(CAPTIONS, source)
+    scores, attention = stepwise(module, CAPTIONS, source)
     assert output.auxiliary is None
     assert torch.allclose(output.scores, scores, rtol=0, atol=1e-9)
     assert torch.allclose(output.attention, attention, rtol=0, atol=1e-9)
@@ -71,11 +71,11 @@ def test_word_by_word_is_the_whole_caption(network, kind):
 def test_every_parameter_gets_a_gradient(network, kind, layers):
     options = {"network_options": {"prior_weight": 0.1}} if network == "beta" else {}
     attention = {"kind": kind, "size": 3, "penalty": 0.5}
-    made = decoder(network, kind, layers, attention=attention, **options).train()
-    output = made(CAPTIONS[:, :3], encoded())
+    module = decoder(network, kind, layers, attention=attention, **options).train()
+    output = module(CAPTIONS[:, :3], encoded())
     loss = output.scores.logsumexp(2).sum() + output.scores[..., 3].sum() + output.auxiliary
     loss.backward()
-    for name, parameter in made.named_parameters():
+    for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.any(), name
@@ -83,19 +83,19 @@ def test_every_parameter_gets_a_gradient(network, kind, layers):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deep_stack_of_one_pass_is_the_same_word_by_word(kind):
-    made = decoder("residual", kind, 10, proj_size=3)
+    module = decoder("residual", kind, 10, proj_size=3)
     captions = CAPTIONS[:, :3]
-    scores, _ = stepwise(made, captions, encoded())
-    assert torch.allclose(made(captions, encoded()).scores, scores, rtol=0, atol=1e-9)
+    scores, _ = stepwise(module, captions, encoded())
+    assert torch.allclose(module(captions, encoded()).scores, scores, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_and_company_change_nothing(kind):
-    made = decoder("highway", kind)
+    module = decoder("highway", kind)
     source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
-    together = made(CAPTIONS, source)
+    together = module(CAPTIONS, source)
     for i, regions in enumerate((7, 4, 1)):
-        alone = made(CAPTIONS[i : i + 1], EncoderOutput(source.features[i : i + 1, :regions]))
+        alone = module(CAPTIONS[i : i + 1], EncoderOutput(source.features[i : i + 1, :regions]))
         assert torch.allclose(alone.scores[0], together.scores[i], rtol=0, atol=1e-12)
         assert torch.allclose(
             alone.attention[0], together.attention[i, :, :regions], rtol=0, atol=1e-12
@@ -105,50 +105,50 @@ def test_padding_and_company_change_nothing(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("network", ["lstmp", "ran"])
 def test_states_are_selected_by_rows(network, kind):
-    made = decoder(network, kind)
+    module = decoder(network, kind)
     source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
-    _, state, _ = made.step(CAPTIONS[:, 0], made.initial_state(source), source)
+    _, state, _ = module.step(CAPTIONS[:, 0], module.initial_state(source), source)
     rows = torch.tensor([2, 0, 0])
     words = torch.tensor([4, 1, 8])
-    found, _, _ = made.step(words, select_state(state, rows), source.select(rows))
+    result, _, _ = module.step(words, select_state(state, rows), source.select(rows))
     for i, row in enumerate(rows):
         one = torch.tensor([int(row)])
         alone = select_state(state, one), source.select(one)
-        wanted, _, _ = made.step(words[i : i + 1], *alone)
-        assert torch.allclose(found[i], wanted[0], rtol=0, atol=1e-12)
+        expected, _, _ = module.step(words[i : i + 1], *alone)
+        assert torch.allclose(result[i], expected[0], rtol=0, atol=1e-12)
     same = select_state(state, torch.tensor([1, 0, 2]), same_items=True)
     assert same.keys is state.keys
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scheduled_sampling(kind):
-    made = decoder("lstmp", kind)
-    given = made(CAPTIONS, encoded())
-    first = made(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
-    again = made(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
+    module = decoder("lstmp", kind)
+    reference = module(CAPTIONS, encoded())
+    first = module(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
+    again = module(CAPTIONS, encoded(), 1.0, torch.Generator().manual_seed(4))
     assert torch.equal(first.scores, again.scores)
-    assert torch.allclose(first.scores[:, 0], given.scores[:, 0], rtol=0, atol=1e-12)
-    assert not torch.allclose(first.scores, given.scores)
+    assert torch.allclose(first.scores[:, 0], reference.scores[:, 0], rtol=0, atol=1e-12)
+    assert not torch.allclose(first.scores, reference.scores)
     # A share that is never reached: the given words, one by one.
-    never = made(CAPTIONS, encoded(), 1e-12, torch.Generator().manual_seed(4))
-    assert torch.allclose(never.scores, given.scores, rtol=0, atol=1e-9)
+    never = module(CAPTIONS, encoded(), 1e-12, torch.Generator().manual_seed(4))
+    assert torch.allclose(never.scores, reference.scores, rtol=0, atol=1e-9)
     with pytest.raises(ValueError, match=r"sampling_probability must be in \[0, 1\], not 2"):
-        made(CAPTIONS, encoded(), 2)
+        module(CAPTIONS, encoded(), 2)
 
 
 def test_sampled_words_have_the_models_own_frequencies():
     """The second scores tell which word was read after the first <eos>."""
-    made = decoder("ran")
+    module = decoder("ran")
     one = encoded(batch=1)
-    wanted = made(torch.tensor([[0]]), one).scores[0, 0].softmax(0)
-    by_word = [made(torch.tensor([[0, w]]), one).scores[0, 1] for w in range(VOCABULARY)]
+    target = module(torch.tensor([[0]]), one).scores[0, 0].softmax(0)
+    by_word = [module(torch.tensor([[0, w]]), one).scores[0, 1] for w in range(VOCABULARY)]
     count = 3000
     tokens = torch.tensor([[0, 3]]).expand(count, 2)
-    output = made(tokens, one.repeat(count), 0.5, torch.Generator().manual_seed(0))
+    output = module(tokens, one.repeat(count), 0.5, torch.Generator().manual_seed(0))
     read = (output.scores[:, 1, None] - torch.stack(by_word)).abs().sum(2).argmin(1)
-    found = torch.bincount(read, minlength=VOCABULARY) / count
-    expected = 0.5 * wanted + 0.5 * torch.nn.functional.one_hot(torch.tensor(3), VOCABULARY)
-    assert (found - expected).abs().max() < 0.04
+    result = torch.bincount(read, minlength=VOCABULARY) / count
+    expected = 0.5 * target + 0.5 * torch.nn.functional.one_hot(torch.tensor(3), VOCABULARY)
+    assert (result - expected).abs().max() < 0.04
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -158,16 +158,16 @@ def test_loss_terms_are_those_of_the_words_there_are(kind):
         {"network": "beta", "network_options": {"variant": "beta", "prior_weight": 0.3}},
         {"attention": {"kind": kind, "size": 3, "penalty": 0.7}},
     ):
-        made = decoder(kind=kind, layers=1, **options).train()
+        module = decoder(kind=kind, layers=1, **options).train()
         source = encoded(lengths=[1.0, 4 / 7, 1 / 7])
         if "network" in options:
             # The terms of a first layer's first step do not depend on its noise.
             captions, ends = torch.zeros(3, 2, dtype=torch.long), (1, 1, 1)
         else:
             captions, ends = CAPTIONS, (5, 3, 2)
-        together = made(captions, source).auxiliary
+        together = module(captions, source).auxiliary
         alone = [
-            made(
+            module(
                 captions[i : i + 1, :end],
                 EncoderOutput(source.features[i : i + 1, :regions]),
             ).auxiliary
@@ -181,21 +181,21 @@ def test_loss_terms_are_those_of_the_words_there_are(kind):
 
 
 def test_the_penalty_is_that_of_the_paper():
-    made = decoder(attention={"kind": "soft", "size": 3, "penalty": 2.0}).train()
-    output = made(CAPTIONS[:1], encoded(batch=1))
-    wanted = 2.0 * ((1 - output.attention[0].sum(0)) ** 2).sum()
-    assert float((output.auxiliary - wanted).detach()) == pytest.approx(0, abs=1e-12)
+    module = decoder(attention={"kind": "soft", "size": 3, "penalty": 2.0}).train()
+    output = module(CAPTIONS[:1], encoded(batch=1))
+    expected = 2.0 * ((1 - output.attention[0].sum(0)) ** 2).sum()
+    assert float((output.auxiliary - expected).detach()) == pytest.approx(0, abs=1e-12)
 
 
 def test_tied_words_and_dropout():
-    made = decoder("lstmp", "top_down", tied=True)
-    assert made.softmax.weight is made.embedding.weight and made.projection is not None
-    assert made(CAPTIONS, encoded()).scores.shape == (3, 5, VOCABULARY)
-    made = decoder(dropout={"embedding": 0.5, "layers": 0.5, "output": 0.5})
-    quiet = made(CAPTIONS, encoded()).scores
-    assert torch.equal(quiet, made(CAPTIONS, encoded()).scores)
-    made.train()
-    assert not torch.allclose(made(CAPTIONS, encoded()).scores, quiet)
+    module = decoder("lstmp", "top_down", tied=True)
+    assert module.softmax.weight is module.embedding.weight and module.projection is not None
+    assert module(CAPTIONS, encoded()).scores.shape == (3, 5, VOCABULARY)
+    module = decoder(dropout={"embedding": 0.5, "layers": 0.5, "output": 0.5})
+    quiet = module(CAPTIONS, encoded()).scores
+    assert torch.equal(quiet, module(CAPTIONS, encoded()).scores)
+    module.train()
+    assert not torch.allclose(module(CAPTIONS, encoded()).scores, quiet)
 
 
 def test_impossible_values_are_told():

@@ -47,14 +47,14 @@ def tiny(network="lstmp", kind="soft", seed=0):
 def every_caption(captioner, encoded, item, options, words=(2, 3, 4)):
     """Every allowed caption with its score."""
     one = encoded.select(torch.tensor([item]))
-    found = {}
+    result = {}
     for size in range(options.min_length, options.max_length + 1):
         for tokens in itertools.product(words, repeat=size):
             scores = captioner.decoder(torch.tensor([[0, *tokens]]), one).scores[0]
             log_probs = scores.log_softmax(1)
             total = sum(float(log_probs[t, w]) for t, w in enumerate((*tokens, 0)))
-            found[tokens] = options.normalize(total, size)
-    return found
+            result[tokens] = options.normalize(total, size)
+    return result
 
 
 @torch.no_grad()
@@ -65,13 +65,13 @@ def test_a_wide_beam_finds_what_there_is(kind, penalty, shortest):
     captioner, encoded = tiny(kind=kind)
     # More beams than the forty captions of up to three words.
     options = SearchOptions(60, LONGEST, shortest, length_penalty=penalty)
-    found = beam_search(captioner, encoded, options)
+    result = beam_search(captioner, encoded, options)
     for item in range(3):
-        wanted = every_caption(captioner, encoded, item, options)
-        assert len(found[item]) == len(wanted)
-        for hypothesis in found[item]:
-            assert hypothesis.score == pytest.approx(wanted[hypothesis.tokens], abs=1e-9)
-        ranked = [hypothesis.score for hypothesis in found[item]]
+        expected = every_caption(captioner, encoded, item, options)
+        assert len(result[item]) == len(expected)
+        for hypothesis in result[item]:
+            assert hypothesis.score == pytest.approx(expected[hypothesis.tokens], abs=1e-9)
+        ranked = [hypothesis.score for hypothesis in result[item]]
         assert ranked == sorted(ranked, reverse=True)
 
 
@@ -81,11 +81,11 @@ def test_a_wide_beam_that_stops_early_still_finds_the_best(seed):
     """As many captions as are wanted, but enough beams that nothing is lost on the way."""
     captioner, encoded = tiny(seed=seed)
     options = SearchOptions(27, LONGEST, length_penalty=1.0)
-    for item, found in enumerate(beam_search(captioner, encoded, options)):
-        wanted = every_caption(captioner, encoded, item, options)
-        best = max(wanted, key=wanted.get)
-        assert found[0].tokens == best
-        assert found[0].score == pytest.approx(wanted[best], abs=1e-9)
+    for item, result in enumerate(beam_search(captioner, encoded, options)):
+        expected = every_caption(captioner, encoded, item, options)
+        best = max(expected, key=expected.get)
+        assert result[0].tokens == best
+        assert result[0].score == pytest.approx(expected[best], abs=1e-9)
 
 
 @pytest.mark.parametrize("network", ["lstmp", "ran", "beta"])
@@ -104,9 +104,9 @@ def test_a_batch_is_its_items_one_by_one(network, kind):
             same(together[item], alone)
 
 
-def same(found, wanted):
-    assert [h.tokens for h in found] == [h.tokens for h in wanted]
-    for a, b in zip(found, wanted, strict=True):
+def same(result, expected):
+    assert [h.tokens for h in result] == [h.tokens for h in expected]
+    for a, b in zip(result, expected, strict=True):
         assert a.score == pytest.approx(b.score, abs=1e-9)
         assert torch.allclose(a.attention, b.attention, atol=1e-6)
         assert a.attention.shape == (len(a.tokens), 5)
@@ -117,8 +117,8 @@ def same(found, wanted):
 def test_one_beam_is_greedy(penalty, seed):
     captioner, encoded = tiny(seed=seed)
     options = SearchOptions(1, 8, length_penalty=penalty, block_ngrams=2)
-    found = beam_search(captioner, encoded, options)
-    for beam, best in zip(found, greedy(captioner, encoded, options), strict=True):
+    result = beam_search(captioner, encoded, options)
+    for beam, best in zip(result, greedy(captioner, encoded, options), strict=True):
         same(beam, [best])
 
 
@@ -126,36 +126,36 @@ def test_one_beam_is_greedy(penalty, seed):
 def test_one_diverse_group_is_a_beam_search(seed):
     captioner, encoded = tiny(seed=seed)
     options = SearchOptions(4, 6, groups=1, diversity=3.0)
-    for found, wanted in zip(
+    for result, expected in zip(
         diverse_beam_search(captioner, encoded, options),
         beam_search(captioner, encoded, options),
         strict=True,
     ):
-        same(found, wanted)
+        same(result, expected)
 
 
 def test_groups_keep_away_from_each_others_words():
     captioner, encoded = tiny()
     # So dear that no group takes a word that an earlier one has just taken.
     options = SearchOptions(3, 4, 1, groups=3, diversity=1e6)
-    for found in diverse_beam_search(captioner, encoded, options):
-        assert {h.tokens[0] for h in found} == {2, 3, 4}
+    for result in diverse_beam_search(captioner, encoded, options):
+        assert {h.tokens[0] for h in result} == {2, 3, 4}
     free = SearchOptions(4, 4, groups=4, diversity=0.0)
-    for found in diverse_beam_search(captioner, encoded, free):
-        assert len(found) == 1  # four times the same
+    for result in diverse_beam_search(captioner, encoded, free):
+        assert len(result) == 1  # four times the same
 
 
 @torch.no_grad()
 def test_scores_and_attention_are_those_of_reading_the_caption():
     captioner, encoded = tiny("residual")
     options = SearchOptions(6, 5, groups=2, diversity=2.0)
-    for item, found in enumerate(search(captioner, encoded, options)):
+    for item, result in enumerate(search(captioner, encoded, options)):
         one = encoded.select(torch.tensor([item]))
-        for h in found:
+        for h in result:
             output = captioner.decoder(torch.tensor([[0, *h.tokens]]), one)
             log_probs = output.scores[0].log_softmax(1)
-            wanted = sum(float(log_probs[t, w]) for t, w in enumerate((*h.tokens, 0)))
-            assert h.score == pytest.approx(wanted, abs=1e-9)
+            expected = sum(float(log_probs[t, w]) for t, w in enumerate((*h.tokens, 0)))
+            assert h.score == pytest.approx(expected, abs=1e-9)
             assert torch.allclose(h.attention, output.attention[0, :-1].float(), atol=1e-6)
 
 
@@ -168,8 +168,8 @@ def test_rules_hold():
         SearchOptions(1, 7, 5, block_ngrams=2),
         SearchOptions(4, 7, 5, block_ngrams=2, groups=2),
     ):
-        for found in search(captioner, encoded, options):
-            for h in found:
+        for result in search(captioner, encoded, options):
+            for h in result:
                 assert 5 <= len(h.tokens) <= 7
                 assert not {0, 1} & set(h.tokens)
                 pairs = list(itertools.pairwise(h.tokens))
@@ -186,8 +186,8 @@ def test_searches_leave_the_mode_alone_and_drop_nothing():
     quiet = search(captioner, encoded, SearchOptions(3))
     captioner.decoder.drop = type(captioner.decoder.drop)(0.5, 0.5, 0.5)
     captioner.train()
-    for found, wanted in zip(search(captioner, encoded, SearchOptions(3)), quiet, strict=True):
-        same(found, wanted)
+    for result, expected in zip(search(captioner, encoded, SearchOptions(3)), quiet, strict=True):
+        same(result, expected)
     assert captioner.decoder.training
 
 
@@ -209,9 +209,9 @@ def test_drawn_log_probabilities_are_those_of_reading(kind, options):
     assert torch.allclose(again, sampled.log_probs, rtol=0, atol=1e-9)
     weights = torch.randn(15, dtype=torch.float64)
     parameters = list(captioner.decoder.parameters())
-    wanted = torch.autograd.grad((again * weights).sum(), parameters, retain_graph=True)
-    found = torch.autograd.grad((sampled.log_probs * weights).sum(), parameters)
-    for a, b in zip(found, wanted, strict=True):
+    expected = torch.autograd.grad((again * weights).sum(), parameters, retain_graph=True)
+    result = torch.autograd.grad((sampled.log_probs * weights).sum(), parameters)
+    for a, b in zip(result, expected, strict=True):
         assert torch.isfinite(a).all()
         assert torch.allclose(a, b, rtol=0, atol=1e-9)
 
@@ -224,8 +224,8 @@ def test_captions_are_drawn_as_often_as_their_probability():
     sampled = sample(captioner, one, 4000, torch.Generator().manual_seed(0), options)
     scores = captioner.decoder(torch.tensor([[0]]), one).scores[0, 0]
     scores[1] = -torch.inf
-    found = torch.bincount(sampled.tokens[:, 0], minlength=VOCABULARY) / 4000
-    assert (found - scores.softmax(0)).abs().max() < 0.03
+    result = torch.bincount(sampled.tokens[:, 0], minlength=VOCABULARY) / 4000
+    assert (result - scores.softmax(0)).abs().max() < 0.03
     with pytest.raises(ValueError, match="count must be at least 1, not 0"):
         sample(captioner, one, 0)
 

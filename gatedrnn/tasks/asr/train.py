@@ -14,14 +14,27 @@ from torch import nn
 
 from gatedrnn.tasks.asr.brain import RecogniserBrain
 from gatedrnn.tasks.asr.heads import head_name, make_model
-from gatedrnn.tasks.asr.pretrained import load_encoder
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.model_description import describe
+from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
+
+#: Prefixes of the weights of the encoder, and of the acoustic model in a model with a head.
+_ENCODER_PARTS, _ACOUSTIC = ("subsampling.", "encoder."), "acoustic."
+
+
+def load_encoder(acoustic: nn.Module, source: str | Path) -> Path:
+    """Loads subsampling and recurrent stack of another training.
+
+    ``source`` is as in :func:`~gatedrnn.training.pretrained.load_parts`.
+    """
+    remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
+    best = {"min_key": "WER"}
+    return load_parts(acoustic, source, _ENCODER_PARTS, best, remedy, _ACOUSTIC)
 
 
 class Speech(Protocol):
@@ -62,7 +75,7 @@ class RecogniserTraining(Training):
 
     Of the YAML it takes ``tokens`` (and ``pieces``), what
     :func:`~gatedrnn.tasks.asr.heads.make_model` takes, ``normalize``, and optionally
-    ``pretrained_encoder``, for :func:`~gatedrnn.tasks.asr.pretrained.load_encoder`, and
+    ``pretrained_encoder``, for :func:`load_encoder`, and
     ``language_model``, which rescores the tests: see
     :func:`~gatedrnn.tasks.asr.rescoring.check_language_model`.
     """

@@ -20,7 +20,6 @@ from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.search import SampledSequences, greedy
-from gatedrnn.tasks.asr.pretrained import load_parts
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions, load_media
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
@@ -51,6 +50,7 @@ from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
 from gatedrnn.training.model_description import CAPTIONS
+from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
 
@@ -415,27 +415,28 @@ def _lasting(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make_vocabulary(hparams: Mapping[str, Any], sets: CaptionSets, path: Path) -> None:
-    wanted = {"words": hparams["words"], "max_length": int(hparams["max_length"])}
+    options = {"words": hparams["words"], "max_length": int(hparams["max_length"])}
     if not path.is_file():
         texts = [text for item in sets.train for text in item.references]
-        save(Vocabulary.learn(texts, int(hparams["more_than"]), **wanted), path)
+        save(Vocabulary.learn(texts, int(hparams["more_than"]), **options), path)
         return
-    found = load_vocabulary(path)
-    for name, value in wanted.items():
-        if getattr(found, name) != value:
+    vocabulary = load_vocabulary(path)
+    for name, value in options.items():
+        earlier = getattr(vocabulary, name)
+        if earlier != value:
             raise ValueError(
-                f"{path} is of an earlier training with {name} {getattr(found, name)!r}, but it is "
-                f"{value!r} now: use another output_folder"
+                f"{path} is of an earlier training with {name} {earlier!r}, but it is {value!r} "
+                "now: use another output_folder"
             )
 
 
 def _report_words(vocabulary: Vocabulary, sets: CaptionSets) -> None:
     """Logs how many words are unknown, and how many captions are cut."""
     for name, items in {"train": sets.train, "dev": sets.dev, **sets.tests}.items():
-        found = vocabulary.statistics(text for item in items for text in item.references)
+        counts = vocabulary.statistics(text for item in items for text in item.references)
         logger.info(
-            f"{name}: {len(items)} items, {found['captions']} captions, {found['words']} words, "
-            f"{found['unknown']} unknown, {found['cut']} captions longer than "
+            f"{name}: {len(items)} items, {counts['captions']} captions, {counts['words']} words, "
+            f"{counts['unknown']} unknown, {counts['cut']} captions longer than "
             f"{vocabulary.max_length} words"
         )
 

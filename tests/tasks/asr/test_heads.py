@@ -16,7 +16,7 @@ from gatedrnn.tasks.asr.heads import attention, transducer
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel, transducer_losses
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.pretrained import load_encoder
+from gatedrnn.tasks.asr.train import load_encoder
 from tests.tasks.asr.tiny import launch, train
 
 VOCABULARY = 4

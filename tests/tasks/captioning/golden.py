@@ -52,6 +52,8 @@ def real(name: str) -> dict[str, Any]:
 def captions(data: dict[str, Any], tokenized: bool) -> tuple[Captions, Captions]:
     """References and hypotheses, as text or as words parted by spaces."""
     text, references = ("words", "reference_words") if tokenized else ("text", "references")
-    wrote = {str(i): tuple(item[references]) for i, item in enumerate(data["items"])}
-    made = {str(i): (item[text],) for i, item in enumerate(data["items"])}
-    return Captions("references", "jsonl", wrote), Captions("captions", "jsonl", made)
+    references_by_id = {str(i): tuple(item[references]) for i, item in enumerate(data["items"])}
+    hypotheses = {str(i): (item[text],) for i, item in enumerate(data["items"])}
+    return Captions("references", "jsonl", references_by_id), Captions(
+        "captions", "jsonl", hypotheses
+    )

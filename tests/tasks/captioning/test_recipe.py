@@ -44,8 +44,8 @@ def test_scenes_need_no_data_and_a_seen_set_is_tested(tmp_path):
     figures = recipe("scenes", *arguments)
     assert set(figures) == {"dev", "test", "seen"}
     assert figures["seen"]["items"] == 2 and 0 <= figures["seen"]["true"] <= 1
-    found = json.loads((tmp_path / "o" / "captions_seen.json").read_text())
-    assert [row["image_id"] for row in found] == ["train-000006", "train-000007"]
+    result = json.loads((tmp_path / "o" / "captions_seen.json").read_text())
+    assert [row["image_id"] for row in result] == ["train-000006", "train-000007"]
     assert "train reward" in (tmp_path / "o" / "train_log.txt").read_text()
     assert recipe("scenes", *arguments, "--test_only") == figures
 
@@ -69,7 +69,7 @@ def test_bad_items_of_a_table_are_reported_and_left_out(tmp_path):
     figures = recipe("manifest", *arguments)
     assert set(figures) == {"dev"} and figures["dev"]["items"] == 2
     report = json.loads((tmp_path / "p" / "report.json").read_text())
-    faults = {kind: sorted(found["items"]) for kind, found in report["issues"].items()}
+    faults = {kind: sorted(result["items"]) for kind, result in report["issues"].items()}
     assert faults == {
         "image-missing": ["none.png"],
         "image-truncated": ["cut.png"],
@@ -108,23 +108,23 @@ def load(corpus: str, overrides: str) -> dict:
 
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_every_corpus_has_an_encoder(corpus):
-    found = load(corpus, "")
-    assert found["encoder"] in ENCODERS and found["epoch_counter"].direction == "max"
-    wanted = {"audio": ("sounds", "clotho", "audiocaps")}.get(
-        ENCODERS[found["encoder"]].media, CORPORA
+    result = load(corpus, "")
+    assert result["encoder"] in ENCODERS and result["epoch_counter"].direction == "max"
+    expected = {"audio": ("sounds", "clotho", "audiocaps")}.get(
+        ENCODERS[result["encoder"]].media, CORPORA
     )
-    assert corpus in wanted
+    assert corpus in expected
 
 
 @pytest.mark.parametrize("setup", SETUPS)
 def test_every_setup_builds(setup):
-    found = load("manifest", f"setup: {setup}\nhidden_size: 8\nembedding_size: 8\n")
-    if found["encoder"] == "features":
-        found["encoder_options"]["input_size"] = 4
+    result = load("manifest", f"setup: {setup}\nhidden_size: 8\nembedding_size: 8\n")
+    if result["encoder"] == "features":
+        result["encoder_options"]["input_size"] = 4
     # Nothing is computed.
     with torch.device("meta"):
-        encoder = ENCODERS[found["encoder"]](**found["encoder_options"])
-        decoder = Decoder(9, encoder.output_size, **found["decoder"])
+        encoder = ENCODERS[result["encoder"]](**result["encoder_options"])
+        decoder = Decoder(9, encoder.output_size, **result["decoder"])
     deep = setup in ("deep", "highway", "residual")
     assert decoder.core.stack.num_layers == (10 if deep else 2)
 

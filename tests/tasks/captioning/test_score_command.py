@@ -41,15 +41,15 @@ def run(capsys, *arguments) -> str:
 
 
 def test_formats_give_the_same_scores(capsys, files):
-    wanted = embedded("aac_example_2")["scores"]
+    expected = embedded("aac_example_2")["scores"]
     for reference in ("ref.json", "ref.jsonl"):
         for hypothesis in ("hyp.json", "hyp.jsonl"):
             out = run(capsys, files / reference, files / hypothesis, "--format", "json")
-            (found,) = json.loads(out)["systems"]
+            (result,) = json.loads(out)["systems"]
             for name in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"):
-                assert found["measures"][name]["score"] == pytest.approx(wanted[name], abs=1e-9)
-            assert len(found["items"]) == 24 and found["items"][3]["id"] == "3"
-            assert set(found["left_out"]) == {"METEOR", "SPICE", "SPIDEr"}
+                assert result["measures"][name]["score"] == pytest.approx(expected[name], abs=1e-9)
+            assert len(result["items"]) == 24 and result["items"][3]["id"] == "3"
+            assert set(result["left_out"]) == {"METEOR", "SPICE", "SPIDEr"}
 
 
 def test_text_and_markdown(capsys, files):

@@ -17,14 +17,14 @@ TOKENIZED = CaptionScoreOptions("none", java="never", resamples=10)
 
 
 def check(data, tokenized: bool, tolerance: float) -> None:
-    found = score_captions(*captions(data, tokenized), TOKENIZED if tokenized else QUIET)
-    for name, measure in found.measures.items():
+    result = score_captions(*captions(data, tokenized), TOKENIZED if tokenized else QUIET)
+    for name, measure in result.measures.items():
         if name in data["scores"]:
             assert measure.corpus == pytest.approx(data["scores"][name], abs=tolerance)
         for value, item in zip(measure.each, data["items"], strict=True):
             if name in item["scores"]:
                 assert value == pytest.approx(item["scores"][name], abs=tolerance)
-    assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"} <= found.measures.keys() & data["scores"]
+    assert {"BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"} <= result.measures.keys() & data["scores"]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -48,12 +48,12 @@ def test_embedded_sets(name):
 def test_meteor():
     data = embedded("aac_example_2")
     try:
-        found = score_captions(*captions(data, tokenized=False), CaptionScoreOptions(resamples=10))
+        result = score_captions(*captions(data, tokenized=False), CaptionScoreOptions(resamples=10))
     except ValueError as error:
         pytest.skip(str(error))
-    if "METEOR" in found.left_out:
-        pytest.skip(found.left_out["METEOR"])
-    meteor = found.measures["METEOR"]
+    if "METEOR" in result.left_out:
+        pytest.skip(result.left_out["METEOR"])
+    meteor = result.measures["METEOR"]
     assert meteor.corpus == pytest.approx(data["scores"]["METEOR"], abs=1e-9)
     assert meteor.each == pytest.approx([i["scores"]["METEOR"] for i in data["items"]], abs=1e-9)
 
@@ -61,9 +61,9 @@ def test_meteor():
 def test_what_needs_java_is_never_left_out_silently(monkeypatch):
     monkeypatch.setenv("PATH", "")
     pair = captions(embedded("nlg_eval_readme"), tokenized=True)
-    found = score_captions(*pair, CaptionScoreOptions(resamples=10))
-    assert found.left_out["METEOR"] == found.left_out["SPICE"] == "there is no java on the PATH"
-    assert "SPIDEr" in found.left_out and not found.left_out.keys() & found.measures.keys()
+    result = score_captions(*pair, CaptionScoreOptions(resamples=10))
+    assert result.left_out["METEOR"] == result.left_out["SPICE"] == "there is no java on the PATH"
+    assert "SPIDEr" in result.left_out and not result.left_out.keys() & result.measures.keys()
     with pytest.raises(ValueError, match="METEOR: there is no java"):
         score_captions(*pair, CaptionScoreOptions(java="always"))
 
@@ -96,9 +96,9 @@ def test_perfect_and_hopeless():
 def test_bleu_takes_the_closest_length_and_the_shorter_of_two():
     words = "a b c d".split()
     lengths = {2: "a b", 3: "a b c", 5: "a b c d e", 9: "a b c d e f g h i"}
-    found = BleuCounts.of(words, [lengths[n].split() for n in (9, 5, 3, 2)])
-    assert found.reference == 3
-    assert found.correct == (4, 3, 2, 1)
+    result = BleuCounts.of(words, [lengths[n].split() for n in (9, 5, 3, 2)])
+    assert result.reference == 3
+    assert result.correct == (4, 3, 2, 1)
     # Twice the same n-gram counts only as often as in one reference.
     assert BleuCounts.of(["a"] * 4, [["a", "b", "a"], ["a"]]).correct == (2, 0, 0, 0)
 
@@ -107,8 +107,8 @@ def test_rouge_takes_precision_and_recall_from_different_references():
     words = "a dog on a mat".split()
     references = ["a dog".split(), "a big dog on the red mat today".split()]
     precision, recall = 4 / 5, 1.0
-    wanted = 2.44 * precision * recall / (recall + 1.44 * precision)
-    assert rouge_l(words, references) == pytest.approx(wanted)
+    expected = 2.44 * precision * recall / (recall + 1.44 * precision)
+    assert rouge_l(words, references) == pytest.approx(expected)
 
 
 def test_cider_by_hand():
@@ -130,28 +130,28 @@ def test_cider_by_hand():
 
 def test_cider_weighed_by_other_references():
     data = embedded("aac_example_2")
-    wrote, made = captions(data, tokenized=True)
-    few = {name: wrote.texts[name] for name in list(wrote.texts)[:5]}
+    references, hypotheses = captions(data, tokenized=True)
+    few = {name: references.texts[name] for name in list(references.texts)[:5]}
     part = Captions("few", "jsonl", few)
     options = CaptionScoreOptions("none", "ignore", "ignore", "never", 10)
-    alone, weighed = (score_captions(part, made, options, w) for w in (None, wrote))
-    whole = score_captions(wrote, made, options)
+    alone, weighed = (score_captions(part, hypotheses, options, w) for w in (None, references))
+    whole = score_captions(references, hypotheses, options)
     assert weighed.measures["CIDEr-D"].each == pytest.approx(whole.measures["CIDEr-D"].each[:5])
     assert alone.measures["CIDEr-D"].corpus != pytest.approx(weighed.measures["CIDEr-D"].corpus)
     assert weighed.weighed_by == "references" and len(weighed.extra) == 19
 
 
 def test_intervals_cover_their_scores():
-    found = score_captions(
+    result = score_captions(
         *captions(embedded("aac_example_2"), tokenized=False), CaptionScoreOptions(java="never")
     )
-    for measure in found.measures.values():
+    for measure in result.measures.values():
         assert measure.interval.low < measure.corpus < measure.interval.high
         assert measure.interval.units == 24
     again = score_captions(
         *captions(embedded("aac_example_2"), tokenized=False), CaptionScoreOptions(java="never")
     )
-    assert again.measures == found.measures
+    assert again.measures == result.measures
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def captioner(seed=0):
 def every_caption():
     """All captions that may be sampled, as a batch of them is sampled: of at most two words."""
     words = range(2, len(NAMES))
-    found = [(), *((w,) for w in words), *product(words, words)]
-    return found, torch.tensor([[*c, *[EOS] * (3 - len(c))] for c in found])
+    result = [(), *((w,) for w in words), *product(words, words)]
+    return result, torch.tensor([[*c, *[EOS] * (3 - len(c))] for c in result])
 
 
 def log_probs(model, tokens):
@@ -71,11 +71,11 @@ def test_its_gradient_is_on_average_that_of_the_expected_reward(baseline):
     model = captioner()
     captions, tokens = every_caption()
     reward = rewards(captions)
-    found = log_probs(model, tokens)
-    assert found.exp().sum(1).tolist() == pytest.approx([1.0, 1.0])
-    wanted = gradient(model, -(found.exp() * reward).sum())
-    assert wanted.abs().max() > 1e-3
-    probabilities = found.exp().detach()
+    result = log_probs(model, tokens)
+    assert result.exp().sum(1).tolist() == pytest.approx([1.0, 1.0])
+    expected = gradient(model, -(result.exp() * reward).sum())
+    assert expected.abs().max() > 1e-3
+    probabilities = result.exp().detach()
     if baseline == "greedy":
         best = reward.gather(1, probabilities.argmax(1, keepdim=True)).squeeze(1)
         gains = advantages(reward, best) * probabilities
@@ -90,7 +90,7 @@ def test_its_gradient_is_on_average_that_of_the_expected_reward(baseline):
         first, second = ((both[..., i] * weight) for i in (0, 1))
         gains = (first.sum(2) + second.sum(1)) / 2
     model_again = log_probs(model, tokens)
-    assert torch.allclose(gradient(model, policy_loss(model_again, gains)), wanted, atol=1e-10)
+    assert torch.allclose(gradient(model, policy_loss(model_again, gains)), expected, atol=1e-10)
 
 
 def test_sampled_captions_become_better():
@@ -109,11 +109,11 @@ def test_sampled_captions_become_better():
     for _ in range(40):
         sampled = model(MEDIA, None, samples=8, options=SEARCH)
         texts = [row[: row.index(EOS)] for row in sampled.tokens.tolist()]
-        found = torch.tensor(
+        result = torch.tensor(
             [REWARD(i // 8, [NAMES[w] for w in text]) for i, text in enumerate(texts)]
         ).reshape(2, 8)
         optimiser.zero_grad()
-        (policy_loss(sampled.log_probs, advantages(found).flatten()) / 16).backward()
+        (policy_loss(sampled.log_probs, advantages(result).flatten()) / 16).backward()
         optimiser.step()
     assert expected() > before + 1.5
 
@@ -124,10 +124,10 @@ def test_rewards_are_cider_d_with_ends_and_by_the_training_references():
     cider = Cider(DocumentFrequencies.of(ended))
     reward = CaptionReward(references)
     caption = "the dog runs".split()
-    wanted = cider.score(
+    expected = cider.score(
         cider.vector([*caption, "<eos>"]), [cider.vector(words) for words in ended[0]]
     )
-    assert reward(0, caption) == wanted > reward(0, caption, cut=True)
+    assert reward(0, caption) == expected > reward(0, caption, cut=True)
     plain = CaptionReward(references, ended=False)
     assert plain(0, caption) == plain(0, caption, cut=True)
     # Of another set, n-grams keep the weights of the training's.
@@ -144,5 +144,5 @@ def test_baselines_and_schedules_that_are_wrong():
         with pytest.raises(ValueError, match="must be"):
             ScheduledSampling(**wrong)
     schedule = ScheduledSampling(first=1, every=5, step=0.05, most=0.25)
-    found = [schedule(epoch) for epoch in (1, 5, 6, 11, 40)]
-    assert found == pytest.approx([0.05, 0.05, 0.1, 0.15, 0.25])
+    result = [schedule(epoch) for epoch in (1, 5, 6, 11, 40)]
+    assert result == pytest.approx([0.05, 0.05, 0.1, 0.15, 0.25])

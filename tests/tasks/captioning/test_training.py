@@ -53,12 +53,12 @@ def test_what_comes_out(tmp_path, capsys):
     # The command that scores reads what is there, and finds the same.
     capsys.readouterr()
     manifest = tmp_path / "data" / "captions.jsonl"
-    made = tmp_path / "captions_test.json"
+    captions = tmp_path / "captions_test.json"
     arguments = ["--missing", "ignore", "--format", "json", "--java", "never"]
-    assert main(["score-captions", str(manifest), str(made), *arguments]) == 0
-    found = json.loads(capsys.readouterr().out)["systems"][0]["measures"]
+    assert main(["score-captions", str(manifest), str(captions), *arguments]) == 0
+    result = json.loads(capsys.readouterr().out)["systems"][0]["measures"]
     for name in ("BLEU-4", "ROUGE-L"):
-        assert found[name]["score"] == pytest.approx(figures["test"][name])
+        assert result[name]["score"] == pytest.approx(figures["test"][name])
     assert "CIDEr-D" in (tmp_path / "caption_test.txt").read_text()
     assert figures["test"]["exact match"] <= figures["test"]["true"] <= 1
 
@@ -90,11 +90,11 @@ def test_an_encoder_that_was_trained_before_stays_as_it_was(tmp_path):
 def test_all_references_come_once_in_an_epoch(tmp_path):
     sets = scenes(tmp_path, 3, 1, 1)
     words = Vocabulary.learn([t for i in sets.train for t in i.references], 0)
-    found = CaptionDataset(sets.train, words, MediaOptions("image", 32, 32), 2)
+    result = CaptionDataset(sets.train, words, MediaOptions("image", 32, 32), 2)
     seen = []
     for epoch in (1, 2):
-        found.set_epoch(epoch)
-        units = [found[i] for i in range(len(found))]
+        result.set_epoch(epoch)
+        units = [result[i] for i in range(len(result))]
         assert [len(u["targets"]) for u in units] == [2, 2, 1] * 3
         seen.append([u["targets"] for u in units])
         for number, item in enumerate(sets.train):
@@ -119,12 +119,12 @@ def test_sounds_and_features(tmp_path):
         np.save(tmp_path / f"{i}.npy", rng.random((3 + i, 6)))
         items.append(CaptionItem(str(i), split, str(tmp_path / f"{i}.npy"), "features", ("a dog",)))
     sets = CaptionSets(items[:2], items[2:])
-    made = hparams(tmp_path / "f", encoder="features", encoder_options={"width": 8}, media={},
+    options = hparams(tmp_path / "f", encoder="features", encoder_options={"width": 8}, media={},
                    **options)  # fmt: skip
     quiet = {"device": "cpu", "noprogressbar": True}
-    assert CaptionTraining(made, quiet, sets).run()["dev"]["items"] == 1
+    assert CaptionTraining(options, quiet, sets).run()["dev"]["items"] == 1
     with pytest.raises(ValueError, match="the encoder image reads image, but the items are feat"):
-        make_captioner(made | {"encoder": "image"}, 5, sets, MediaOptions("features"))
+        make_captioner(options | {"encoder": "image"}, 5, sets, MediaOptions("features"))
 
 
 # ---- interrupted ----------------------------------------------------------------------------
@@ -212,8 +212,8 @@ def test_a_file_that_breaks_is_named(tmp_path):
     assert "prepare again" in str(error.value) and "\n" not in str(error.value)
     words = Vocabulary.learn([t for i in sets.train for t in i.references], 0)
     path.unlink()
-    found = CaptionDataset(sets.train, words, MediaOptions("image", 32, 32), 1, MediaCache(1))
-    loader = torch.utils.data.DataLoader(found, batch_size=None, num_workers=1)
+    result = CaptionDataset(sets.train, words, MediaOptions("image", 32, 32), 1, MediaCache(1))
+    loader = torch.utils.data.DataLoader(result, batch_size=None, num_workers=1)
     with pytest.raises(ValueError, match=r"000001\.png: no such file"):
         list(loader)
     tone(tmp_path / "a.wav", 0.1)

@@ -17,8 +17,8 @@ from tests.tasks.translation.test_bundle import write
 
 def output_of(capsys, *arguments) -> tuple[str, str]:
     assert main(["translate", *map(str, arguments)]) == 0
-    found = capsys.readouterr()
-    return found.out, found.err
+    result = capsys.readouterr()
+    return result.out, result.err
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
@@ -48,18 +48,18 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert [cell[0] for cell in cells] == ["1", "1", "2", "3", "3"] and cells[2][2] == ""
     # What is asked for is what is searched for.
     bundle = read_translator(folder)
-    for given, wanted in (
+    for reference, expected in (
         (["--beam", 1], {"beam_size": 1}),
         (["--length-penalty", 0], {"length_penalty": 0.0}),
         (["--nbest", 9], {"beam_size": 9}),
     ):
-        search = replace(bundle.config.search, **wanted)
-        found = [
+        search = replace(bundle.config.search, **expected)
+        result = [
             one.texts[0] for one in translate(bundle, text.read_text().split("\n")[:3], search)
         ]
-        written = output_of(capsys, folder, text, *given, "--format", "jsonl")[0].splitlines()
-        assert [json.loads(row)["translation"] for row in written] == found, given
-    assert found != lines[:3]
+        written = output_of(capsys, folder, text, *reference, "--format", "jsonl")[0].splitlines()
+        assert [json.loads(row)["translation"] for row in written] == result, reference
+    assert result != lines[:3]
 
 
 class Typed(io.TextIOWrapper):
@@ -109,8 +109,10 @@ def test_groups_of_a_diverse_search(tmp_path, capsys):
     bundle = read_translator(folder)
     for options, beam in (([], 4), (["--nbest", 5], 6), (["--beam", 2], 2)):
         options = ["--format", "jsonl", *map(str, options)]
-        (wanted,) = translate(bundle, ["a red dog"], replace(search, beam_size=beam))
-        assert json.loads(output_of(capsys, folder, text, *options)[0])["score"] == wanted.scores[0]
+        (expected,) = translate(bundle, ["a red dog"], replace(search, beam_size=beam))
+        assert (
+            json.loads(output_of(capsys, folder, text, *options)[0])["score"] == expected.scores[0]
+        )
     assert output_of(capsys, folder, text, "--beam", 1)[0]
     assert main(["translate", str(folder), str(text), "--beam", "5"]) == 2
     assert "--beam-size must be 1, or a multiple of the 2 groups" in capsys.readouterr().err
@@ -122,16 +124,18 @@ def test_references(tmp_path, capsys):
     folder = write(tmp_path / "t", target="pieces", lowercase=True, search=search)
     text, first, second = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt"))
     text.write_text("a red dog runs\n\nthe dog sees a cat\n")
-    made = output_of(capsys, folder, text)[0].split("\n")
-    first.write_text(f"{made[0].upper()}\n\nsomething else\n")
-    second.write_text(f"\n\n{made[2].upper()}\n")
+    translations = output_of(capsys, folder, text)[0].split("\n")
+    first.write_text(f"{translations[0].upper()}\n\nsomething else\n")
+    second.write_text(f"\n\n{translations[2].upper()}\n")
     _, score = output_of(capsys, folder, text, "--references", first, second)
     assert "(nrefs:2|" in score and score.endswith("chrF 100.00, 2 sentences\n")
     _, score = output_of(capsys, folder, text, "--references", first, "--bleu-tokenize", "char")
-    wanted = sacrebleu.corpus_bleu(
-        [made[0], made[2]], [[made[0].lower(), "something else"]], tokenize="char"
+    expected = sacrebleu.corpus_bleu(
+        [translations[0], translations[2]],
+        [[translations[0].lower(), "something else"]],
+        tokenize="char",
     )
-    assert score.startswith(f"BLEU {wanted.score:.2f} (nrefs:1|") and "tok:char" in score
+    assert score.startswith(f"BLEU {expected.score:.2f} (nrefs:1|") and "tok:char" in score
     # Without the option, as in training.
     config = json.loads((folder / "config.json").read_text())
     config["languages"]["bleu_tokenize"] = "char"

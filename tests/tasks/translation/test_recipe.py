@@ -41,10 +41,10 @@ def load(corpus: str, overrides: str) -> dict:
 
 @pytest.mark.parametrize("setup", SETUPS)
 def test_every_setup_builds(setup):
-    found = load("tatoeba", f"setup: {setup}\nhidden_size: 8\nembedding_size: 8\n")
-    assert found["epoch_counter"].direction == "max" and found["source"] == "zh"
+    result = load("tatoeba", f"setup: {setup}\nhidden_size: 8\nembedding_size: 8\n")
+    assert result["epoch_counter"].direction == "max" and result["source"] == "zh"
     with torch.device("meta"):
-        translator = make_translator(9, 9, found["encoder"], found["decoder"])
+        translator = make_translator(9, 9, result["encoder"], result["decoder"])
     deep = setup in ("deep", "highway", "residual")
     layers = 10 if deep else 3 if setup == "depth_gated" else 2
     assert translator.decoder.core.stack.num_layers == layers

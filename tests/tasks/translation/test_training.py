@@ -36,16 +36,16 @@ def test_what_comes_out(tmp_path):
     assert results["parameters"] == count <= 9_000 and results["steps"] > 0
     described = json.loads((folder / "model.json").read_text())
     assert described["kind"] == "translations" and described["search"]["max_length"] == 9
-    wanted = {"source": "en", "target": "xx", "lowercase": True, "bleu_tokenize": "13a"}
-    assert described["languages"] == wanted and described["search"]["unknown"] is False
+    expected = {"source": "en", "target": "xx", "lowercase": True, "bleu_tokenize": "13a"}
+    assert described["languages"] == expected and described["search"]["unknown"] is False
     built = TranslatorSpec.from_dict(described["model"]).build()
     assert {n: w.shape for n, w in built.state_dict().items()} == {
         n: w.shape for n, w in model.state_dict().items()
     }
-    made = (folder / "hypotheses_test.txt").read_text().splitlines()
-    wrote = (folder / "references_test.0.txt").read_text().splitlines()
-    found = sacrebleu.corpus_bleu(made, [wrote]).score
-    assert figures["test"]["BLEU"] == pytest.approx(found)
+    hypotheses = (folder / "hypotheses_test.txt").read_text().splitlines()
+    references = (folder / "references_test.0.txt").read_text().splitlines()
+    result = sacrebleu.corpus_bleu(hypotheses, [references]).score
+    assert figures["test"]["BLEU"] == pytest.approx(result)
     assert figures["test"]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
     report = json.loads((folder / "report.json").read_text())
     assert report["statistics"]["pairs to learn from"] == results["pairs"] < 40
@@ -59,8 +59,8 @@ def test_what_comes_out(tmp_path):
 def test_unknown_words_may_be_said_but_by_words():
     hparams = {"max_length": 9, "beam_size": 3, "search": {"length_penalty": 0.5}}
     text = ["a dog", "a cat"]
-    found = search_options(hparams, Words.learn(text, "<eos>"))
-    assert found == SearchOptions(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
+    result = search_options(hparams, Words.learn(text, "<eos>"))
+    assert result == SearchOptions(beam_size=3, max_length=9, length_penalty=0.5, unknown=False)
     assert search_options(hparams, Characters.learn(text, "<eos>")).unknown
     assert not search_options(
         hparams | {"search": {"unknown": False}}, Characters.learn(text, "<eos>")

@@ -90,18 +90,18 @@ def test_a_description_builds_it_again():
 
 def test_scores_are_those_of_sacrebleu():
     sacrebleu = pytest.importorskip("sacrebleu")
-    made = ["the cat sat on the mat today", "a dog"]
-    wrote = [["the cat sat on a mat today", "a cat sat on the mat"], ["a dog"]]
-    found = score_translations(made, wrote)
+    hypotheses = ["the cat sat on the mat today", "a dog"]
+    references = [["the cat sat on a mat today", "a cat sat on the mat"], ["a dog"]]
+    result = score_translations(hypotheses, references)
     streams = [["the cat sat on a mat today", "a dog"], ["a cat sat on the mat", None]]
-    assert found.metrics["BLEU"] == pytest.approx(sacrebleu.corpus_bleu(made, streams).score)
-    assert found.metrics["chrF"] == pytest.approx(sacrebleu.corpus_chrf(made, streams).score)
-    assert found.metrics["exact match"] == 0.5 and "tok:13a" in found.signatures["BLEU"]
+    assert result.metrics["BLEU"] == pytest.approx(sacrebleu.corpus_bleu(hypotheses, streams).score)
+    assert result.metrics["chrF"] == pytest.approx(sacrebleu.corpus_chrf(hypotheses, streams).score)
+    assert result.metrics["exact match"] == 0.5 and "tok:13a" in result.signatures["BLEU"]
     chinese = score_translations(["我爱你们"], [["我 爱你们"]], "zh")
     assert chinese.metrics["BLEU"] == pytest.approx(100.0)
     assert "tok:zh" in chinese.signatures["BLEU"]
     assert reference_streams([["a"], ["b"]]) == [["a", "b"]]
     with pytest.raises(ValueError, match="bleu_tokenize must be one of 13a, .* not 'moses'"):
-        score_translations(made, wrote, "moses")
+        score_translations(hypotheses, references, "moses")
     with pytest.raises(ValueError, match="2 hypotheses need references"):
-        score_translations(made, [["a"], []])
+        score_translations(hypotheses, [["a"], []])

@@ -1,4 +1,4 @@
-"""Weights of another training, such as the encoder under CTC for a model with another head."""
+"""Weights of another training, such as an encoder for a model with another decoder."""
 
 from __future__ import annotations
 
@@ -10,25 +10,9 @@ import torch
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
-from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.training.checkpoints import SafeCheckpointer, is_resumable
 
 logger = get_logger(__name__)
-
-#: Prefixes of the weights of the encoder.
-PARTS = ("subsampling.", "encoder.")
-#: Prefix of the acoustic model in a model with a head.
-PREFIX = "acoustic."
-
-
-def load_encoder(acoustic: CTCModel, source: str | Path) -> Path:
-    """Loads subsampling and recurrent stack of another training.
-
-    ``source`` is its output folder (the best checkpoint is taken), a folder of checkpoints, one
-    checkpoint, or a file with a model's state.
-    """
-    remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
-    return load_parts(acoustic, source, PARTS, {"min_key": "WER"}, remedy, PREFIX)
 
 
 def load_parts(
@@ -41,9 +25,10 @@ def load_parts(
 ) -> Path:
     """Loads the weights whose names begin with ``parts`` from another training.
 
-    ``source`` is as in :func:`load_encoder`; ``best`` is the ``min_key`` or ``max_key`` of the best
-    checkpoint; ``prefix`` is removed from the other model's names; ``remedy`` ends the message of a
-    mismatch.
+    ``source`` is its output folder (the best checkpoint is taken), a folder of checkpoints, one
+    checkpoint, or a file with a model's state; ``best`` is the ``min_key`` or ``max_key`` of the
+    best checkpoint; ``prefix`` is removed from the other model's names; ``remedy`` ends the message
+    of a mismatch.
     """
     path = _find(Path(source), best)
     state = torch.load(path, map_location="cpu", weights_only=True)
