@@ -172,7 +172,7 @@ def test_recordings_and_features(tmp_path, capsys):
     assert [line.split("\t")[0] for line in said.out.splitlines()] == ["all.npz#one", "all.npz#two"]
     assert "features are 5 wide, and must be 6" in said.err
     assert main(["caption", str(tmp_path / "f"), names[0], *pictures]) == 2
-    assert "only be drawn over images" in capsys.readouterr().err
+    assert "only be plotted over images" in capsys.readouterr().err
 
 
 def test_images_come_to_their_size(tmp_path):
