@@ -11,7 +11,7 @@ from gatedrnn.tasks.language_modeling.bundle import write_language_model
 from gatedrnn.tasks.language_modeling.rescoring import LM_WEIGHTS_FILE, LMWeights, write_lm_weights
 from gatedrnn.tokens import Words
 from tests.tasks.asr import tiny
-from tests.tasks.asr.test_language_use import failed, language_model
+from tests.tasks.asr.test_lm_integration import failed, language_model
 from tests.tasks.language_modeling import tiny as tiny_text
 
 
