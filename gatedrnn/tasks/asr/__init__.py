@@ -17,7 +17,6 @@ _MODULES = {
     "Transcript": "transcript",
     "TranscriptSegment": "transcript",
     "TranscriptionOptions": "apply",
-    "export": "export",
     "find_items": "inputs",
     "read_bundle": "bundle",
     "train_asr": "train",
