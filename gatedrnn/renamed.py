@@ -31,7 +31,7 @@ RENAMED = {
     "gatedrnn.inference.Streamer": "gatedrnn.tasks.asr.streaming.Streamer",
     "gatedrnn.inference.Transcript": "gatedrnn.tasks.asr.transcript.Transcript",
     "gatedrnn.inference.TranscriptionOptions": "gatedrnn.tasks.asr.apply.TranscriptionOptions",
-    "gatedrnn.inference.export": "gatedrnn.tasks.asr.export.export",
+    "gatedrnn.inference.export": "gatedrnn.tasks.registry.export",
     "gatedrnn.inference.find_items": "gatedrnn.tasks.asr.inputs.find_items",
     "gatedrnn.inference.read_bundle": "gatedrnn.tasks.asr.bundle.read_bundle",
     "gatedrnn.inference.transcribe": "gatedrnn.tasks.asr.apply.transcribe",

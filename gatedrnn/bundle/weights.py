@@ -1,47 +1,29 @@
-"""``model.safetensors``: read only after its header has been held against the model."""
+"""``model.safetensors``: weights, read only after its header has been compared with the model."""
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-#: Names of the statistics of the features among the weights.
-MEAN, STD = "normalize.mean", "normalize.std"
-#: Before the names of the model's own weights.
+#: Before the names of the model's own weights; other tensors of a bundle have other names.
 MODEL = "model."
 
-#: No honest header comes near it: 100 bytes or so for each weight.
-LARGEST_HEADER = 1 << 26
-_BYTES = {"F32": 4}
+_PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes out of a header, without reading weights.
-
-    Arguments
-    ---------
-    path : str or Path
-        A safetensors file.
-
-    Returns
-    -------
-    dict
-        Name -> shape.
+    """Names and shapes of the tensors of a safetensors file, without reading them.
 
     Raises
     ------
     ValueError
-        If the file is something else, another kind of number than float32 is in it, or its header
-        does not fit its size.
+        If the file is something else, does not have the size that its header claims, or holds other
+        numbers than float32.
 
     Example
     -------
@@ -51,75 +33,42 @@ def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     >>> read_shapes(path)
     {'model.bias': (3,)}
     """
-    path = Path(path)
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        if 8 + length > size or length > LARGEST_HEADER:
-            # The length of an honest header can begin with the same bytes as a pickle.
-            if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    path, shapes = Path(path), {}
+    try:
+        # Reads the header alone; it refuses one that is too large, tensors that overlap or leave
+        # holes, and a file of another size.
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():
+                tensor = file.get_slice(name)
+                shapes[name] = tuple(tensor.get_shape())
+                if tensor.get_dtype() != "F32":
+                    raise ValueError(f"{path}: {name} is {tensor.get_dtype()}, and must be F32")
+    except SafetensorError as error:
+        with open(path, "rb") as file:
+            if file.read(2) in _PICKLES:
                 raise ValueError(
                     f"{path} is a pickle, which could run code when read, and no safetensors file"
-                )
-            raise ValueError(
-                f"{path} is no safetensors file: its header claims {length} bytes, the file has "
-                f"{size}"
-            )
-        text = file.read(length)
-    try:
-        header = json.loads(text.decode("utf-8"))
-        header.pop("__metadata__", None)
-        shapes = {name: _shape(name, entry) for name, entry in header.items()}
-        stretches = sorted(tuple(entry["data_offsets"]) for entry in header.values())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: its header is broken: {error}") from error
-    end = 0
-    for start, after in stretches:
-        if start != end or after < start:
-            raise ValueError(f"{path}: its header is broken: weights overlap or leave holes")
-        end = after
-    if 8 + length + end != size:
-        raise ValueError(f"{path}: its header claims {8 + length + end} bytes, the file has {size}")
+                ) from None
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
     return shapes
 
 
-def _shape(name: str, entry: Mapping[str, Any]) -> tuple[int, ...]:
-    shape, (start, after) = tuple(entry["shape"]), entry["data_offsets"]
-    if entry["dtype"] not in _BYTES:
-        raise ValueError(f"{name} is {entry['dtype']}, and must be F32")
-    if not all(isinstance(n, int) and n >= 0 for n in (*shape, start, after)):
-        raise ValueError(f"{name} has a shape or place that is no number")
-    if after - start != math.prod(shape) * _BYTES[entry["dtype"]]:
-        raise ValueError(f"{name} of shape {shape} does not have {after - start} bytes")
-    return shape
-
-
 def check_shapes(
-    found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], path: str | Path
+    file_shapes: Mapping[str, tuple[int, ...]],
+    model_shapes: Mapping[str, tuple[int, ...]],
+    path: str | Path,
 ) -> None:
-    """Compares what a file has with what a model needs.
-
-    Arguments
-    ---------
-    found : Mapping
-        Name -> shape, of the file.
-    wanted : Mapping
-        Name -> shape, of the model.
-    path : str or Path
-        The file, for the message.
-
-    Raises
-    ------
-    ValueError
-        If they differ; it names the first differences.
-    """
-    problems = [f"it lacks {name}" for name in wanted if name not in found]
-    problems += [f"it has {name}, which the model has not" for name in found if name not in wanted]
+    """Raises ValueError, with the first differences, if a file does not have a model's tensors."""
+    problems = [f"it lacks {name}" for name in model_shapes if name not in file_shapes]
     problems += [
-        f"its {name} is {found[name]}, in the model {shape}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
+        f"it has {name}, which the model has not"
+        for name in file_shapes
+        if name not in model_shapes
+    ]
+    problems += [
+        f"its {name} is {file_shapes[name]}, in the model {shape}"
+        for name, shape in model_shapes.items()
+        if name in file_shapes and file_shapes[name] != shape
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -129,23 +78,7 @@ def check_shapes(
 
 
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
-    """Reads the weights of a file whose header was found right.
-
-    Arguments
-    ---------
-    path : str or Path
-        A safetensors file.
-
-    Returns
-    -------
-    dict
-        Name -> tensor, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the file is broken, or holds what is no number.
-    """
+    """Reads a file whose shapes have been checked, onto the CPU; finite values only."""
     try:
         # Copied to where torch would have put them: products of weights that are aligned otherwise
         # may differ in the last bits from those of the training.
@@ -159,20 +92,20 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def weights_of(model: nn.Module, tied: tuple[str, str] | None = None) -> dict[str, torch.Tensor]:
-    """The weights of a model, each once, by their names in a bundle.
+    """The weights of a model, each once, by their names in a bundle; they are not copied.
 
     Arguments
     ---------
     model : nn.Module
         The model.
     tied : tuple of str or None
-        Of a tied model the matrix of the output layer, which is left out, and that of the
-        embedding, which it is.
+        Names of the output layer's matrix, which is left out, and of the embedding that is used in
+        its place; None if the model is not tied.
 
     Returns
     -------
     dict
-        Name -> tensor, not copied.
+        Name -> tensor.
 
     Example
     -------
@@ -188,23 +121,13 @@ def weights_of(model: nn.Module, tied: tuple[str, str] | None = None) -> dict[st
     }
 
 
-def write_weights(path: str | Path, model: nn.Module, tied: tuple[str, str] | None = None) -> None:
-    """Writes the weights of a model, in float32.
-
-    Arguments
-    ---------
-    path : str or Path
-        A safetensors file.
-    model : nn.Module
-        The model.
-    tied : tuple of str or None
-        See :func:`weights_of`.
-    """
-    found = {
+def write_weights(path: str | Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Writes tensors in float32."""
+    copies = {
         name: value.detach().to("cpu", torch.float32).contiguous().clone()
-        for name, value in weights_of(model, tied).items()
+        for name, value in weights.items()
     }
-    save_file(found, path, metadata={"format": "pt"})
+    save_file(copies, path, metadata={"format": "pt"})
 
 
 def put_weights(
@@ -213,7 +136,7 @@ def put_weights(
     tied: tuple[str, str] | None = None,
     assign: bool = False,
 ) -> None:
-    """Has a model take weights, and be as it is used: in evaluation, without gradients.
+    """Loads the weights of a bundle into a model, which is then in evaluation without gradients.
 
     Arguments
     ---------
@@ -224,7 +147,7 @@ def put_weights(
     tied : tuple of str or None
         See :func:`weights_of`.
     assign : bool
-        Whether it takes the tensors themselves; for models without memory of their own.
+        Whether it takes the tensors themselves; for models on the meta device.
     """
     state = {name.removeprefix(MODEL): value for name, value in weights.items()}
     if tied is not None:

@@ -85,7 +85,8 @@ class Config:
     Supported type hints are ``bool``, ``int``, ``float``, ``str``, ``None``, ``Any`` (not checked),
     unions, ``Literal``, ``list``, ``tuple``, ``Sequence``, ``Mapping`` and other dataclasses.
     Bounds and choices stand in ``Annotated``, or in the metadata of the field: ``{"min": 1, "max":
-    8}``, ``{"choices": ("a", "b")}``.
+    8}``, ``{"choices": ("a", "b")}``; ``{"required": True}`` is a key that files must have although
+    the field has a default, and ``{"min": 1}`` a text that is not empty.
 
     Example
     -------
@@ -175,6 +176,7 @@ def check_arguments(
     place: str,
     hints: Mapping[str, Any] = types.MappingProxyType({}),
     leave_out: Sequence[str] = (),
+    bounds: Mapping[str, Range] = types.MappingProxyType({}),
 ) -> None:
     """Checks keyword arguments from a file against the type hints of what takes them.
 
@@ -190,6 +192,8 @@ def check_arguments(
         Name -> type hint, in place of the function's own.
     leave_out : sequence of str
         Arguments that may not stand in a file.
+    bounds : Mapping
+        Name -> bounds of the argument's numbers.
 
     Raises
     ------
@@ -215,6 +219,7 @@ def check_arguments(
         if name not in leave_out and (name in hints or hint is not None)
     }
     known |= {name: hint for name, hint in hints.items() if name in known}
+    known |= {name: _noted(known[name], [bounds[name]]) for name in known if name in bounds}
     check_keys(values, known, place)
     for name, value in values.items():
         _convert(known[name], value, f"{place}: {name}" if place else name, False)
@@ -262,7 +267,10 @@ def _short(value: Any) -> str:
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    """Whether files must have a key: it has no default, or its metadata says so."""
+    no_default = field.default is dataclasses.MISSING
+    no_default = no_default and field.default_factory is dataclasses.MISSING
+    return no_default or field.metadata.get("required", False)
 
 
 @functools.cache
@@ -343,6 +351,7 @@ def _convert(hint: Any, value: Any, place: str, null_is_missing: bool) -> Any:
     if kind is Mapping and isinstance(value, Mapping):
         return _convert_mapping(hint, parts, value, place, null_is_missing)
     if kind in (list, tuple) and isinstance(value, list | tuple):
+        parts = tuple(part if part is Ellipsis else _noted(part, notes) for part in parts)
         items = _convert_items(hint, parts, value, place, null_is_missing)
         return tuple(items) if kind is tuple else items
     if kind is Literal:
@@ -356,6 +365,9 @@ def _convert(hint: Any, value: Any, place: str, null_is_missing: bool) -> Any:
         choices = _first(notes, Choices)
         fits = kind in (bool, str) and isinstance(value, kind)
         fits = fits and (choices is None or value in choices.values)
+        length = _first(notes, Range)
+        if fits and kind is str and length is not None:
+            fits = length.min <= len(value) <= length.max
     if not fits:
         raise ConfigError(f"{place} must be {_expected(hint)}, not {_short(value)}")
     return value
@@ -451,11 +463,13 @@ def _expected(hint: Any, many: bool = False) -> str:
         fixed = parts and parts[-1] is not Ellipsis and kind is tuple
         if fixed:
             return f"a list of {len(parts)}: {', '.join(map(_expected, parts))}"
-        return f"a list of {_expected(parts[0], True)}" if parts else "a list"
+        return f"a list of {_expected(_noted(parts[0], notes), True)}" if parts else "a list"
     if kind is Mapping:
         if hint == Options:
             return "names with numbers, texts, truth values, or lists of these"
         return _NAMED
+    if kind is str and _first(notes, Range) is not None:
+        return "text that is not empty"
     simple = {bool: "true or false", str: "texts" if many else "text", type(None): "null"}
     return simple.get(kind, _NAMED)
 
@@ -486,7 +500,8 @@ def _schema(hint: Any) -> dict[str, Any]:
         if fixed:
             items = [_schema(part) for part in parts]
             return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
-        return {"type": "array", **({"items": _schema(parts[0])} if parts else {})}
+        items = {"items": _schema(_noted(parts[0], notes))} if parts else {}
+        return {"type": "array", **items}
     if kind is Mapping:
         values = {"additionalProperties": _schema(parts[1])} if parts else {}
         return {"type": "object", **values}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -15,11 +17,19 @@ class Task:
     summary: str
     module: str
 
+    def cli(self) -> ModuleType | None:
+        """Its module of the command line, which imports nothing heavy; None without any."""
+        if importlib.util.find_spec(f"{self.module}.cli") is None:
+            return None
+        return importlib.import_module(f"{self.module}.cli")
+
     def commands(self) -> tuple[Any, ...]:
         """Its subcommands (:class:`gatedrnn.tasks.command_line.Command`); empty without any."""
-        if importlib.util.find_spec(f"{self.module}.cli") is None:
-            return ()
-        return importlib.import_module(f"{self.module}.cli").COMMANDS
+        return getattr(self.cli(), "COMMANDS", ())
+
+    def bundle_kinds(self) -> tuple[Any, ...]:
+        """Its kinds of bundles (:class:`gatedrnn.bundle.kind.BundleKind`)."""
+        return getattr(importlib.import_module(f"{self.module}.bundle"), "BUNDLE_KINDS", ())
 
 
 TASKS = (
@@ -30,3 +40,18 @@ TASKS = (
     Task("classification", "classes of sequences", "gatedrnn.tasks.classification"),
     Task("music", "polyphonic music", "gatedrnn.tasks.music"),
 )
+
+
+def bundle_kinds() -> tuple[Any, ...]:
+    """The kinds of bundles of all tasks; imports torch."""
+    return tuple(kind for task in TASKS for kind in task.bundle_kinds())
+
+
+def export(results: str | Path, folder: str | Path, overwrite: bool = False, **options: Any) -> Any:
+    """Writes a bundle of a training of any task; see :func:`gatedrnn.bundle.export.export`.
+
+    Returns its config.
+    """
+    from gatedrnn.bundle.export import export as export_with
+
+    return export_with(results, folder, bundle_kinds(), overwrite, **options)[1].config

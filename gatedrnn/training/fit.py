@@ -53,8 +53,6 @@ class Training:
 
     #: Name of the task's folder in ``gatedrnn.tasks``, for ``model.json``.
     task: ClassVar[str]
-    #: ``kind`` of its ``model.json``; descriptions of speech recognizers have none.
-    kind: ClassVar[str | None] = None
     brain_class: ClassVar[type[Brain]]
     #: What the learning curve shows beside the losses.
     curve: ClassVar[Curve] = Curve()
@@ -167,11 +165,10 @@ class Training:
             description = {"problem": str(error)}
         if description is not None:
             whole = {
-                **({} if self.kind is None else {"kind": self.kind}),
-                **description,
                 "task": self.task,
                 "valid_metric": self.brain_class.valid_metric,
                 "higher_is_better": self.brain_class.higher_is_better,
+                **description,
             }
             write_atomically(self.folder / MODEL_JSON, json.dumps(whole, indent=2) + "\n")
 

@@ -47,6 +47,7 @@ class Outer(Config):
     anything: Mapping[str, Any] = field(default_factory=dict)
     steps: int = field(default=1, metadata={"min": 1, "max": 99})
     free: int = 0
+    code: str = field(default="en", metadata={"min": 1})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +106,7 @@ def test_there_and_back():
         ({"options": {"a": float("inf")}}, "f.json: options must be names with numbers"),
         ({"steps": 100}, "f.json: steps must be a whole number from 1 to 99, not 100"),
         ({"free": 1 << 40}, "f.json: free must be a whole number from -2147483648 to"),
+        ({"code": ""}, "f.json: code must be text that is not empty, not ''"),
         ({"sice": 1}, "f.json: unknown key 'sice'; did you mean 'size'?"),
         ({"zzz": 1}, "f.json: unknown key 'zzz'; known are: size, kind, inner"),
         ({1: 1}, "f.json: the key 1 must be text; put it into quotation marks"),
@@ -127,6 +129,16 @@ def test_no_mapping_and_no_value():
     assert from_mapping(Outer, {"size": 1, "kind": None}, "f", True) == Outer(1)
     with pytest.raises(ConfigError, match="^f: there is no key 'size'$"):
         from_mapping(Outer, {"size": None}, "f", True)
+
+
+def test_a_key_that_files_must_have():
+    @dataclass(frozen=True)
+    class Mine(Config):
+        one: int = field(default=1, metadata={"required": True})
+
+    assert Mine().one == 1
+    with pytest.raises(ConfigError, match="^there is no key 'one'$"):
+        Mine.from_dict({})
 
 
 def test_a_long_value_is_shortened():

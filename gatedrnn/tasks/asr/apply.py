@@ -73,13 +73,13 @@ class Recognizer:
     Example
     -------
     >>> from gatedrnn.tasks.asr.bundle import write_bundle
-    >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
-    >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerConfig
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
-    >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
+    >>> spec = RecognizerSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
     >>> folder = getfixture("tmp_path") / "bundle"
-    >>> _ = write_bundle(folder, BundleConfig(spec), tokens, spec.build())
+    >>> _ = write_bundle(folder, RecognizerConfig(spec), tokens, spec.build())
     >>> recognizer = Recognizer.load(folder)
     >>> len(recognizer.recognize([torch.rand(16000), torch.rand(8000)]))
     2
@@ -289,14 +289,14 @@ def transcribe(
     -------
     >>> import soundfile
     >>> from gatedrnn.tasks.asr.inputs import find_items
-    >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerConfig
     >>> from gatedrnn.tasks.asr.frontend import Frontend
-    >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
-    >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
+    >>> spec = RecognizerSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
     >>> frontend = Frontend(spec.build_features())
-    >>> bundle = Bundle(BundleConfig(spec), tokens, frontend, spec.build().eval())
+    >>> bundle = Bundle(RecognizerConfig(spec), tokens, frontend, spec.build().eval())
     >>> folder = getfixture("tmp_path")
     >>> soundfile.write(folder / "a.wav", torch.rand(8000).numpy(), 8000)
     >>> _ = (folder / "b.wav").write_text("no sound")

@@ -1,67 +1,280 @@
-"""Bundles: a trained recogniser as a folder of plain data, which executes nothing when it is read.
+"""Bundles of recognizers.
 
-``config.json`` says what the model is, ``model.safetensors`` holds its weights and ``tokens.json``
-what it spells with; in a folder ``lm`` may lie a language model, which is a bundle by itself;
-``README.md`` (a model card) and ``hyperparams.yaml`` (for SpeechBrain's own ``EncoderASR``) are for
-others and are never read here.
+In a subfolder ``lm`` may lie a language model, which is a bundle by itself; ``README.md`` and
+``hyperparams.yaml`` (for SpeechBrain's ``EncoderASR``) are for others and are never read here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors.torch import save_file
+from speechbrain.processing.features import InputNormalization
 from torch import nn
 
-from gatedrnn import __version__
-from gatedrnn.bundle import weights as safe
-from gatedrnn.bundle.files import (
-    CONFIG,
-    FILES,
-    TOKENS,
-    WEIGHTS,
-    check_files,
-    check_present,
-    entry_of,
-    replacing,
-    write_config,
-)
-from gatedrnn.tasks.asr.bundle_config import BundleConfig, read_config
-from gatedrnn.tasks.asr.decode import SearchOptions
+from gatedrnn.bundle.card import model_card, result_lines, validation_line
+from gatedrnn.bundle.format import BundleConfig
+from gatedrnn.bundle.from_training import arguments_of
+from gatedrnn.bundle.kind import BundleKind
+from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.data.config import Choices, ConfigError, Range, check_keys, from_mapping
+from gatedrnn.modules.features import LogMel
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
 from gatedrnn.tasks.asr.frontend import Frontend
+from gatedrnn.tasks.asr.heads import HEADS, add_head, head_name
 from gatedrnn.tasks.asr.lm_integration import FOLDER, ExternalLM
+from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.bundle import (
+    LANGUAGE_MODEL,
     LanguageModel,
-    read_language_model,
-    write_language_model,
+    load_language_model,
 )
-from gatedrnn.tokens import BLANK_NAME, load, save
+from gatedrnn.tasks.language_modeling.rescoring import LMWeights
+from gatedrnn.tokens import BLANK_NAME, Tokens, load
+
+__all__ = [
+    "Bundle",
+    "RecognizerConfig",
+    "RecognizerSpec",
+    "WithLanguageModel",
+    "load_recognizer",
+    "read_bundle",
+    "write_bundle",
+]
+
+#: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
+ENCODER, STEP = "encoder.onnx", "step.onnx"
+#: Names of the statistics of the features among the weights.
+MEAN, STD = "normalize.mean", "normalize.std"
+#: Keys of ``language_model`` in a config, in :class:`SearchOptions` with ``lm_`` in front.
+_LM_KEYS = ("mode", "weight", "insertion", "internal")
+#: Arguments of the acoustic model and of heads that may not stand in a file.
+_LEFT_OUT = ("acoustic", "vocabulary", "encoder", "start", "init")
+
+
+@dataclass(frozen=True)
+class RecognizerSpec(ModelSpec):
+    """Specification of a recognizer.
+
+    Arguments
+    ---------
+    vocabulary : int
+        Number of tokens, with the blank.
+    acoustic : Mapping
+        Arguments of :class:`~gatedrnn.tasks.asr.model.CTCModel`, without ``vocabulary``,
+        ``encoder`` and initial values.
+    head : str
+        ``"ctc"``, ``"attention"`` or ``"transducer"``.
+    head_options : Mapping
+        Arguments of the head's model, without the acoustic model and the vocabulary.
+    features : Mapping
+        Arguments of :class:`~gatedrnn.modules.features.LogMel`.
+    normalisation : str
+        ``"sentence"``: by each utterance's own mean and variance; ``"global"``: by those of the
+        training data.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or a value is refused.
+
+    Example
+    -------
+    >>> spec = RecognizerSpec(30, {"num_layers": 2, "hidden_size": 16, "proj_size": 8})
+    >>> RecognizerSpec.from_dict(spec.to_dict()) == spec
+    True
+    >>> spec.build().output
+    Linear(in_features=8, out_features=30, bias=True)
+    """
+
+    vocabulary: Annotated[int, Range(1, WIDEST)]
+    acoustic: Mapping[str, Any] = field(default_factory=dict)
+    head: Annotated[str, Choices(*HEADS)] = "ctc"
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    normalisation: Annotated[str, Choices("sentence", "global")] = "sentence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_model_arguments(CTCModel, self.acoustic, "acoustic", _LEFT_OUT)
+        if HEADS[self.head] is CTCModel:
+            check_keys(self.head_options, (), "head_options")
+        else:
+            check_model_arguments(HEADS[self.head], self.head_options, "head_options", _LEFT_OUT)
+        check_model_arguments(LogMel, self.features, "features")
+        bands, width = self.features.get("n_mels", 80), self.acoustic.get("input_size", 80)
+        if bands != width:
+            raise ValueError(f"n_mels is {bands}, but the acoustic model's input_size is {width}")
+
+    def build(self) -> nn.Module:
+        """Makes the model, with weights to be trained or loaded."""
+        try:
+            acoustic = CTCModel(self.vocabulary, **self.acoustic)
+            return add_head(self.head, acoustic, self.vocabulary, **self.head_options)
+        except TypeError as error:
+            raise ValueError(f"this model cannot be built: {error}") from error
+
+    def build_features(self) -> LogMel:
+        """Makes the features."""
+        return LogMel(**self.features)
+
+
+def describe_recognizer(hparams: Mapping[str, Any], vocabulary: int) -> RecognizerSpec:
+    """The specification of a YAML's model.
+
+    Raises
+    ------
+    ValueError
+        If the model or its features are not made by this package alone, so that no file can
+        describe them.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> modules = {"compute_features": LogMel(), "normalize": InputNormalization()}
+    >>> spec = describe_recognizer({"model": partial(CTCModel, num_layers=3), **modules}, 30)
+    >>> spec.acoustic, spec.normalisation
+    ({'num_layers': 3}, 'global')
+    """
+    head = head_name(hparams)
+    acoustic = arguments_of(hparams["model"], CTCModel, "model")
+    if acoustic.get("encoder") is not None:
+        raise ValueError("its encoder is a module of your own")
+    block = hparams.get(head) or {}
+    options = {}
+    if HEADS[head] is not CTCModel and "head" in block:
+        options = arguments_of(block["head"], HEADS[head], f"{head}: head")
+    features = hparams["compute_features"]
+    if not isinstance(features, LogMel):
+        raise ValueError(
+            f"compute_features is a {type(features).__name__}; use gatedrnn.modules.features.LogMel"
+        )
+    return RecognizerSpec(
+        vocabulary=vocabulary,
+        acoustic={name: value for name, value in acoustic.items() if name not in _LEFT_OUT},
+        head=head,
+        head_options=options,
+        features=features.describe(),
+        normalisation=getattr(hparams["normalize"], "norm_type", "none"),
+    )
+
+
+@dataclass(frozen=True)
+class RecognizerConfig(BundleConfig):
+    """Config of a recognizer's bundle; see also :class:`~gatedrnn.bundle.format.BundleConfig`.
+
+    Arguments
+    ---------
+    model : RecognizerSpec
+        The recognizer.
+    search : SearchOptions
+        Search of the training's test; ``lm_mode`` is None if there is no language model in the
+        subfolder ``lm``.
+
+    Raises
+    ------
+    ValueError
+        If such a recognizer cannot use a language model so.
+
+    Example
+    -------
+    >>> from gatedrnn.bundle.format import FileEntry
+    >>> files = {name: FileEntry(3, "0" * 64) for name in RecognizerConfig.FILES}
+    >>> spec = RecognizerSpec(30, {"num_layers": 2})
+    >>> config = RecognizerConfig(spec, SearchOptions(beam_size=4), files=files)
+    >>> RecognizerConfig.from_dict(config.to_dict()) == config
+    True
+    """
+
+    model: RecognizerSpec
+    search: SearchOptions = field(default_factory=SearchOptions)
+
+    FORMAT = "gatedrnn-recogniser"
+    VERSION = 2
+    MORE_KEYS = ("language_model",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.search.lm_mode is not None:
+            try:
+                self.search.check_language_model(self.model.head)
+            except ValueError as error:
+                raise ValueError(f"language_model: {error}") from error
+
+    def version(self) -> int:
+        """Older programs read a bundle without a language model."""
+        return 1 if self.search.lm_mode is None else 2
+
+    def description(self) -> dict[str, Any]:
+        """The search without options at their defaults, which older programs do not know."""
+        values = asdict(self.search)
+        language_model = {name: values.pop(f"lm_{name}") for name in _LM_KEYS}
+        options = {name: v for name, v in values.items() if v != getattr(SearchOptions, name)}
+        own = {
+            "model": self.model.to_dict(),
+            "search": {"beam_size": self.search.beam_size, **options},
+        }
+        if self.search.lm_mode is not None:
+            own["language_model"] = {"folder": FOLDER, **language_model}
+        return own
+
+    @classmethod
+    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Puts ``language_model`` of the file into the search."""
+        options = data.get("search", {})
+        known = [name for name in SearchOptions.__dataclass_fields__ if not name.startswith("lm_")]
+        if isinstance(options, Mapping):
+            check_keys(options, known, "search")
+        search = from_mapping(SearchOptions, options, "search")
+        if "language_model" in data:
+            search = _with_lm_options(search, data.pop("language_model"))
+        return data | {"search": search}
+
+
+def _with_lm_options(search: SearchOptions, options: Any) -> SearchOptions:
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"language_model: must be an object with named values, not {options!r:.80}"
+        )
+    check_keys(options, ("folder", *_LM_KEYS), "language_model")
+    if options.get("folder") != FOLDER:
+        raise ConfigError(
+            f"language_model: folder must be {FOLDER!r}, in the bundle's own folder, not "
+            f"{options.get('folder')!r:.80}"
+        )
+    if options.get("mode") is None:
+        raise ConfigError("language_model: mode must be fusion or rescoring, not None")
+    values = {f"lm_{name}": options[name] for name in _LM_KEYS if name in options}
+    try:
+        return replace(search, **values)
+    except ValueError as error:
+        raise ConfigError(f"language_model: {str(error).removeprefix('lm_')}") from error
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A recogniser, ready to run.
+    """A recognizer, ready to run.
 
     Arguments
     ---------
-    config : BundleConfig
-        What it is.
+    config : RecognizerConfig
+        Its config.
     tokens : Tokens
-        What it spells with.
+        Its tokens.
     frontend : Frontend
-        Signals to features.
+        Computes normalized features of signals.
     model : nn.Module
-        Features to scores.
+        Scores tokens, given features.
     language_model : LanguageModel or None
-        The language model that ``config.search`` has the options for.
+        The language model that ``config.search`` has the options of.
     """
 
-    config: BundleConfig
-    tokens: Any
+    config: RecognizerConfig
+    tokens: Tokens
     frontend: Frontend
     model: nn.Module
     language_model: LanguageModel | None = None
@@ -95,96 +308,276 @@ class Bundle:
         return replace(self, config=config, language_model=None)
 
 
-def read_bundle(folder: str | Path) -> Bundle:
-    """Reads a bundle, on the CPU.
-
-    What its files say is compared with each other before memory is taken for weights.
+@dataclass(frozen=True)
+class WithLanguageModel:
+    """A language model that is exported with a recognizer.
 
     Arguments
     ---------
     folder : str or Path
-        The bundle.
-
-    Returns
-    -------
-    Bundle
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder or a file of it is missing.
-    ValueError
-        If a file is broken, or does not fit the others; it names the file, what is wrong, and what
-        would be right.
+        Its bundle, or the output folder of its training.
+    weights : LMWeights
+        Its weights.
+    mode : str or None
+        ``lm_mode`` of :class:`~gatedrnn.tasks.asr.decode.SearchOptions`; None: fusion for head
+        ``ctc``, rescoring for others.
+    beam_size : int or None
+        Width of the beam; None for that of the training's test.
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    check_present(folder)
-    shapes = safe.read_shapes(folder / WEIGHTS)
-    check_files(folder, config.files)
-    tokens = load(folder / TOKENS, BLANK_NAME, config.model.vocabulary)
-    path = folder / WEIGHTS
-    try:
-        model = config.model.build_empty()
-        features = config.model.build_features()
-    except ValueError as error:
-        raise ValueError(f"{folder / CONFIG}: {error}") from error
-    wanted = {safe.MODEL + name: tuple(v.shape) for name, v in model.state_dict().items()}
-    if config.model.normalisation == "global":
-        bands = (features.options["n_mels"],)
-        wanted |= {safe.MEAN: bands, safe.STD: bands}
-    safe.check_shapes(shapes, wanted, path)
-    weights = safe.read_weights(path)
-    statistics = None
-    if config.model.normalisation == "global":
-        statistics = weights.pop(safe.MEAN), weights.pop(safe.STD)
-    state = {name.removeprefix(safe.MODEL): value for name, value in weights.items()}
-    model.load_state_dict(state, assign=True)
-    model.eval().requires_grad_(False)
-    language_model = None
-    if config.search.lm_mode is not None:
-        language_model = read_language_model(folder / FOLDER)
+
+    folder: str | Path
+    weights: LMWeights = LMWeights()
+    mode: str | None = None
+    beam_size: int | None = None
+
+
+class RecognizerKind(BundleKind[Bundle]):
+    """Bundles of recognizers."""
+
+    task, noun, config = "asr", "recogniser", RecognizerConfig
+    old_metric = ("WER", False)
+    export_options = ("onnx", "lm")
+    command = "transcribe {} FILE_OR_FOLDER_OR_MANIFEST..."
+    result = "WER {[WER]:.2f} %"
+
+    def describes(self, description: Mapping[str, Any]) -> bool:
+        """See :meth:`BundleKind.describes`; older ones have no ``kind``."""
+        if "task" in description:
+            return description["task"] == self.task
+        return "kind" not in description
+
+    def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
+        """See :meth:`BundleKind.load_tokens`."""
+        return load(path, BLANK_NAME, config.model.vocabulary, model_file)
+
+    def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> Bundle:
+        """See :meth:`BundleKind.make`."""
+        statistics = (tensors[MEAN], tensors[STD]) if tensors else None
+        frontend = Frontend(config.model.build_features(), statistics)
+        return Bundle(config, tokens["tokens"], frontend, model)
+
+    def tensor_shapes(self, config: RecognizerConfig) -> dict[str, tuple[int, ...]]:
+        """Mean and standard deviation of the features, if they are those of the training data."""
+        if config.model.normalisation != "global":
+            return {}
+        bands = (config.model.features.get("n_mels", 80),)
+        return {MEAN: bands, STD: bands}
+
+    def tensors(self, bundle: Bundle) -> dict[str, torch.Tensor]:
+        """See :meth:`BundleKind.tensors`."""
+        statistics = bundle.frontend.statistics
+        return {} if statistics is None else dict(zip((MEAN, STD), statistics, strict=True))
+
+    def read_more(self, folder: Path, bundle: Bundle) -> Bundle:
+        """Reads the language model."""
+        if bundle.config.search.lm_mode is None:
+            return bundle
+        language_model = LANGUAGE_MODEL.read(folder / FOLDER)
         try:
-            ExternalLM(language_model, config.search, tokens)
+            return bundle.with_language_model(language_model, bundle.config.search)
         except ValueError as error:
             raise ValueError(f"{folder / FOLDER}: {error}") from error
-    return Bundle(config, tokens, Frontend(features, statistics), model, language_model)
+
+    def write_more(self, draft: Path, bundle: Bundle) -> None:
+        """Writes the language model."""
+        if bundle.language_model is not None:
+            LANGUAGE_MODEL.write(draft / FOLDER, bundle.language_model)
+
+    def more_texts(self, name: str, bundle: Bundle) -> dict[str, str]:
+        """The card, and for CTC the YAML of SpeechBrain's ``EncoderASR``."""
+        from gatedrnn.tasks.asr.speechbrain_export import HYPERPARAMS
+
+        texts = super().more_texts(name, bundle)
+        if bundle.config.model.head == CTCModel.head:
+            rate = bundle.frontend.sample_rate
+            texts["hyperparams.yaml"] = HYPERPARAMS.format(name=name, sample_rate=rate)
+        return texts
+
+    def upgraded_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Older ones have the keys of ``model`` at the top, and a ``beam_size``."""
+        beam_size = description.pop("beam_size", 1)
+        return {"model": description, "search": {"beam_size": beam_size}}
+
+    def recoverables(self, config: RecognizerConfig) -> dict[str, Any]:
+        """The normalization of the features."""
+        return {"normalize": InputNormalization(norm_type=config.model.normalisation)}
+
+    def recovered_tensors(
+        self, config: RecognizerConfig, recoverables: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Mean and standard deviation of the features."""
+        if config.model.normalisation != "global":
+            return {}
+        normalize = recoverables["normalize"]
+        return {MEAN: normalize.glob_mean, STD: normalize.glob_std}
+
+    def export(
+        self,
+        results: str | Path,
+        description: Mapping[str, Any],
+        folder: str | Path,
+        overwrite: bool = False,
+        onnx: bool = False,
+        lm: WithLanguageModel | None = None,
+    ) -> Bundle:
+        """See :meth:`BundleKind.export`; optionally with a language model, and as ONNX."""
+        from gatedrnn.tasks.asr.onnx.export import export_encoder, export_step
+        from gatedrnn.tasks.asr.onnx.graph import need
+
+        if onnx:
+            need("onnx")
+            need("onnxruntime")
+        bundle = self.from_training(results, description)
+        if lm is not None:
+            bundle = _with_language_model(bundle, lm)
+        texts = self.more_texts(Path(folder).name, bundle)
+        bundle = replace(bundle, config=self.write(folder, bundle, texts, overwrite))
+        if onnx:
+            acoustic = getattr(bundle.model, "acoustic", bundle.model).eval()
+            bands = bundle.config.model.features.get("n_mels")
+            export_encoder(acoustic, Path(folder) / ENCODER, bands)
+            if not acoustic.encoder.bidirectional:
+                export_step(acoustic, Path(folder) / STEP)
+        return bundle
+
+    def headline(self, config: RecognizerConfig) -> str:
+        """See :meth:`BundleKind.headline`."""
+        return f"head {config.model.head}, {config.model.vocabulary} tokens"
+
+    def details(self, config: RecognizerConfig) -> list[str]:
+        """The language model."""
+        search = config.search
+        if search.lm_mode is None:
+            return []
+        return [
+            f"language model: {search.lm_mode}, weight {search.lm_weight:g}, insertion "
+            f"{search.lm_insertion:g}, a beam of {search.beam_size}"
+        ]
+
+    def card(self, name: str, bundle: Bundle) -> str:
+        """See :meth:`BundleKind.card`."""
+        spec, training = bundle.config.model, bundle.config.training
+        acoustic = {"network": "residual", "num_layers": 10, "hidden_size": 256, **spec.acoustic}
+        direction = "in both directions"
+        if not acoustic.get("bidirectional", False):
+            direction = "in one direction: it can stream"
+            if not _streams(spec):
+                direction = "in one direction, but its features or head need the whole utterance"
+        summary = (
+            f"A speech recognizer: {acoustic['num_layers']} layers of `{acoustic['network']}`, "
+            f"{acoustic['hidden_size']} cells each, {direction}; head `{spec.head}`, "
+            f"{spec.vocabulary} tokens, {parameters(bundle.model):,} parameters."
+        )
+        if bundle.language_model is not None:
+            summary += f"\n\n{_lm_summary(bundle.config.search, bundle.language_model)}"
+        columns = {
+            "set": "",
+            "utterances": "{[utterances]}",
+            "words": "{[words]}",
+            "WER %": "{[WER]:.2f}",
+            "greedy WER %": "{[greedy WER]:.2f}",
+            "sub": "{[substitutions]}",
+            "del": "{[deletions]}",
+            "ins": "{[insertions]}",
+        }
+        return model_card(
+            name,
+            summary,
+            [
+                f"    gatedrnn transcribe {name} a.wav folder/",
+                "",
+                "```python",
+                "from gatedrnn.tasks.asr import Recognizer, transcribe_file",
+                "",
+                f'recognizer = Recognizer.load("{name}")',
+                'print(transcribe_file(recognizer, "a.wav").text)',
+                "```",
+            ],
+            result_lines(
+                training,
+                "Word error rates of the training's own test, with its beam search:",
+                columns,
+                validation_line(training, "Word error rate of the validation set, in %"),
+            ),
+        )
+
+
+def _with_language_model(bundle: Bundle, lm: WithLanguageModel) -> Bundle:
+    search, weights = bundle.config.search, lm.weights
+    language_model = load_language_model(lm.folder)
+    options = replace(
+        search,
+        beam_size=search.beam_size if lm.beam_size is None else lm.beam_size,
+        lm_mode=lm.mode or (FUSION if bundle.config.model.head == CTCModel.head else RESCORING),
+        lm_weight=weights.weight,
+        lm_insertion=weights.insertion,
+        lm_internal=weights.internal,
+    )
+    try:
+        return bundle.with_language_model(language_model, options)
+    except ValueError as error:
+        raise ValueError(f"{lm.folder}: {error}") from error
+
+
+def _streams(spec: RecognizerSpec) -> bool:
+    no_floor = spec.features.get("dynamic_range", 80.0) == 0
+    return spec.head == CTCModel.head and spec.normalisation == "global" and no_floor
+
+
+def _lm_summary(search: SearchOptions, lm: LanguageModel) -> str:
+    spec = lm.config.model
+    options = {"network": "lstmp", "num_layers": 2, "hidden_size": 650, **spec.model}
+    where = "in its search" if search.lm_mode == FUSION else "on the n-best lists of its search"
+    internal = f", internal {-search.lm_internal:g}" if search.lm_internal else ""
+    return (
+        f"With a language model (`{FOLDER}`: {options['num_layers']} layers of "
+        f"`{options['network']}`, {options['hidden_size']} cells each; {spec.vocabulary} tokens "
+        f"({lm.tokens.kind}), {parameters(lm.model):,} parameters), used {where}: weight "
+        f"{search.lm_weight:g}, insertion {search.lm_insertion:g}{internal}, a beam of "
+        f"{search.beam_size}. `--no-lm` leaves it out. The error rates below are without it."
+    )
+
+
+RECOGNIZER = RecognizerKind()
+BUNDLE_KINDS = (RECOGNIZER,)
+read_bundle, load_recognizer = RECOGNIZER.read, RECOGNIZER.load
 
 
 def write_bundle(
     folder: str | Path,
-    config: BundleConfig,
-    tokens: Any,
+    config: RecognizerConfig,
+    tokens: Tokens,
     model: nn.Module,
     statistics: tuple[torch.Tensor, torch.Tensor] | None = None,
-    more: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
     overwrite: bool = False,
     language_model: LanguageModel | None = None,
-) -> BundleConfig:
-    """Writes a bundle, whole or not at all.
+) -> RecognizerConfig:
+    """Writes a bundle of a recognizer; see :meth:`~gatedrnn.bundle.kind.BundleKind.write`.
 
     Arguments
     ---------
     folder : str or Path
-        The bundle.
-    config : BundleConfig
-        What it is; sizes and checksums of the files are filled in.
+        Where to.
+    config : RecognizerConfig
+        Its config.
     tokens : Tokens
-        What it spells with.
-    model : nn.Module
+        Its tokens.
+    model : torch.nn.Module
         Built as ``config.model`` says.
     statistics : (torch.Tensor, torch.Tensor) or None
-        Mean and standard deviation of the features, for ``normalisation: global``.
-    more : Mapping or None
+        Mean and standard deviation of the features, each (features,), for ``normalisation:
+        global``.
+    texts : Mapping or None
         Name -> text of further files.
     overwrite : bool
-        Whether a bundle that is there already may be replaced.
+        Whether a bundle that is there already is replaced.
     language_model : LanguageModel or None
-        What ``config.search`` has the options for.
+        The language model that ``config.search`` has the options of.
 
     Returns
     -------
-    BundleConfig
+    RecognizerConfig
         As it was written.
 
     Raises
@@ -192,17 +585,15 @@ def write_bundle(
     FileExistsError
         If there is something in the folder that may not be replaced.
     ValueError
-        If there is a language model and the config does not say how it is used, or the other way
-        round.
+        If there is a language model without options, or the other way round.
 
     Example
     -------
-    >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
-    >>> spec = RecogniserSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
+    >>> spec = RecognizerSpec(len(tokens), {"num_layers": 1, "hidden_size": 4, "proj_size": 2})
     >>> folder = getfixture("tmp_path") / "bundle"
-    >>> _ = write_bundle(folder, BundleConfig(spec), tokens, spec.build())
+    >>> _ = write_bundle(folder, RecognizerConfig(spec), tokens, spec.build())
     >>> sorted(path.name for path in folder.iterdir())
     ['config.json', 'model.safetensors', 'tokens.json']
     >>> read_bundle(folder).tokens.names
@@ -210,20 +601,6 @@ def write_bundle(
     """
     if (language_model is None) != (config.search.lm_mode is None):
         raise ValueError("a language model and its options (config.search.lm_mode) go together")
-    with replacing(folder, overwrite) as draft:
-        weights = {safe.MODEL + n: v.detach().cpu() for n, v in model.state_dict().items()}
-        if statistics is not None:
-            weights |= dict(zip((safe.MEAN, safe.STD), statistics, strict=True))
-        weights = {n: v.to(torch.float32).contiguous().clone() for n, v in weights.items()}
-        save_file(weights, draft / WEIGHTS, metadata={"format": "pt"})
-        save(tokens, draft / TOKENS)
-        config = replace(
-            config,
-            made_by=f"gatedrnn {__version__}",
-            files={name: entry_of(draft / name) for name in FILES},
-        )
-        if language_model is not None:
-            found = language_model
-            write_language_model(draft / FOLDER, found.config, found.tokens, found.model)
-        write_config(draft, config.to_dict(), more)
-    return config
+    frontend = Frontend(config.model.build_features(), statistics)
+    bundle = Bundle(config, tokens, frontend, model, language_model)
+    return RECOGNIZER.write(folder, bundle, texts, overwrite)

@@ -81,6 +81,26 @@ def lm_weights(arguments: argparse.Namespace, bundled: LMWeights | None = None) 
     return replace(bundled, **{name: x for name, x in changes.items() if x is not None})
 
 
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what ``gatedrnn export`` can do for recognizers."""
+    add_option(parser, "beam-size", "only with --lm")
+    text = "also write encoder.onnx, and step.onnx if the network can stream; needs the extra onnx"
+    add_flag(parser, "--onnx", text)
+    add_lm_arguments(parser, "language model to put into the bundle")
+
+
+def export_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of :func:`add_export_arguments`, as the bundle's kind takes them."""
+    weights, lm = lm_weights(arguments), None
+    if arguments.lm is not None:
+        from gatedrnn.tasks.asr.bundle import WithLanguageModel
+
+        lm = WithLanguageModel(arguments.lm, weights, arguments.lm_mode, arguments.beam_size)
+    elif arguments.beam_size is not None:
+        raise ValueError("--beam-size is for --lm: without it, that of the training's test is kept")
+    return {"onnx": arguments.onnx, "lm": lm}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of ``gatedrnn transcribe``."""
     parser.add_argument("bundle", metavar="BUNDLE", help="folder written by gatedrnn export")
@@ -181,7 +201,7 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
     """The bundle, with the language model of the command line."""
     from gatedrnn.tasks.asr.bundle import read_bundle
     from gatedrnn.tasks.asr.decode import FUSION, RESCORING
-    from gatedrnn.tasks.language_modeling.export import load_language_model
+    from gatedrnn.tasks.language_modeling.bundle import load_language_model
 
     bundle = read_bundle(arguments.bundle)
     if arguments.no_lm:

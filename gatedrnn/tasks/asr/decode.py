@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
+from gatedrnn.data.config import Range
 from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 from gatedrnn.tokens.hypotheses import Hypothesis
@@ -55,8 +56,8 @@ class SearchOptions:
     LMWeights(weight=0.5, insertion=0.0, internal=0.0)
     """
 
-    beam_size: int = 1
-    n_best: int | None = None
+    beam_size: Annotated[int, Range(1, 10_000)] = 1
+    n_best: Annotated[int | None, Range(1, 10_000)] = None
     min_log_prob: float = -8.0
     lm_mode: str | None = None
     lm_weight: float = 0.0

@@ -64,17 +64,17 @@ class Streamer:
     Example
     -------
     >>> from gatedrnn.tasks.asr.bundle import Bundle
-    >>> from gatedrnn.tasks.asr.bundle_config import BundleConfig
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerConfig
     >>> from gatedrnn.tasks.asr.frontend import Frontend
-    >>> from gatedrnn.tasks.asr.specification import RecogniserSpec
+    >>> from gatedrnn.tasks.asr.bundle import RecognizerSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])
-    >>> spec = RecogniserSpec(
+    >>> spec = RecognizerSpec(
     ...     len(tokens), {"num_layers": 2, "hidden_size": 4, "proj_size": 2},
     ...     features={"dynamic_range": 0}, normalisation="global",
     ... )
     >>> frontend = Frontend(spec.build_features(), (torch.zeros(80), torch.ones(80)))
-    >>> bundle = Bundle(BundleConfig(spec), tokens, frontend, spec.build().eval())
+    >>> bundle = Bundle(RecognizerConfig(spec), tokens, frontend, spec.build().eval())
     >>> recognizer, signal = Recognizer(bundle), torch.rand(8000)
     >>> streamer = Streamer(recognizer)
     >>> for piece in signal.split(160):  # 10 ms

@@ -18,7 +18,7 @@ from gatedrnn.tasks.asr.internal_lm import (
     write_label_prior,
 )
 from gatedrnn.tasks.asr.lm_fusion import Fusion
-from gatedrnn.tasks.language_modeling.export import load_language_model
+from gatedrnn.tasks.language_modeling.bundle import load_language_model
 from gatedrnn.tasks.language_modeling.rescoring import check_line_ends
 from gatedrnn.tokens import Tokens
 from gatedrnn.tokens.hypotheses import Hypothesis

@@ -13,12 +13,13 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.tasks.asr.brain import RecogniserBrain
+from gatedrnn.tasks.asr.bundle import RecognizerConfig, describe_recognizer
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.heads import head_name, make_model
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.model_description import describe
 from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
@@ -119,8 +120,9 @@ class RecogniserTraining(Training):
 
     def describe(self) -> dict[str, Any]:
         """The model and its features."""
-        spec = describe(self.hparams, len(self.tokens))
-        return {**spec.to_dict(), "beam_size": int(self.hparams.get("beam_size", 1))}
+        spec = describe_recognizer(self.hparams, len(self.tokens))
+        search = SearchOptions(beam_size=int(self.hparams.get("beam_size", 1)))
+        return RecognizerConfig(spec, search).description()
 
     def valid_loader(self, brain: RecogniserBrain) -> Any:
         """Loader of the validation utterances."""

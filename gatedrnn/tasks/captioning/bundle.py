@@ -1,77 +1,135 @@
-"""Bundles of captioners: plain data, as bundles of recognisers are."""
+"""Bundles of captioners."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from gatedrnn.bundle.files import CONFIG, TOKENS, only
-from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
+from torch import nn
+
+from gatedrnn.bundle.card import model_card, result_lines, validation_line
+from gatedrnn.bundle.format import BundleConfig
+from gatedrnn.bundle.kind import BundleKind
+from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.data.config import Choices, Range
+from gatedrnn.modules.features import LogMel
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.seq2seq.attention import AttentionOptions
+from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions
+from gatedrnn.tasks.captioning.encoders import ENCODERS
 from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tasks.captioning.specification import CaptionerSpec
 from gatedrnn.tokens import Vocabulary, load_vocabulary
 
-#: Of a decoder the matrix of the output layer, and that of the embedding, which it may be.
-TIED = ("decoder.softmax.weight", "decoder.embedding.weight")
+__all__ = [
+    "CaptionerBundle",
+    "CaptionerConfig",
+    "CaptionerSpec",
+    "load_captioner",
+    "read_captioner",
+    "write_captioner",
+]
+
+#: Arguments of encoder and decoder that only matter in training.
+TRAINING_ONLY = ("dropout", "start", "weights_file", "trained")
 
 
 @dataclass(frozen=True)
-class CaptionerConfig(PlainConfig):
-    """What ``config.json`` of a captioner says.
+class CaptionerSpec(ModelSpec):
+    """Specification of a captioner.
 
     Arguments
     ---------
-    model : CaptionerSpec
-        What the captioner is built of.
-    media : MediaOptions
-        What it is given.
-    beam_size : int
-        That of the training's test.
-    **common : Any
-        Of :class:`~gatedrnn.bundle.schema.PlainConfig`.
+    vocabulary : int
+        Number of words, with ``<eos>`` and ``<unk>``.
+    kind : str
+        Kind of encoder: a key of ``ENCODERS``.
+    encoder : Mapping
+        Arguments of the encoder, without those of ``TRAINING_ONLY``.
+    decoder : Mapping
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, without ``vocabulary``,
+        ``encoder_size`` and those of ``TRAINING_ONLY``.
 
     Raises
     ------
     ValueError
-        If the encoder reads other media than these, or the beam size is no such number.
+        If a key is unknown or a value is refused.
+
+    Example
+    -------
+    >>> spec = CaptionerSpec(30, "image", {"width": 16}, {"network": "ran", "hidden_size": 8})
+    >>> CaptionerSpec.from_dict(spec.to_dict()) == spec
+    True
+    >>> spec.build().decoder.softmax.weight.shape
+    torch.Size([30, 512])
+    """
+
+    vocabulary: Annotated[int, Range(2, WIDEST)]
+    kind: Annotated[str, Choices(*ENCODERS)] = "features"
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    decoder: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_model_arguments(ENCODERS[self.kind], self.encoder, "encoder", TRAINING_ONLY)
+        if not self.encoder.get("channels", [1]):
+            raise ValueError("encoder: channels must be a list of at least one width, not []")
+        if self.encoder.get("features") is not None:
+            check_model_arguments(LogMel, self.encoder["features"], "encoder: features")
+        left_out = ("vocabulary", "encoder_size", *TRAINING_ONLY)
+        attention = str | AttentionOptions
+        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=attention)
+
+    @property
+    def media(self) -> str:
+        """Kind of items: ``"features"``, ``"image"`` or ``"audio"``."""
+        return ENCODERS[self.kind].media
+
+    def build(self) -> Captioner:
+        """Makes the captioner, with weights to be trained or loaded."""
+        try:
+            encoder = ENCODERS[self.kind](**self.encoder)
+            decoder = Decoder(self.vocabulary, encoder.output_size, **self.decoder)
+            return Captioner(encoder, decoder)
+        except TypeError as error:
+            raise ValueError(f"this captioner cannot be built: {error}") from error
+
+
+@dataclass(frozen=True)
+class CaptionerConfig(BundleConfig):
+    """Config of a captioner's bundle; see also :class:`~gatedrnn.bundle.format.BundleConfig`.
+
+    Arguments
+    ---------
+    model : CaptionerSpec
+        The captioner.
+    media : MediaOptions
+        Its inputs.
+    search : SearchOptions
+        Search of the training's test.
+
+    Raises
+    ------
+    ValueError
+        If the encoder reads other media than these.
     """
 
     model: CaptionerSpec
     media: MediaOptions
-    beam_size: int = 1
+    search: SearchOptions = field(default_factory=SearchOptions)
 
     FORMAT = "gatedrnn-captioner"
-    KEYS = ("model", "media", "search")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.model.media != self.media.kind:
             raise ValueError(
                 f"media: kind must be {self.model.media!r}, which the encoder {self.model.kind} "
                 f"reads, not {self.media.kind!r}"
             )
-        if type(self.beam_size) is not int or not 1 <= self.beam_size <= 1000:
-            raise ValueError(
-                f"search: beam_size must be a whole number from 1 to 1000, not {self.beam_size!r}"
-            )
-
-    def own(self) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.own`."""
-        parts = {"model": self.model.to_dict(), "media": self.media.to_dict()}
-        return parts | {"search": {"beam_size": self.beam_size}}
-
-    @classmethod
-    def read_own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.read_own`."""
-        search = data.get("search", {})
-        only(search, ("beam_size",), "search: ")
-        return {
-            "model": CaptionerSpec.from_dict(data["model"]),
-            "media": MediaOptions.from_dict(data.get("media", {})),
-            "beam_size": search.get("beam_size", 1),
-        }
 
 
 @dataclass(frozen=True)
@@ -81,11 +139,11 @@ class CaptionerBundle:
     Arguments
     ---------
     config : CaptionerConfig
-        What it is.
+        Its config.
     vocabulary : Vocabulary
         The words that it knows.
     model : Captioner
-        Media to words.
+        Generates words from media.
     """
 
     config: CaptionerConfig
@@ -93,85 +151,64 @@ class CaptionerBundle:
     model: Captioner
 
 
-def read_captioner(folder: str | Path) -> CaptionerBundle:
-    """Reads a bundle of a captioner, on the CPU.
+class CaptionerKind(BundleKind[CaptionerBundle]):
+    """Bundles of captioners."""
 
-    What its files say is compared with each other before memory is taken for weights.
+    task, noun, config = "captioning", "captioner", CaptionerConfig
+    tokens = {"tokens.json": "vocabulary"}
+    old_kind, old_metric = "captions", ("CIDEr-D", True)
+    # Encoders of sounds and images.
+    has_tables = True
+    command, result = "caption {} FILE_OR_FOLDER...", "CIDEr-D {[CIDEr-D]:.3f}"
 
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
+    def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Vocabulary:
+        """See :meth:`BundleKind.load_tokens`."""
+        return load_vocabulary(path, config.model.vocabulary)
 
-    Returns
-    -------
-    CaptionerBundle
+    def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> CaptionerBundle:
+        """See :meth:`BundleKind.make`; older configs do not have the ``max_length`` of search."""
+        vocabulary = tokens["vocabulary"]
+        search = replace(config.search, max_length=vocabulary.max_length)
+        return CaptionerBundle(replace(config, search=search), vocabulary, model)
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder or a file of it is missing.
-    ValueError
-        If a file is broken, or does not fit the others; it names the file, what is wrong, and what
-        would be right.
-    ImportError
-        If the encoder is one of torchvision, and that is not installed.
-    """
-    folder = Path(folder)
-    config, shapes = open_bundle(folder, CaptionerConfig)
-    vocabulary = load_vocabulary(folder / TOKENS, config.model.vocabulary)
-    try:
-        empty = config.model.build_empty()
-        # Not the empty one with weights put in: encoders also hold tables that no file has.
-        model = take_weights(folder, shapes, empty, _tied(config), config.model.build)
-    except ValueError as error:
-        where = "" if str(folder) in str(error) else f"{folder / CONFIG}: "
-        raise ValueError(f"{where}{error}") from error
-    return CaptionerBundle(config, vocabulary, model)
+    def tied(self, config: CaptionerConfig) -> tuple[str, str] | None:
+        """The output layer's matrix may be the embedding."""
+        tied = config.model.decoder.get("tied")
+        return ("decoder.softmax.weight", "decoder.embedding.weight") if tied else None
 
+    def upgraded_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Older ones have a ``beam_size`` in place of ``search``."""
+        beam_size = description.pop("beam_size", 1)
+        return description | {"search": {"beam_size": beam_size}}
 
-def write_captioner(
-    folder: str | Path,
-    found: CaptionerBundle,
-    more: Mapping[str, str] | None = None,
-    overwrite: bool = False,
-) -> CaptionerConfig:
-    """Writes a bundle of a captioner, whole or not at all.
+    def headline(self, config: Any) -> str:
+        """See :meth:`BundleKind.headline`."""
+        return f"{config.model.vocabulary} words"
 
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
-    found : CaptionerBundle
-        The captioner; sizes and checksums of the files are filled in.
-    more : Mapping or None
-        Name -> text of further files.
-    overwrite : bool
-        Whether a bundle that is there already may be replaced.
-
-    Returns
-    -------
-    CaptionerConfig
-        As it was written.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the folder that may not be replaced.
-
-    Example
-    -------
-    >>> words = Vocabulary(("<eos>", "<unk>", "a", "dog"))
-    >>> spec = CaptionerSpec(4, "image", {"channels": [4], "width": 8}, {"hidden_size": 4})
-    >>> config = CaptionerConfig(spec, MediaOptions("image", 16, 16))
-    >>> folder = getfixture("tmp_path") / "captioner"
-    >>> _ = write_captioner(folder, CaptionerBundle(config, words, spec.build()))
-    >>> read_captioner(folder).vocabulary.names
-    ('<eos>', '<unk>', 'a', 'dog')
-    """
-    tokens, tied = {TOKENS: found.vocabulary}, _tied(found.config)
-    return write_plain(folder, found.config, found.model, tokens, tied, more, overwrite)
+    def card(self, name: str, bundle: CaptionerBundle) -> str:
+        """See :meth:`BundleKind.card`."""
+        spec, training = bundle.config.model, bundle.config.training
+        decoder = {"network": "lstmp", "num_layers": 1, "hidden_size": 512, **spec.decoder}
+        attention = AttentionOptions.of(decoder.get("attention", "soft")).kind.replace("_", "-")
+        media = {"image": "images", "audio": "recordings", "features": "features"}[spec.media]
+        metrics = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D", "exact match")
+        columns = {"set": "", "items": "{[items]}", **{m: f"{{[{m}]:.4f}}" for m in metrics}}
+        return model_card(
+            name,
+            f"A captioner of {media}: encoder `{spec.kind}`, {attention} attention, "
+            f"{decoder['num_layers']} layers of `{decoder['network']}` with "
+            f"{decoder['hidden_size']} cells each; {spec.vocabulary} words, "
+            f"{parameters(bundle.model):,} parameters.",
+            [f"    gatedrnn caption {name} FILE_OR_FOLDER..."],
+            result_lines(
+                training,
+                f"Of the training's own test, beam size {bundle.config.search.beam_size}:",
+                columns,
+                validation_line(training, "CIDEr-D of greedy captions of the validation set", 4),
+            ),
+        )
 
 
-def _tied(config: CaptionerConfig) -> tuple[str, str] | None:
-    return TIED if config.model.decoder.get("tied") else None
+CAPTIONER = CaptionerKind()
+BUNDLE_KINDS = (CAPTIONER,)
+read_captioner, write_captioner, load_captioner = CAPTIONER.read, CAPTIONER.write, CAPTIONER.load

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +52,18 @@ def run_caption(arguments: argparse.Namespace) -> int:
       gatedrnn caption bundle pictures/
       gatedrnn caption bundle a.jpg --nbest 3 --diverse 3 --pictures attention
     """
-    from gatedrnn.seq2seq.search import SearchOptions
     from gatedrnn.tasks.captioning.apply import Refused, describe, draw_attention, find_sources
-    from gatedrnn.tasks.captioning.export import load_captioner
+    from gatedrnn.tasks.captioning.bundle import load_captioner
 
     check_positive(arguments, "nbest")
     bundle = load_model(arguments, load_captioner)
     beam = arguments.beam_size
     if beam is None:
-        beam = max(bundle.config.beam_size, arguments.nbest, arguments.diverse)
+        beam = max(bundle.config.search.beam_size, arguments.nbest, arguments.diverse)
         beam += -beam % arguments.diverse if arguments.diverse > 0 else 0
     if arguments.nbest > beam:
         raise ValueError(f"--nbest {arguments.nbest} needs a --beam-size of at least as many")
-    options = SearchOptions(
-        beam_size=beam, groups=arguments.diverse, max_length=bundle.vocabulary.max_length
-    )
+    options = replace(bundle.config.search, beam_size=beam, groups=arguments.diverse)
     sources = find_sources(arguments.inputs, bundle.config.media.kind)
     refused, rows = 0, []
     for result in describe(bundle, sources, options, arguments.batch, arguments.device):

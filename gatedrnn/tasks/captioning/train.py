@@ -20,6 +20,7 @@ from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.search import SampledSequences, greedy
+from gatedrnn.tasks.captioning.bundle import TRAINING_ONLY, CaptionerConfig, CaptionerSpec
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 from gatedrnn.tasks.captioning.corpora.media import MediaOptions, load_media
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
@@ -40,7 +41,6 @@ from gatedrnn.tasks.captioning.self_critical import (
     advantages,
     policy_loss,
 )
-from gatedrnn.tasks.captioning.specification import TRAINING_ONLY, CaptionerSpec
 from gatedrnn.tokens import EOS, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 from gatedrnn.training.batching import Batch
@@ -49,7 +49,6 @@ from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
-from gatedrnn.training.model_description import CAPTIONS
 from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
@@ -288,7 +287,6 @@ class CaptionTraining(Training):
     """
 
     task = "captioning"
-    kind = CAPTIONS
     brain_class = CaptionBrain
     curve = Curve("CIDEr-D", "CIDEr-D of greedy captions", (0, 10))
 
@@ -331,12 +329,9 @@ class CaptionTraining(Training):
         return {"vocabulary": self.vocabulary, "train": self.data.train, "dev": self.data.dev}
 
     def describe(self) -> dict[str, Any]:
-        """The captioner, its input, and the beam size of its tests."""
-        return {
-            "model": self.spec.to_dict(),
-            "media": self.media.to_dict(),
-            "beam_size": int(self.hparams["beam_size"]),
-        }
+        """The captioner, its inputs, and the search of its tests."""
+        search = search_options(self.hparams, self.vocabulary)
+        return CaptionerConfig(self.spec, self.media, search).description()
 
     def valid_loader(self, brain: CaptionBrain) -> Any:
         """Loader of the validation items."""

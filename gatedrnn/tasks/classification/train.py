@@ -16,15 +16,22 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.seed import seed_everything
 from torch import nn
 
+from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.cells.registry import find
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.classification.bundle import (
+    TRAINING_ONLY,
+    ClassifierConfig,
+    ClassifierSpec,
+    EmbeddingSpec,
+)
 from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
 from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
 from gatedrnn.tasks.classification.data import SequenceDataset, collate
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
-from gatedrnn.tasks.classification.model import Classified, WordEmbedding
+from gatedrnn.tasks.classification.model import Classified, SequenceClassifier, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
 from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Brain, Objective
@@ -218,6 +225,19 @@ class ClassifierTraining(Training):
     def brain_options(self) -> dict[str, Any]:
         """Names of the classes."""
         return {"classes": self.data.classes}
+
+    def describe(self) -> dict[str, Any]:
+        """The model's arguments, its classes and its inputs."""
+        options = arguments_of(self.hparams["model"], SequenceClassifier, "model")
+        options["hidden_size"] = self.model.rnn.hidden_size
+        options = {name: v for name, v in options.items() if name not in TRAINING_ONLY}
+        inputs: int | EmbeddingSpec = self.inputs
+        if self.tokens is not None:
+            if not isinstance(self.inputs, WordEmbedding):
+                raise ValueError("embedding is not a WordEmbedding of this package")
+            inputs = EmbeddingSpec(len(self.tokens), self.inputs.output_size, self.tokens.unk)
+        spec = ClassifierSpec(tuple(self.data.classes), inputs, options)
+        return ClassifierConfig(spec).description()
 
     def valid_loader(self, brain: ClassifierBrain) -> Any:
         """Loader of the validation sequences."""

@@ -32,7 +32,7 @@ def evaluate_file(
     Arguments
     ---------
     language_model : LanguageModel
-        Of :func:`~gatedrnn.tasks.language_modeling.export.load_language_model`.
+        Of :func:`~gatedrnn.tasks.language_modeling.bundle.load_language_model`.
     path : str or Path
         The text, a sentence per line; or ``.gz``.
     carried : bool or None
@@ -72,7 +72,7 @@ def log_probs(language_model: LanguageModel, texts: Sequence[str]) -> list[float
     Example
     -------
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
-    >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+    >>> from gatedrnn.tasks.language_modeling.bundle import TextModelSpec
     >>> from gatedrnn.tokens import EOS_NAME, Words
     >>> tokens = Words.learn(["GO ON"], EOS_NAME)
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})

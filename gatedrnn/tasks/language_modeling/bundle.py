@@ -1,47 +1,91 @@
-"""Bundles of language models: plain data, as bundles of recognisers are."""
+"""Bundles of language models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from torch import nn
 
-from gatedrnn.bundle.files import CONFIG, TOKENS
-from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
-from gatedrnn.tokens import Tokens, read_text_tokens
+from gatedrnn.bundle.card import model_card, result_lines, validation_line
+from gatedrnn.bundle.format import BundleConfig
+from gatedrnn.bundle.kind import BundleKind
+from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.data.config import Range
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.language_modeling.model import TextModel
+from gatedrnn.tokens import EOS_NAME, Tokens, load
 
-#: The matrix of the output layer, and that of the embedding, which it may be.
-_TIED = ("softmax.weight", "embedding.weight")
+__all__ = [
+    "LanguageModel",
+    "LanguageModelConfig",
+    "TextModelSpec",
+    "load_language_model",
+    "read_language_model",
+    "write_language_model",
+]
+
+#: Arguments of the model that only matter in training.
+TRAINING_ONLY = ("dropout", "init_range", "start")
 
 
 @dataclass(frozen=True)
-class LanguageModelConfig(PlainConfig):
-    """What ``config.json`` of a language model says.
+class TextModelSpec(ModelSpec):
+    """Specification of a language model.
 
     Arguments
     ---------
-    model : TextModelSpec
-        What the model is built of.
-    **common : Any
-        Of :class:`~gatedrnn.bundle.schema.PlainConfig`.
+    vocabulary : int
+        Number of tokens, at least 1.
+    model : Mapping
+        Arguments of :class:`~gatedrnn.tasks.language_modeling.model.TextModel`, without
+        ``vocabulary`` and those of ``TRAINING_ONLY``.
+    carry_state : bool
+        Whether it was trained on running text, with the state carried from line to line; otherwise
+        on single lines.
+    line_ends : bool
+        Whether it predicts ends of lines; text in one piece, such as text8, has none.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or a value is refused.
+
+    Example
+    -------
+    >>> spec = TextModelSpec(30, {"network": "ran", "hidden_size": 16, "tied": True})
+    >>> TextModelSpec.from_dict(spec.to_dict()) == spec
+    True
+    >>> spec.build().embedding
+    Embedding(30, 16)
     """
+
+    vocabulary: Annotated[int, Range(1, WIDEST)]
+    model: Mapping[str, Any] = field(default_factory=dict)
+    carry_state: bool = True
+    line_ends: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_model_arguments(TextModel, self.model, "model", ("vocabulary", *TRAINING_ONLY))
+
+    def build(self) -> TextModel:
+        """Makes the model, with weights to be trained or loaded."""
+        try:
+            return TextModel(self.vocabulary, **self.model)
+        except TypeError as error:
+            raise ValueError(f"this model cannot be built: {error}") from error
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig(BundleConfig):
+    """Config of a language model's bundle; see :class:`~gatedrnn.bundle.format.BundleConfig`."""
 
     model: TextModelSpec
 
     FORMAT = "gatedrnn-language-model"
-
-    def own(self) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.own`."""
-        return {"model": self.model.to_dict()}
-
-    @classmethod
-    def read_own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.read_own`."""
-        return {"model": TextModelSpec.from_dict(data["model"])}
 
 
 @dataclass(frozen=True)
@@ -51,11 +95,11 @@ class LanguageModel:
     Arguments
     ---------
     config : LanguageModelConfig
-        What it is.
+        Its config.
     tokens : Tokens
-        What it predicts.
-    model : nn.Module
-        Tokens to scores of the next one.
+        The tokens that it predicts.
+    model : torch.nn.Module
+        Scores the next token.
     """
 
     config: LanguageModelConfig
@@ -63,36 +107,64 @@ class LanguageModel:
     model: nn.Module
 
 
-def read_language_model(folder: str | Path) -> LanguageModel:
-    """Reads a bundle of a language model, on the CPU.
+class LanguageModelKind(BundleKind[LanguageModel]):
+    """Bundles of language models."""
 
-    What its files say is compared with each other before memory is taken for weights.
+    task, noun, config = "language_modeling", "language model", LanguageModelConfig
+    old_kind, old_metric = "text", ("perplexity", False)
+    command, result = "perplexity {} FILE...", "perplexity {[perplexity]:.2f}"
 
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
+    def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
+        """See :meth:`BundleKind.load_tokens`."""
+        return load(path, EOS_NAME, config.model.vocabulary, model_file)
 
-    Returns
-    -------
-    LanguageModel
+    def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> LanguageModel:
+        """See :meth:`BundleKind.make`."""
+        return LanguageModel(config, tokens["tokens"], model)
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder or a file of it is missing.
-    ValueError
-        If a file is broken, or does not fit the others; it names the file, what is wrong, and what
-        would be right.
-    """
-    folder = Path(folder)
-    config, shapes = open_bundle(folder, LanguageModelConfig)
-    tokens = read_text_tokens(folder / TOKENS, config.model.vocabulary)
-    try:
-        empty = config.model.build_empty()
-    except ValueError as error:
-        raise ValueError(f"{folder / CONFIG}: {error}") from error
-    return LanguageModel(config, tokens, take_weights(folder, shapes, empty, _tied(config)))
+    def tied(self, config: LanguageModelConfig) -> tuple[str, str] | None:
+        """The output layer's matrix may be the embedding."""
+        return ("softmax.weight", "embedding.weight") if config.model.model.get("tied") else None
+
+    def upgraded_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Older ones have the keys of ``model`` at the top."""
+        return {"model": description}
+
+    def card(self, name: str, bundle: LanguageModel) -> str:
+        """See :meth:`BundleKind.card`."""
+        spec, training = bundle.config.model, bundle.config.training
+        options = {"network": "lstmp", "num_layers": 2, "hidden_size": 650, **spec.model}
+        text = "running text, with its state carried" if spec.carry_state else "single lines"
+        columns = {
+            "text": "",
+            "perplexity per word": "{[perplexity]:.2f}",
+            "open": "{[open perplexity]:.2f}",
+            "bits per character": "{[bits per character]:.3f}",
+            "words": "{[words]}",
+            "unknown": "{[unknown]}",
+        }
+        return model_card(
+            name,
+            f"A language model: {options['num_layers']} layers of `{options['network']}`, "
+            f"{options['hidden_size']} cells each; {spec.vocabulary} tokens "
+            f"({bundle.tokens.kind}), {parameters(bundle.model):,} parameters; trained on {text}.",
+            [
+                f"    gatedrnn perplexity {name} text.txt",
+                f"    gatedrnn generate {name} --prompt 'so'",
+                f"    gatedrnn rescore {name} nbest_dev.jsonl nbest_test.jsonl",
+            ],
+            result_lines(
+                training,
+                "Of the training's own test; `open` includes the characters of unknown words:",
+                columns,
+                validation_line(training, "Perplexity of the validation text"),
+            ),
+        )
+
+
+LANGUAGE_MODEL = LanguageModelKind()
+BUNDLE_KINDS = (LANGUAGE_MODEL,)
+read_language_model, load_language_model = LANGUAGE_MODEL.read, LANGUAGE_MODEL.load
 
 
 def write_language_model(
@@ -100,48 +172,20 @@ def write_language_model(
     config: LanguageModelConfig,
     tokens: Tokens,
     model: nn.Module,
-    more: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> LanguageModelConfig:
-    """Writes a bundle of a language model, whole or not at all.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
-    config : LanguageModelConfig
-        What it is; sizes and checksums of the files are filled in.
-    tokens : Tokens
-        What it predicts.
-    model : nn.Module
-        Built as ``config.model`` says.
-    more : Mapping or None
-        Name -> text of further files.
-    overwrite : bool
-        Whether a bundle that is there already may be replaced.
-
-    Returns
-    -------
-    LanguageModelConfig
-        As it was written.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the folder that may not be replaced.
+    """Writes a bundle of a language model; see :meth:`~gatedrnn.bundle.kind.BundleKind.write`.
 
     Example
     -------
     >>> from gatedrnn.tokens import Words
-    >>> tokens = Words.learn(["GO ON"], "<eos>")
+    >>> tokens = Words.learn(["GO ON"], special="<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
     >>> folder = getfixture("tmp_path") / "lm"
     >>> _ = write_language_model(folder, LanguageModelConfig(spec), tokens, spec.build())
     >>> read_language_model(folder).tokens.names
     ['<eos>', '<unk>', 'GO', 'ON']
     """
-    return write_plain(folder, config, model, {TOKENS: tokens}, _tied(config), more, overwrite)
-
-
-def _tied(config: LanguageModelConfig) -> tuple[str, str] | None:
-    return _TIED if config.model.model.get("tied") else None
+    bundle = LanguageModel(config, tokens, model)
+    return LANGUAGE_MODEL.write(folder, bundle, texts, overwrite)

@@ -26,7 +26,7 @@ def _add_language_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> LanguageModel:
-    from gatedrnn.tasks.language_modeling.export import load_language_model
+    from gatedrnn.tasks.language_modeling.bundle import load_language_model
 
     return load_model(arguments, load_language_model)
 

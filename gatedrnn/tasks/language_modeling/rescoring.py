@@ -359,7 +359,7 @@ def rescore_sets(
     -------
     >>> from gatedrnn.tasks.language_modeling.nbest import Candidate
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModel, LanguageModelConfig
-    >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+    >>> from gatedrnn.tasks.language_modeling.bundle import TextModelSpec
     >>> from gatedrnn.tokens import Words
     >>> tokens = Words.learn(["GO ON"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})

@@ -44,7 +44,7 @@ class SearchModel(nn.Module):
     -------
     >>> from speechbrain.decoders.scorer import RNNLMScorer
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
-    >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+    >>> from gatedrnn.tasks.language_modeling.bundle import TextModelSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens, text = Characters.learn(["GO ON"]), Characters.learn(["GO ON"], "<eos>")
     >>> spec = TextModelSpec(len(text), {"hidden_size": 4})
@@ -105,7 +105,7 @@ class RNNLMRescorer(StockRescorer):
     -------
     >>> from speechbrain.decoders.scorer import RescorerBuilder
     >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
-    >>> from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+    >>> from gatedrnn.tasks.language_modeling.bundle import TextModelSpec
     >>> from gatedrnn.tokens import Words
     >>> tokens = Words.learn(["we see"], "<eos>")
     >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})

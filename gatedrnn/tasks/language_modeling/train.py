@@ -15,8 +15,14 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
+from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.language_modeling.bundle import (
+    TRAINING_ONLY,
+    LanguageModelConfig,
+    TextModelSpec,
+)
 from gatedrnn.tasks.language_modeling.corpora import Corpus
 from gatedrnn.tasks.language_modeling.data import (
     InOrder,
@@ -36,14 +42,12 @@ from gatedrnn.tasks.language_modeling.evaluation import (
     write_word_scores,
 )
 from gatedrnn.tasks.language_modeling.model import TextLoss, TextModel
-from gatedrnn.tasks.language_modeling.specification import TRAINING_ONLY, TextModelSpec
 from gatedrnn.tokens import EOS_NAME, IGNORE, learn_once, read_text_tokens
 from gatedrnn.training.batching import EpochBatchSampler
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
-from gatedrnn.training.model_description import TEXT, arguments_of
 from gatedrnn.training.recoverables import CarriedState
 
 logger = get_logger(__name__)
@@ -267,7 +271,6 @@ class LanguageModelTraining(Training):
     """
 
     task = "language_modeling"
-    kind = TEXT
     brain_class = LanguageModelBrain
     curve = Curve("perplexity", "perplexity per word", None)
 
@@ -325,7 +328,7 @@ class LanguageModelTraining(Training):
         options = {k: v for k, v in self.arguments.items() if k not in TRAINING_ONLY}
         carry = bool(self.hparams["carry_state"])
         spec = TextModelSpec(len(self.tokens), options, carry, self.data.train.ends)
-        return spec.to_dict()
+        return LanguageModelConfig(spec).description()
 
     def valid_loader(self, brain: LanguageModelBrain) -> SaveableDataLoader:
         """Loader of the validation text."""

@@ -12,12 +12,14 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
+from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.music.bundle import TRAINING_ONLY, MusicConfig, MusicSpec
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import PieceDataset, collate
-from gatedrnn.tasks.music.model import FrameLoss
+from gatedrnn.tasks.music.model import FrameLoss, SequenceModel
 from gatedrnn.training.batching import Batch, EpochBatchSampler, EvaluationBatchSampler
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, size_within_budget, train
@@ -198,6 +200,14 @@ class MusicTraining(Training):
         return make(
             KEYS, **size_within_budget(self.hparams, lambda size: make(KEYS, hidden_size=size))
         )
+
+    def describe(self) -> dict[str, Any]:
+        """The model's arguments."""
+        options = arguments_of(self.hparams["model"], SequenceModel, "model")
+        options["hidden_size"] = self.model.rnn.hidden_size
+        options = {name: v for name, v in options.items() if name not in TRAINING_ONLY}
+        spec = MusicSpec(KEYS, options, bool(self.hparams["first_frame"]))
+        return MusicConfig(spec).description()
 
     def valid_loader(self, brain: SequenceModelBrain) -> SaveableDataLoader:
         """Loader of the validation pieces."""

@@ -1,80 +1,47 @@
-"""Bundles of translators: plain data, as bundles of recognisers are."""
+"""Bundles of translators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.bundle.files import CONFIG, WEIGHTS
-from gatedrnn.bundle.schema import PlainConfig, open_bundle, take_weights, write_plain
-from gatedrnn.data.config_validation import boolean, check, number, whole
+from torch import nn
+
+from gatedrnn.bundle.card import model_card, result_lines, validation_line
+from gatedrnn.bundle.format import WEIGHTS, BundleConfig
+from gatedrnn.bundle.kind import BundleKind
+from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions
-from gatedrnn.tasks.captioning.bundle import TIED
 from gatedrnn.tasks.translation.corpora import Languages
 from gatedrnn.tasks.translation.model import Translator, TranslatorSpec
-from gatedrnn.tokens import Tokens, read_text_tokens
+from gatedrnn.tokens import EOS_NAME, Tokens, load
 
-#: Tokens of the language that is read, and of that which is written.
+__all__ = [
+    "TranslatorBundle",
+    "TranslatorConfig",
+    "load_translator",
+    "read_translator",
+    "write_translator",
+]
+
+#: Tokens of the source language, and of the target language.
 SOURCE_TOKENS, TARGET_TOKENS = "source_tokens.json", "target_tokens.json"
-
-_SEARCH = {
-    "beam_size": whole(1, 1000),
-    "max_length": whole(1, 1 << 20),
-    "min_length": whole(0, 1 << 20),
-    "length_penalty": number(0, 1e6),
-    "groups": whole(1, 1000),
-    "diversity": number(0, 1e6),
-    "temperature": number(0, 1e6),
-    "block_ngrams": whole(0, 1 << 20),
-    "unknown": boolean,
-}
-
-
-def search_from_dict(data: Any) -> SearchOptions:
-    """Reads how translations are searched for.
-
-    Arguments
-    ---------
-    data : Any
-        Plain data.
-
-    Returns
-    -------
-    SearchOptions
-
-    Raises
-    ------
-    ValueError
-        If it is something else; it names the key.
-
-    Example
-    -------
-    >>> search_from_dict({"beam_size": 3, "max_length": 50}).beam_size
-    3
-    """
-    check(data, _SEARCH, "search")
-    try:
-        return SearchOptions(**data)
-    except ValueError as error:
-        raise ValueError(f"search: {error}") from error
 
 
 @dataclass(frozen=True)
-class TranslatorConfig(PlainConfig):
-    """What ``config.json`` of a translator says.
+class TranslatorConfig(BundleConfig):
+    """Config of a translator's bundle; see also :class:`~gatedrnn.bundle.format.BundleConfig`.
 
     Arguments
     ---------
     model : TranslatorSpec
-        What the translator is built of.
+        The translator.
     languages : Languages
-        What it reads and writes.
+        Its languages.
     search : SearchOptions
-        That of the training's test.
-    **common : Any
-        Of :class:`~gatedrnn.bundle.schema.PlainConfig`.
+        Search of the training's test.
     """
 
     model: TranslatorSpec
@@ -83,21 +50,6 @@ class TranslatorConfig(PlainConfig):
 
     FORMAT = "gatedrnn-translator"
     FILES = (WEIGHTS, SOURCE_TOKENS, TARGET_TOKENS)
-    KEYS = ("model", "languages", "search")
-
-    def own(self) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.own`."""
-        parts = {"model": self.model.to_dict(), "languages": self.languages.to_dict()}
-        return parts | {"search": asdict(self.search)}
-
-    @classmethod
-    def read_own(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`~gatedrnn.bundle.schema.PlainConfig.read_own`."""
-        return {
-            "model": TranslatorSpec.from_dict(data["model"]),
-            "languages": Languages.from_dict(data.get("languages")),
-            "search": search_from_dict(data.get("search", {})),
-        }
 
 
 @dataclass(frozen=True)
@@ -107,11 +59,11 @@ class TranslatorBundle:
     Arguments
     ---------
     config : TranslatorConfig
-        What it is.
+        Its config.
     source, target : Tokens
-        Of the language that is read, and of that which is written.
+        Tokens of the two languages.
     model : Translator
-        Tokens to tokens.
+        Translates tokens of the source language.
     """
 
     config: TranslatorConfig
@@ -120,86 +72,74 @@ class TranslatorBundle:
     model: Translator
 
 
-def read_translator(folder: str | Path) -> TranslatorBundle:
-    """Reads a bundle of a translator, on the CPU.
+class TranslatorKind(BundleKind[TranslatorBundle]):
+    """Bundles of translators."""
 
-    What its files say is compared with each other before memory is taken for weights.
+    task, noun, config = "translation", "translator", TranslatorConfig
+    tokens = {SOURCE_TOKENS: "source", TARGET_TOKENS: "target"}
+    old_kind, old_metric = "translations", ("BLEU", True)
+    command, result = "translate {} FILE...", "BLEU {[BLEU]:.2f}"
 
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
+    def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
+        """See :meth:`BundleKind.load_tokens`."""
+        count = config.model.source if name == "source" else config.model.vocabulary
+        return load(path, EOS_NAME, count, model_file)
 
-    Returns
-    -------
-    TranslatorBundle
+    def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> TranslatorBundle:
+        """See :meth:`BundleKind.make`."""
+        return TranslatorBundle(config, tokens["source"], tokens["target"], model)
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder or a file of it is missing.
-    ValueError
-        If a file is broken, or does not fit the others; it names the file, what is wrong, and what
-        would be right.
-    """
-    folder = Path(folder)
-    config, shapes = open_bundle(folder, TranslatorConfig)
-    source = read_text_tokens(folder / SOURCE_TOKENS, config.model.source)
-    target = read_text_tokens(folder / TARGET_TOKENS, config.model.vocabulary)
-    try:
-        empty = config.model.build_empty()
-    except ValueError as error:
-        raise ValueError(f"{folder / CONFIG}: {error}") from error
-    model = take_weights(folder, shapes, empty, _tied(config))
-    return TranslatorBundle(config, source, target, model)
+    def tied(self, config: TranslatorConfig) -> tuple[str, str] | None:
+        """The output layer's matrix may be the embedding."""
+        tied = config.model.decoder.get("tied")
+        return ("decoder.softmax.weight", "decoder.embedding.weight") if tied else None
 
+    def upgraded_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Those of the first versions had no ``search``."""
+        if "search" not in description:
+            raise ValueError("there is no key 'search'")
+        return description
 
-def write_translator(
-    folder: str | Path,
-    found: TranslatorBundle,
-    more: Mapping[str, str] | None = None,
-    overwrite: bool = False,
-) -> TranslatorConfig:
-    """Writes a bundle of a translator, whole or not at all.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The bundle.
-    found : TranslatorBundle
-        The translator; sizes and checksums of the files are filled in.
-    more : Mapping or None
-        Name -> text of further files.
-    overwrite : bool
-        Whether a bundle that is there already may be replaced.
-
-    Returns
-    -------
-    TranslatorConfig
-        As it was written.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the folder that may not be replaced.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens import Words
-    >>> words = Words.learn(["guten Tag", "good day"], "<eos>")
-    >>> sizes = {"network": "ran", "hidden_size": 4, "embedding_size": 4}
-    >>> spec = TranslatorSpec(len(words), len(words), sizes, sizes)
-    >>> found = TranslatorBundle(
-    ...     TranslatorConfig(spec, Languages("de", "en")), words, words, spec.build())
-    >>> folder = getfixture("tmp_path") / "translator"
-    >>> _ = write_translator(folder, found)
-    >>> read_translator(folder).config.languages.target
-    'en'
-    """
-    tokens = {SOURCE_TOKENS: found.source, TARGET_TOKENS: found.target}
-    tied = _tied(found.config)
-    return write_plain(folder, found.config, found.model, tokens, tied, more, overwrite)
+    def card(self, name: str, bundle: TranslatorBundle) -> str:
+        """See :meth:`BundleKind.card`."""
+        config = bundle.config
+        spec, training, languages = config.model, config.training, config.languages
+        usual = {"network": "lstmp", "num_layers": 1, "hidden_size": 512}
+        encoder, decoder = (
+            f"{side['num_layers']} layers of `{side['network']}` with {side['hidden_size']} cells "
+            "each"
+            for side in ({**usual, "hidden_size": 256, **spec.encoder}, {**usual, **spec.decoder})
+        )
+        direction = (
+            "both directions" if spec.encoder.get("bidirectional", True) else "one direction"
+        )
+        attention = AttentionOptions.of(spec.decoder.get("attention", "soft")).kind
+        small = " in lower case" if languages.lowercase else ""
+        columns = {
+            "set": "",
+            "sentences": "{[sentences]}",
+            "BLEU": "{[BLEU]:.2f}",
+            "greedy BLEU": "{[greedy BLEU]:.2f}",
+            "chrF": "{[chrF]:.2f}",
+            "signature of BLEU": "`{[signature]}`",
+        }
+        return model_card(
+            name,
+            f"A translator from `{languages.source}` to `{languages.target}`{small}. Encoder, in "
+            f"{direction}: {encoder}; {attention.replace('_', '-')} attention; decoder: {decoder}. "
+            f"{spec.source} and {spec.vocabulary} tokens ({bundle.source.kind}, "
+            f"{bundle.target.kind}), {parameters(bundle.model):,} parameters.",
+            [f"    gatedrnn translate {name} FILE..."],
+            result_lines(
+                training,
+                f"Of the training's own test, beam size {config.search.beam_size}, by sacreBLEU:",
+                columns,
+                validation_line(training, "BLEU of greedy translations of the validation set"),
+            ),
+        )
 
 
-def _tied(config: TranslatorConfig) -> tuple[str, str] | None:
-    return TIED if config.model.decoder.get("tied") else None
+TRANSLATOR = TranslatorKind()
+BUNDLE_KINDS = (TRANSLATOR,)
+read_translator, write_translator = TRANSLATOR.read, TRANSLATOR.write
+load_translator = TRANSLATOR.load

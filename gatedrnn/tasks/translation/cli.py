@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
       gatedrnn translate bundle test.en --references test.de --beam-size 8
     """
     from gatedrnn.tasks.translation.apply import translate
-    from gatedrnn.tasks.translation.export import load_translator
+    from gatedrnn.tasks.translation.bundle import load_translator
     from gatedrnn.tasks.translation.metrics import TOKENIZERS, make_metrics
 
     check_positive(arguments, "nbest", "batch")

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gatedrnn.data.config import Config
 from gatedrnn.data.files import find_file
 from gatedrnn.data.report import Check, Report
 from gatedrnn.data.text import read_bytes, read_lines
@@ -83,7 +84,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Languages:
+class Languages(Config):
     """The two languages of a translator, as in its bundle.
 
     Arguments
@@ -107,35 +108,15 @@ class Languages:
     ('guten tag', True)
     """
 
-    source: str
-    target: str
-    lowercase: bool = False
-    bleu_tokenize: str = "13a"
-
-    def __post_init__(self) -> None:
-        code = "the code of a language"
-        for name, what in (("source", code), ("target", code), ("bleu_tokenize", "a name")):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"languages: {name} must be {what}, not {getattr(self, name)!r}")
-        if not isinstance(self.lowercase, bool):
-            raise ValueError(f"languages: lowercase must be true or false, not {self.lowercase!r}")
+    source: str = field(metadata={"min": 1})
+    target: str = field(metadata={"min": 1})
+    lowercase: bool = field(default=False, metadata={"required": True})
+    bleu_tokenize: str = field(default="13a", metadata={"required": True, "min": 1})
 
     def prepared(self, sentence: str) -> str:
         """A sentence as in training: words separated by single spaces, perhaps in lower case."""
         squeezed = " ".join(sentence.split())
         return squeezed.lower() if self.lowercase else squeezed
-
-    def to_dict(self) -> dict[str, Any]:
-        """The values as a dict, JSON-serialisable."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Languages:
-        """The inverse of :meth:`to_dict`; a ValueError if something is missing or wrong."""
-        known = [field.name for field in fields(cls)]
-        if not isinstance(data, Mapping) or set(data) != set(known):
-            raise ValueError(f"languages must be an object with {', '.join(known)}, not {data!r}")
-        return cls(**data)
 
 
 @dataclass(frozen=True)

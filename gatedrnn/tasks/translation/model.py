@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.data.config_validation import PlainSpec, check, rules_of, whole
+from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.data.config import Range
 from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.seq2seq.attention import AttentionOptions
@@ -145,35 +146,26 @@ class Translator(EncoderDecoder):
     """
 
 
-def _attention(value: Any) -> str | None:
-    """The rule of a way for attention and recurrence to work together."""
-    if not isinstance(value, str | Mapping):
-        return "a name, or an object with named values"
-    AttentionOptions.of(value)
-    return None
-
-
 @dataclass(frozen=True)
-class TranslatorSpec(PlainSpec):
-    """What a translator is built of, as plain data.
+class TranslatorSpec(ModelSpec):
+    """Specification of a translator.
 
     Arguments
     ---------
     source : int
-        Number of tokens of the language that is read.
+        Number of tokens of the source language.
     vocabulary : int
-        Number of tokens of the language that is written.
+        Number of tokens of the target language.
     encoder : Mapping
-        Arguments of :class:`TokenEncoder`, besides ``vocabulary`` and those that only matter in
-        training.
+        Arguments of :class:`TokenEncoder`, without ``vocabulary`` and those of ``TRAINING_ONLY``.
     decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, besides ``vocabulary``,
-        ``encoder_size`` and those that only matter in training.
+        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, without ``vocabulary``,
+        ``encoder_size`` and those of ``TRAINING_ONLY``.
 
     Raises
     ------
     ValueError
-        If a key is unknown or a value is not what it should be; it names the key.
+        If a key is unknown or a value is refused.
 
     Example
     -------
@@ -183,30 +175,20 @@ class TranslatorSpec(PlainSpec):
     (True, 16)
     """
 
-    source: int
-    vocabulary: int
+    source: Annotated[int, Range(2, WIDEST)]
+    vocabulary: Annotated[int, Range(2, WIDEST)]
     encoder: Mapping[str, Any] = field(default_factory=dict)
     decoder: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sizes = {"source": self.source, "vocabulary": self.vocabulary}
-        check(sizes, {name: whole(2, 1 << 20) for name in sizes}, "model")
-        check(self.encoder, rules_of(TokenEncoder, dropout=None), "encoder")
-        rules = rules_of(Decoder, dropout=None, attention=_attention)
-        check(self.decoder, rules, "decoder")
+        super().__post_init__()
+        left_out = ("vocabulary", "encoder_size", *TRAINING_ONLY)
+        attention = str | AttentionOptions
+        check_model_arguments(TokenEncoder, self.encoder, "encoder", left_out)
+        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=attention)
 
     def build(self) -> Translator:
-        """Makes the translator, with weights to be trained or loaded.
-
-        Returns
-        -------
-        Translator
-
-        Raises
-        ------
-        ValueError
-            If there is no such recurrence, or it does not have such an option.
-        """
+        """Makes the translator, with weights to be trained or loaded."""
         return make_translator(self.source, self.vocabulary, self.encoder, self.decoder)
 
 

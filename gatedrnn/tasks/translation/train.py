@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import nn
 from gatedrnn.data.report import Report
 from gatedrnn.modules.parameter_budget import parameters
 from gatedrnn.seq2seq.brain import Seq2SeqBrain
+from gatedrnn.tasks.translation.bundle import TranslatorConfig
 from gatedrnn.tasks.translation.corpora import Languages, Pairs, ParallelCorpus
 from gatedrnn.tasks.translation.data import TranslationDataset, short_enough, some_of
 from gatedrnn.tasks.translation.decode import search_options
@@ -35,7 +35,6 @@ from gatedrnn.training.fit import (
     train,
 )
 from gatedrnn.training.log import Curve
-from gatedrnn.training.model_description import TRANSLATIONS
 
 #: Sides of a pair.
 SIDES = ("source", "target")
@@ -134,7 +133,6 @@ class TranslationTraining(Training):
     """
 
     task = "translation"
-    kind = TRANSLATIONS
     brain_class = TranslationBrain
     curve = Curve("BLEU", "BLEU of greedy translations", (0, 100))
 
@@ -172,11 +170,8 @@ class TranslationTraining(Training):
         """The translator, its languages, and the search of its tests."""
         lowercase, tokenize = bool(self.hparams["lowercase"]), str(self.hparams["bleu_tokenize"])
         languages = Languages(self.data.source, self.data.target, lowercase, tokenize)
-        return {
-            "model": self.spec.to_dict(),
-            "languages": languages.to_dict(),
-            "search": asdict(search_options(self.hparams, self.target)),
-        }
+        search = search_options(self.hparams, self.target)
+        return TranslatorConfig(self.spec, languages, search).description()
 
     def valid_loader(self, brain: TranslationBrain) -> Any:
         """Loader of the validation pairs."""

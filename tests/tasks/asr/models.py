@@ -8,10 +8,8 @@ import torch
 
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.tasks.asr.apply import Recognizer
-from gatedrnn.tasks.asr.bundle import Bundle
-from gatedrnn.tasks.asr.bundle_config import BundleConfig
+from gatedrnn.tasks.asr.bundle import Bundle, RecognizerConfig, RecognizerSpec
 from gatedrnn.tasks.asr.frontend import Frontend
-from gatedrnn.tasks.asr.specification import RecogniserSpec
 from gatedrnn.tokens import Characters
 
 #: Every recurrence that has a row in the registry.
@@ -20,7 +18,7 @@ TOKENS = Characters.learn(["ABCD EFGH"])
 STREAMING = {"features": {"dynamic_range": 0}, "normalisation": "global"}
 
 
-def spec(network: str = "residual", **changes: Any) -> RecogniserSpec:
+def spec(network: str = "residual", **changes: Any) -> RecognizerSpec:
     """A small recogniser that can stream, unless the changes say otherwise."""
     acoustic = {
         "network": network,
@@ -30,7 +28,7 @@ def spec(network: str = "residual", **changes: Any) -> RecogniserSpec:
         "network_options": {"init_range": 0.5},
         **changes.pop("acoustic", {}),
     }
-    return RecogniserSpec(len(TOKENS), acoustic, **{**STREAMING, **changes})
+    return RecognizerSpec(len(TOKENS), acoustic, **{**STREAMING, **changes})
 
 
 def statistics() -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,18 +36,18 @@ def statistics() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.linspace(-30, -10, 80), torch.linspace(5, 15, 80)
 
 
-def bundle(described: RecogniserSpec, seed: int = 0, sharpness: float = 40.0) -> Bundle:
+def bundle(described: RecognizerSpec, seed: int = 0, sharpness: float = 40.0) -> Bundle:
     """A bundle with random weights, whose scores are sharp enough to read something."""
     torch.manual_seed(seed)
     model = described.build().eval().requires_grad_(False)
     getattr(model, "acoustic", model).output.weight.mul_(sharpness)
     found = statistics() if described.normalisation == "global" else None
     return Bundle(
-        BundleConfig(described), TOKENS, Frontend(described.build_features(), found), model
+        RecognizerConfig(described), TOKENS, Frontend(described.build_features(), found), model
     )
 
 
-def recogniser(described: RecogniserSpec | None = None, **kwargs: Any) -> Recognizer:
+def recogniser(described: RecognizerSpec | None = None, **kwargs: Any) -> Recognizer:
     """A recogniser with random weights."""
     return Recognizer(bundle(described or spec()), **kwargs)
 

@@ -13,8 +13,7 @@ import torch
 
 from gatedrnn.cli.main import main
 from gatedrnn.tasks.asr.apply import Recognizer
-from gatedrnn.tasks.asr.bundle import read_bundle, write_bundle
-from gatedrnn.tasks.asr.bundle_config import BundleConfig
+from gatedrnn.tasks.asr.bundle import RecognizerConfig, read_bundle, write_bundle
 from gatedrnn.tasks.asr.decode import SearchOptions, search
 from gatedrnn.tasks.asr.internal_lm import internal_log_probs
 from gatedrnn.tasks.asr.lm_fusion import Fusion
@@ -22,6 +21,7 @@ from gatedrnn.tasks.asr.streaming import Streamer
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,
     LanguageModelConfig,
+    TextModelSpec,
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
@@ -31,7 +31,6 @@ from gatedrnn.tasks.language_modeling.rescoring import (
     read_lm_weights,
     write_lm_weights,
 )
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters, Words
 from gatedrnn.tokens.hypotheses import distinct
 from tests.tasks.asr import models
@@ -334,5 +333,5 @@ def test_settings_that_are_broken(tmp_path):
 
 def test_old_configs_are_read():
     described = models.spec()
-    data = BundleConfig(described).to_dict()
+    data = RecognizerConfig(described).to_dict()
     assert data["version"] == 1 and "language_model" not in data

@@ -20,8 +20,11 @@ from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.rescoring import check_language_model, notes
 from gatedrnn.tasks.asr.results_text import table
 from gatedrnn.tasks.asr.train import train_asr
-from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig, write_language_model
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+from gatedrnn.tasks.language_modeling.bundle import (
+    LanguageModelConfig,
+    TextModelSpec,
+    write_language_model,
+)
 from gatedrnn.tokens import Characters
 
 ROOT = Path(__file__).parents[3]

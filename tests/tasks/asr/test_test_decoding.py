@@ -12,16 +12,16 @@ from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
 from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
 from gatedrnn.tasks.asr.decode import SearchOptions, search
-from gatedrnn.tasks.asr.export import export
 from gatedrnn.tasks.asr.internal_lm import LABEL_PRIOR, internal_log_probs
 from gatedrnn.tasks.asr.lm_fusion import Fusion
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
+    TextModelSpec,
     read_language_model,
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.rescoring import LMWeights
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
+from gatedrnn.tasks.registry import export
 from gatedrnn.tokens import Characters
 from gatedrnn.tokens.hypotheses import distinct
 from tests.tasks.asr import tiny

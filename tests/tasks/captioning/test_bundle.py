@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from gatedrnn.cli.main import main
+from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.simulation.scenes import write_image
 from gatedrnn.tasks.captioning.bundle import (
     CaptionerBundle,
     CaptionerConfig,
+    CaptionerSpec,
     read_captioner,
     write_captioner,
 )
 from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
-from gatedrnn.tasks.captioning.specification import CaptionerSpec
 from gatedrnn.tokens import Vocabulary
 from tests.data.corpora import tone
 from tests.tasks.captioning.tiny import scenes, train
@@ -38,7 +39,8 @@ def write(folder, kind="image", **decoder):
     options = {"hidden_size": 8, "embedding_size": 8, **decoder}
     spec = CaptionerSpec(len(WORDS), kind, ENCODERS[kind], options)
     media = MediaOptions(spec.media, 16, 16, sample_rate=16000, max_seconds=1.0)
-    made = CaptionerBundle(CaptionerConfig(spec, media, 2), WORDS, spec.build().eval())
+    search = SearchOptions(beam_size=2, max_length=WORDS.max_length)
+    made = CaptionerBundle(CaptionerConfig(spec, media, search), WORDS, spec.build().eval())
     write_captioner(folder, made)
     return made
 
@@ -78,8 +80,8 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
         assert wanted in capsys.readouterr().err
 
     refused(lambda d: d["media"].update(kind="audio"), "media: kind must be 'image', which the enc")
-    refused(lambda d: d["media"].update(height=0), "height of the media must be a whole number")
-    refused(lambda d: d["media"].update(hight=1), "media has an unknown key 'hight'")
+    refused(lambda d: d["media"].update(height=0), "media: height must be a whole number")
+    refused(lambda d: d["media"].update(hight=1), "media: unknown key 'hight'")
     refused(lambda d: d["search"].update(beam_size=0), "beam_size must be a whole number from 1")
     refused(lambda d: d["model"].update(kind="vision"), "kind must be features, image")
     refused(lambda d: d["model"]["decoder"].update(hidden_size=9), "does not fit the model")

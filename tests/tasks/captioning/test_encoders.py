@@ -9,6 +9,7 @@ import torch
 
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.encoder import EncoderOutput
+from gatedrnn.tasks.captioning.bundle import CaptionerSpec
 from gatedrnn.tasks.captioning.encoders import (
     ENCODERS,
     BackboneEncoder,
@@ -18,7 +19,6 @@ from gatedrnn.tasks.captioning.encoders import (
     SoundEncoder,
 )
 from gatedrnn.tasks.captioning.model import Captioner
-from gatedrnn.tasks.captioning.specification import CaptionerSpec
 
 SMALL = {"sample_rate": 8000, "n_mels": 20}
 

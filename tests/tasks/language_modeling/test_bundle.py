@@ -15,12 +15,12 @@ from gatedrnn.data.text import Text
 from gatedrnn.tasks.asr.bundle import read_bundle
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
+    TextModelSpec,
+    load_language_model,
     read_language_model,
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.evaluation import EvaluationOptions, log_probabilities, score
-from gatedrnn.tasks.language_modeling.export import load_language_model
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters, Pieces, Words
 from tests.tasks.language_modeling import tiny
 
@@ -153,7 +153,7 @@ def test_a_model_of_ones_own_is_not_described(tmp_path):
     training.tokens, training.arguments = range(9), {}
     training.write_description()
     data = json.loads((tmp_path / "model.json").read_text())
-    assert data["kind"] == "text" and "not a TextModel" in data["problem"]
+    assert data["task"] == "language_modeling" and "not a TextModel" in data["problem"]
 
 
 # ---- what is refused ------------------------------------------------------------------------

@@ -10,10 +10,13 @@ import pytest
 
 from gatedrnn.cli.main import main
 from gatedrnn.scoring.formats import read
-from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig, write_language_model
-from gatedrnn.tasks.language_modeling.export import load_language_model
+from gatedrnn.tasks.language_modeling.bundle import (
+    LanguageModelConfig,
+    TextModelSpec,
+    load_language_model,
+    write_language_model,
+)
 from gatedrnn.tasks.language_modeling.rescoring import LMWeights, read_lm_weights
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tokens import Characters
 from tests.tasks.language_modeling import tiny
 

@@ -12,11 +12,11 @@ from gatedrnn.tasks.asr.heads.attention import AttentionModel, _parts
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
+    TextModelSpec,
     read_language_model,
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.prefix_scores import score_sequences, score_texts
-from gatedrnn.tasks.language_modeling.specification import TextModelSpec
 from gatedrnn.tasks.language_modeling.speechbrain_scorers import RNNLMRescorer, SearchModel
 from gatedrnn.tokens import Characters, Pieces, Words
 

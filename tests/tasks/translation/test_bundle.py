@@ -9,22 +9,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gatedrnn.bundle.files import entry_of
-from gatedrnn.bundle.from_training import take_best
+from gatedrnn.bundle.format import FileEntry
+from gatedrnn.bundle.from_training import load_best
 from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.cli.main import main
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.apply import translate
 from gatedrnn.tasks.translation.bundle import (
+    TRANSLATOR,
     TranslatorBundle,
     TranslatorConfig,
+    load_translator,
     read_translator,
     write_translator,
 )
 from gatedrnn.tasks.translation.corpora import Languages
-from gatedrnn.tasks.translation.export import load_translator, translator_card
 from gatedrnn.tasks.translation.model import TranslatorSpec
-from gatedrnn.tasks.translation.train import TranslationBrain
 from gatedrnn.tokens import Characters, Pieces, Words
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from tests.tasks.translation.tiny import train
@@ -109,7 +109,7 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
     refused(lambda d: d["languages"].update(lowercase="no"), "lowercase must be true or false")
     refused(lambda d: d["search"].update(beam_size="5"), "beam_size must be a whole number from 1")
     refused(lambda d: d["search"].update(groups=2), "search: beam_size and groups must be")
-    refused(lambda d: d["search"].update(beam=2), "search has an unknown key 'beam'")
+    refused(lambda d: d["search"].update(beam=2), "search: unknown key 'beam'")
     refused(lambda d: d["search"].update(length_penalty=250.0), "a number from 0 to 10, not 250")
     refused(lambda d: d["model"].pop("source"), "there is no key 'source'")
     refused(lambda d: d["model"].pop("vocabulary"), "there is no key 'vocabulary'")
@@ -134,7 +134,7 @@ def test_tokens_that_are_none(tmp_path, capsys):
     # As long as before, but with a checksum of its own.
     path.write_text(json.dumps(data | {"kind": "wordz"}))
     config = json.loads((folder / "config.json").read_text())
-    entry = entry_of(path)
+    entry = FileEntry.of(path)
     config["files"]["target_tokens.json"] = {"bytes": entry.bytes, "sha256": entry.sha256}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"target_tokens\.json: does not hold the tokens of a mod"):
@@ -200,7 +200,7 @@ def test_trainings_that_are_broken(trained, tmp_path, capsys):
     smaller = json.dumps(TOKENS["words"].to_dict())
     for name, text, wanted in (
         ("model.json", json.dumps(older), "no key 'search'; the command of that training with --t"),
-        ("model.json", json.dumps(data | {"kind": "captions"}), "model.json: "),
+        ("model.json", json.dumps(data | {"task": "captioning"}), "model.json: "),
         ("model.json", "[]", "model.json must hold an object"),
         ("model.json", "{", "model.json is no JSON"),
         ("results.json", "{", "results.json is no JSON"),
@@ -212,12 +212,12 @@ def test_trainings_that_are_broken(trained, tmp_path, capsys):
             assert main(["export", str(trained), str(tmp_path / "t")]) == 2
             error = capsys.readouterr().err
             assert wanted in error and error.count("\n") == 1 and not (tmp_path / "t").exists()
-    with changed(described, json.dumps(data | {"kind": "captions"})):
+    with changed(described, json.dumps(data | {"task": "captioning"})):
         assert main(["translate", str(trained), str(described)]) == 2
         assert "another model, not of a translator" in capsys.readouterr().err
     # A training whose test has not said all has a card with what is known.
     with changed(trained / "results.json", '{"seed": 7, "sets": {"test": {"BLEU": 1.0}}}'):
-        assert "of the validation sentences: " in translator_card("t", load_translator(trained))
+        assert "of the validation set: " in TRANSLATOR.card("t", load_translator(trained))
 
 
 def test_batches_change_nothing():
@@ -253,15 +253,12 @@ def test_long_sentences_go_alone(monkeypatch):
 
 @pytest.mark.parametrize("higher", [True, False])
 def test_the_best_checkpoint_is_taken(tmp_path, higher):
-    class Brain(TranslationBrain):
-        valid_metric, higher_is_better = "score", higher
-
     model = torch.nn.Linear(1, 1, bias=False)
     checkpointer = SafeCheckpointer(tmp_path / "save", {"model": model})
     for value, score in ((1.0, 5.0), (2.0, 7.0), (3.0, 6.0)):
         torch.nn.init.constant_(model.weight, value)
         checkpointer.save_checkpoint(meta={"score": score}, name=f"score{score}")
     taken = torch.nn.Linear(1, 1, bias=False).train()
-    training = take_best(tmp_path, taken, Brain)
+    training = load_best(tmp_path, {"model": taken}, "score", higher)
     assert taken.weight.item() == (2.0 if higher else 1.0) and not taken.training
     assert training == {"validation score": 7.0 if higher else 5.0}
