@@ -130,7 +130,7 @@ def _list(plan: Plan, data: list[Part], networks: list[Part], seeds: list[int]) 
 
 def _named(option: str, names: list[str] | None, parts: tuple[Part, ...]) -> list[Part]:
     """The parts that an option names; all if it is not given."""
-    from gatedrnn.experiments.compare.plain import as_argument
+    from gatedrnn.experiments.compare.specification import as_argument
 
     known = {part.name: part for part in parts}
     for name in names or ():

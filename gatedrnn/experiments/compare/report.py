@@ -15,9 +15,8 @@ from scipy.stats import ttest_rel
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.result_table import ResultTable
-from gatedrnn.experiments.compare.plain import as_argument
 from gatedrnn.experiments.compare.runs import DONE, SEED, Choice, Plan, Run, read_value, run_state
-from gatedrnn.experiments.compare.specification import Measure, Part
+from gatedrnn.experiments.compare.specification import Measure, Part, as_argument
 
 #: Coverage of an interval.
 LEVEL = 0.95

@@ -22,8 +22,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.experiments.compare.plain import as_argument
-from gatedrnn.experiments.compare.specification import OWN_ARGUMENTS, Measure, Part, Table
+from gatedrnn.experiments.compare.specification import (
+    OWN_ARGUMENTS,
+    Measure,
+    Part,
+    Table,
+    as_argument,
+)
 
 #: Name of the file in a run's folder that says what was run.
 RECORD = "compare.json"

@@ -1,4 +1,4 @@
-"""What a table compares: a YAML file of plain data, checked before anything runs."""
+"""Specification of a table of trainings: a YAML file that is checked before anything runs."""
 
 from __future__ import annotations
 
@@ -6,50 +6,78 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from gatedrnn.experiments.compare.plain import Fields, read_yaml
+import yaml
 
-#: Directions of a figure.
+from gatedrnn.data.config import Choices, Config, ConfigError, from_mapping
+
+#: Directions of a metric.
 LOWER, HIGHER = "lower", "higher"
-#: What times pictures: that of the wall, or of the process on its cores.
+#: Time of a step in plots: wall-clock time, or CPU time of the process.
 WALL, CPU = "wall", "cpu"
 #: Arguments that each run has of its own.
 OWN_ARGUMENTS = ("seed", "output_folder")
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A figure of a run's results.
+class Measure(Config):
+    """A metric of a run's results.
 
     Arguments
     ---------
+    key : str or tuple of str
+        The keys that lead to the metric, from the top of the file or from its ``sets``.
     file : str
         Name of a JSON file in the run's folder.
-    key : tuple of str
-        The keys that lead to the figure, from the top of the file or from its ``sets``.
     name : str
-        What reports call it.
+        Name in reports; by default the keys.
     better : str
         ``"lower"`` or ``"higher"``.
     """
 
-    file: str
-    key: tuple[str, ...]
-    name: str
-    better: str
+    key: str | tuple[str, ...]
+    file: str = "results.json"
+    name: str = ""
+    better: Annotated[str, Choices(LOWER, HIGHER)] = LOWER
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if Path(self.file).name != self.file:
+            raise ValueError(
+                f"file must be the name of a file in the run's folder, not {self.file!r}"
+            )
+        key = (self.key,) if isinstance(self.key, str) else tuple(self.key)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "name", self.name or " ".join(key))
 
     @property
     def sign(self) -> int:
-        """1 if lower is better, else -1: the lowest product is the best."""
+        """1 if lower is better, else -1: the best run has the lowest product."""
         return 1 if self.better == LOWER else -1
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """What is tried for a network before its seeds are trained.
+class Grid(Config):
+    """Argument -> list of values; all their combinations are tried."""
+
+    grid: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.grid:
+            raise ValueError("grid must hold arguments with lists of values, such as {lr: [1, 2]}")
+        _check_arguments(self.grid, "grid")
+        for name, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise ValueError(f"grid: {name} must be a list of values, not {values!r}")
+
+
+@dataclass(frozen=True)
+class Tuning(Grid):
+    """Settings that are tried for a network before its seeds are trained.
 
     Arguments
     ---------
@@ -58,23 +86,22 @@ class Tuning:
     arguments : Mapping
         Arguments of these runs alone, such as fewer epochs.
     seed : int
-        Their seed.
+        Seed of these runs.
     """
 
-    grid: Mapping[str, Sequence[Any]]
-    arguments: Mapping[str, Any]
-    seed: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_arguments(self.arguments, "arguments")
 
     def settings(self) -> list[dict[str, Any]]:
-        """What is tried, in order.
-
-        Returns
-        -------
-        list of dict
+        """The combinations, in order.
 
         Example
         -------
-        >>> Tuning({"lr": [1, 2], "dropout": [0.5]}, {}, 1).settings()
+        >>> Tuning({"lr": [1, 2], "dropout": [0.5]}).settings()
         [{'lr': 1, 'dropout': 0.5}, {'lr': 2, 'dropout': 0.5}]
         """
         return [
@@ -85,18 +112,18 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Part:
-    """A network, or a data set: what it adds to the arguments of its runs.
+    """A network or a data set: what it adds to the arguments of its runs.
 
     Arguments
     ---------
     name : str
-        Its name in reports.
+        Name in reports.
     arguments : Mapping
-        Of the recipe.
+        Arguments of the recipe.
     hparams : Path or None
         The recipe's YAML file, in place of the table's.
     grid : Mapping or None
-        To be tuned, in place of the table's.
+        Grid of tuning, in place of the table's.
     measure, select : Measure or None
         In place of the table's; data sets only.
     """
@@ -115,6 +142,46 @@ class Part:
 
 
 @dataclass(frozen=True)
+class _NetworkKeys(Config):
+    """Keys of a network that are not arguments."""
+
+    hparams: str | None = None
+    tuning: Grid | None = None
+
+
+@dataclass(frozen=True)
+class _DataKeys(_NetworkKeys):
+    """Keys of a data set that are not arguments."""
+
+    measure: Measure | None = None
+    select: Measure | None = None
+
+
+@dataclass(frozen=True)
+class _TableKeys(Config):
+    """Keys of the file; see :class:`Table`."""
+
+    recipe: str
+    seeds: list[int]
+    baseline: str
+    measure: Measure
+    networks: Mapping[str, Any]
+    hparams: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    command_line: str | list[str] = field(default_factory=list)
+    select: Measure | None = None
+    also: list[Measure] = field(default_factory=list)
+    tuning: Tuning | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    curve: str | None = None
+    clock: Annotated[str, Choices(WALL, CPU)] = WALL
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_arguments(self.arguments, "arguments")
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of trainings.
 
@@ -129,24 +196,25 @@ class Table:
     arguments : Mapping
         Of all runs.
     command_line : tuple of str
-        Arguments of all runs, handed on as they are.
+        Arguments of all runs, passed on as they are.
     seeds : tuple of int
         One run each, for each network and data set.
     baseline : str
         The network that the others are compared with.
     measure, select : Measure
-        What is compared, and what settings are chosen by; ``select`` is ``None`` without tuning.
+        The metric that is compared, and that of development data by which settings are chosen;
+        ``select`` is None without tuning.
     also : tuple of Measure
-        Further figures for the reports.
+        Further metrics for the reports.
     tuning : Tuning or None
         What is tuned, equally for all networks.
     networks, data : tuple of Part
         What is compared, and on what.
     curve : str or None
-        The figure of the training log to draw over the epochs.
+        The metric of the training log to plot over the epochs.
     clock : str
-        ``"wall"`` or ``"cpu"``: which time of a step to draw; the latter where runs share a
-        machine that has no accelerator.
+        ``"wall"`` or ``"cpu"``: time of a step in plots; the latter where runs share a machine
+        without accelerator.
     """
 
     path: Path
@@ -166,19 +234,7 @@ class Table:
     clock: str = WALL
 
     def tuned(self, data: Part, network: Part) -> Tuning | None:
-        """What is tuned for a network on a data set.
-
-        Arguments
-        ---------
-        data : Part
-            Of this table.
-        network : Part
-            Of this table.
-
-        Returns
-        -------
-        Tuning or None
-        """
+        """The tuning of a network on a data set; None without any."""
         if self.tuning is None:
             return None
         own = network.grid if network.grid is not None else data.grid
@@ -187,68 +243,92 @@ class Table:
         return Tuning(own, self.tuning.arguments, self.tuning.seed)
 
     def measured(self, data: Part) -> Measure:
-        """What is compared on a data set."""
+        """The metric that is compared on a data set."""
         return data.measure or self.measure
 
     def selected(self, data: Part) -> Measure | None:
-        """What settings are chosen by on a data set."""
+        """The metric by which settings are chosen on a data set."""
         return data.select or self.select
 
 
 def read_table(path: str | Path) -> Table:
     """Reads and checks the file of a table.
 
-    Arguments
-    ---------
-    path : str or Path
-        A YAML file of plain data.
-
-    Returns
-    -------
-    Table
-
     Raises
     ------
     FileNotFoundError
-        If it, the recipe or the recipe's YAML file is not there.
+        If it, the recipe or the recipe's YAML file does not exist.
     ValueError
-        If something in it is not as it should be; the message names the file and the key.
+        If a key or a value is wrong; the message names the file and the key.
     """
     path = Path(path)
-    top = Fields(read_yaml(path), path)
+    keys = from_mapping(_TableKeys, read_yaml(path), str(path), null_is_missing=True)
+    command_line = keys.command_line
     table = Table(
         path=path,
-        recipe=top.file("recipe", required=True),
-        hparams=top.file("hparams"),
-        arguments=_arguments(top, "arguments"),
-        command_line=tuple(top.texts("command_line")),
-        seeds=tuple(top.whole_numbers("seeds")),
-        baseline=top.text("baseline"),
-        measure=_measure(top.fields("measure", required=True)),
-        select=_select(top),
-        also=tuple(_measure(f) for f in top.list_of_fields("also")),
-        tuning=_tuning(top),
-        networks=_parts(top.fields("networks", required=True), data=False),
-        data=_parts(top.fields("data"), data=True) or (_only_data(top),),
-        curve=top.text("curve", None),
-        clock=top.text("clock", WALL),
+        recipe=_file(path, "recipe", keys.recipe),
+        hparams=_file(path, "hparams", keys.hparams),
+        arguments=keys.arguments,
+        command_line=(command_line,) if isinstance(command_line, str) else tuple(command_line),
+        seeds=tuple(keys.seeds),
+        baseline=keys.baseline,
+        measure=keys.measure,
+        select=keys.select,
+        also=tuple(keys.also),
+        tuning=keys.tuning,
+        networks=_parts(path, "networks", keys.networks, _NetworkKeys),
+        data=_parts(path, "data", keys.data, _DataKeys)
+        or (Part(Path(keys.hparams or keys.recipe).stem, {}),),
+        curve=keys.curve,
+        clock=keys.clock,
     )
-    top.finish()
     _check(table)
     return table
 
 
+def read_yaml(path: Path) -> Any:
+    """Reads a YAML file without executing anything in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it does not exist.
+    ValueError
+        If it is not YAML, or has tags.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "a.yaml"
+    >>> _ = path.write_text("seeds: [1, 2]")
+    >>> read_yaml(path)
+    {'seeds': [1, 2]}
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML without tags: {error}") from error
+
+
+def as_argument(value: Any) -> str:
+    """A value as a recipe's command line takes it: YAML on one line.
+
+    Example
+    -------
+    >>> [as_argument(v) for v in (0.5, "ran", True, None, {"output": "tanh"}, [1, 2], "1")]
+    ['0.5', 'ran', 'true', '~', '{output: tanh}', '[1, 2]', "'1'"]
+    """
+    if value is None:
+        return "~"  # recipes take null for a flag whose value was forgotten
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True
+    )
+    return text.removesuffix("...\n").strip()
+
+
 def safe_name(name: str) -> str:
     """A name as the name of a file.
-
-    Arguments
-    ---------
-    name : str
-        Any text.
-
-    Returns
-    -------
-    str
 
     Example
     -------
@@ -258,92 +338,55 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^\w.+=]+", "-", name).strip("-.")
 
 
-def _arguments(fields: Fields, key: str) -> dict[str, Any]:
-    found = fields.mapping(key)
-    for name in found:
-        if not re.fullmatch(r"\w+", name) or name in OWN_ARGUMENTS:
-            fields.refuse(
-                (key, name), "is an argument that every run has of its own"
-                if name in OWN_ARGUMENTS else "is no name of an argument",
-            )  # fmt: skip
-    return found
+def _check_arguments(arguments: Mapping[str, Any], place: str) -> None:
+    """Raises ValueError if a key cannot be an argument of the recipe."""
+    for name in arguments:
+        if name in OWN_ARGUMENTS:
+            raise ValueError(f"{place}: {name}: is an argument that every run has of its own")
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+            raise ValueError(f"{place}: {name}: is no name of an argument")
 
 
-def _measure(fields: Fields, name: str | None = None) -> Measure:
-    file = fields.text("file", "results.json")
-    if Path(file).name != file:
-        fields.refuse(("file",), "must be the name of a file in the run's folder")
-    key = tuple(fields.texts("key", required=True))
-    better = fields.text("better", LOWER)
-    if better not in (LOWER, HIGHER):
-        fields.refuse(("better",), f"must be {LOWER} or {HIGHER}, not {better!r}")
-    measure = Measure(file, key, fields.text("name", name or " ".join(key)), better)
-    fields.finish()
-    return measure
-
-
-def _select(fields: Fields) -> Measure | None:
-    found = fields.fields("select")
-    return None if found is None else _measure(found)
-
-
-def _grid(fields: Fields) -> dict[str, list[Any]]:
-    grid = _arguments(fields, "grid")
-    if not grid:
-        fields.refuse(("grid",), "must hold arguments with lists of values, such as {lr: [1, 2]}")
-    for name, values in grid.items():
-        if not isinstance(values, list) or not values:
-            fields.refuse(("grid", name), f"must be a list of values, not {values!r}")
-    return grid
-
-
-def _tuning(top: Fields) -> Tuning | None:
-    fields = top.fields("tuning")
-    if fields is None:
+def _file(table: Path, place: str, name: str | None) -> Path | None:
+    """A file that is named relative to the table's."""
+    if name is None:
         return None
-    tuning = Tuning(_grid(fields), _arguments(fields, "arguments"), fields.whole_number("seed", 1))
-    fields.finish()
-    return tuning
+    path = (table.parent / name).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"{table}: {place}: there is no file {path}")
+    return path
 
 
-def _parts(fields: Fields | None, data: bool) -> tuple[Part, ...]:
-    if fields is None:
-        return ()
-    parts = []
-    for name in list(fields.left):
-        one = fields.fields(name, required=True)
-        own = one.fields("tuning")
-        grid = None
-        if own is not None:
-            grid = _grid(own)
-            own.finish()
-        measure = one.fields("measure") if data else None
-        parts.append(
-            Part(
-                name=name,
-                hparams=one.file("hparams"),
-                grid=grid,
-                measure=None if measure is None else _measure(measure),
-                select=_select(one) if data else None,
-                arguments=_arguments(one, None),
-            )
+def _parts(
+    table: Path, key: str, values: Mapping[str, Any], keys_class: type[_NetworkKeys]
+) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for name, value in values.items():
+        place = f"{table}: {key}: {name}"
+        if not isinstance(value, Mapping | None):
+            raise ConfigError(f"{place}: must be an object with named values, not {value!r}")
+        known = keys_class.__dataclass_fields__
+        own = {k: v for k, v in (value or {}).items() if k in known}
+        keys = from_mapping(keys_class, own, place, null_is_missing=True)
+        arguments = {k: v for k, v in (value or {}).items() if k not in known}
+        _check_arguments(arguments, place)
+        part = Part(
+            name=name,
+            arguments=arguments,
+            hparams=_file(table, f"{key}: {name}: hparams", keys.hparams),
+            grid=None if keys.tuning is None else keys.tuning.grid,
+            measure=getattr(keys, "measure", None),
+            select=getattr(keys, "select", None),
         )
-        if not parts[-1].folder:
-            fields.refuse((name,), "is no name: it needs a letter or a number")
-    folders = [part.folder for part in parts]
-    for one, other in itertools.combinations(range(len(parts)), 2):
-        if folders[one] == folders[other]:
-            fields.refuse(
-                (parts[other].name,),
-                f"and {parts[one].name!r} would have the same folder {folders[one]!r}",
-            )
+        if not part.folder:
+            raise ConfigError(f"{place}: is no name: it needs a letter or a number")
+        for other in parts:
+            if other.folder == part.folder:
+                raise ConfigError(
+                    f"{place}: and {other.name!r} would have the same folder {part.folder!r}"
+                )
+        parts.append(part)
     return tuple(parts)
-
-
-def _only_data(top: Fields) -> Part:
-    """The data of a table that names none."""
-    given = top.given.get("hparams") or top.given.get("recipe")
-    return Part(Path(str(given)).stem, {})
 
 
 def _check(table: Table) -> None:
@@ -353,8 +396,6 @@ def _check(table: Table) -> None:
         raise ValueError(f"{table.path}: {key}: {problem}")
 
     names = [network.name for network in table.networks]
-    if table.clock not in (WALL, CPU):
-        refuse("clock", f"must be {WALL} or {CPU}, not {table.clock!r}")
     if not names:
         refuse("networks", "must name at least one network")
     if table.baseline not in names:

@@ -49,7 +49,7 @@ def test_export(trained, lm, tmp_path, capsys):
     assert found.config.search.lm_mode == "fusion"
     assert found.config.search.lm_weights == LMWeights(0.4, 0.5)
     card = (bundle / "README.md").read_text()
-    assert "has its say in its search: weight 0.4, insertion 0.5" in card and "--no-lm" in card
+    assert "used in its search: weight 0.4, insertion 0.5" in card and "--no-lm" in card
     speech = tiny.Tones("test", 3, 200)
     assert Recognizer(found).recognize([speech[i]["sig"] for i in range(3)])
     write_lm_weights(tmp_path / "rescored" / LM_WEIGHTS_FILE, LMWeights(0.3, -0.5, 0.2))
@@ -58,7 +58,7 @@ def test_export(trained, lm, tmp_path, capsys):
     found = read_bundle(bundle)
     assert found.config.search.lm_mode == "rescoring"
     assert found.config.search.lm_weights == LMWeights(0.3, -0.5, 0.2)
-    assert "its own counting -0.2" in (bundle / "README.md").read_text()
+    assert "internal -0.2" in (bundle / "README.md").read_text()
     beam = ["--lm", lm, "--lm-weight", 1, "--beam-size", 7]
     assert main(["export", *map(str, [trained["greedy"], bundle, "--overwrite", *beam])]) == 0
     assert read_bundle(bundle).config.search.beam_size == 7
