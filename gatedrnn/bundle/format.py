@@ -143,7 +143,7 @@ class BundleConfig(Config):
         for name in files:
             if name not in cls.FILES:
                 raise ConfigError(
-                    f"{place}: {name!r:.80} is not a file of such a bundle; its files are "
+                    f"{place}: {name!r:.80} is not a file of a bundle of this kind; its files are "
                     f"{' and '.join(cls.FILES)}, in the bundle's own folder"
                 )
 

@@ -188,7 +188,7 @@ class BundleKind(ABC, Generic[B]):
         self,
         folder: str | Path,
         bundle: B,
-        texts: Mapping[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> Any:
         """Writes a bundle atomically.
@@ -199,7 +199,7 @@ class BundleKind(ABC, Generic[B]):
             Where to.
         bundle : Any
             The bundle; sizes and checksums of its files are filled in.
-        texts : Mapping or None
+        more : Mapping or None
             Name -> text of further files.
         overwrite : bool
             Whether a bundle that is there already is replaced.
@@ -225,7 +225,7 @@ class BundleKind(ABC, Generic[B]):
             config = replace(config, made_by=f"gatedrnn {__version__}", files=files)
             self.write_more(draft, bundle)
             content = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-            for name, text in {**(texts or {}), CONFIG: content}.items():
+            for name, text in {**(more or {}), CONFIG: content}.items():
                 (draft / name).write_text(text, encoding="utf-8")
         return config
 
@@ -248,6 +248,9 @@ class BundleKind(ABC, Generic[B]):
         try:
             own = own if "task" in description else self.upgraded_description(own)
             config = self.config.from_description(own, str(results / DESCRIPTION))
+            for name in config.description():
+                if name not in own:
+                    raise ValueError(f"{results / DESCRIPTION}: there is no key {name!r}")
         except ValueError as error:
             raise outdated(results, error) from error
         tokens = self._load_tokens(results, config, DESCRIPTION)

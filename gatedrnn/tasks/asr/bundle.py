@@ -549,7 +549,7 @@ def write_bundle(
     tokens: Tokens,
     model: nn.Module,
     statistics: tuple[torch.Tensor, torch.Tensor] | None = None,
-    texts: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
     overwrite: bool = False,
     language_model: LanguageModel | None = None,
 ) -> RecognizerConfig:
@@ -568,7 +568,7 @@ def write_bundle(
     statistics : (torch.Tensor, torch.Tensor) or None
         Mean and standard deviation of the features, each (features,), for ``normalisation:
         global``.
-    texts : Mapping or None
+    more : Mapping or None
         Name -> text of further files.
     overwrite : bool
         Whether a bundle that is there already is replaced.
@@ -603,4 +603,4 @@ def write_bundle(
         raise ValueError("a language model and its options (config.search.lm_mode) go together")
     frontend = Frontend(config.model.build_features(), statistics)
     bundle = Bundle(config, tokens, frontend, model, language_model)
-    return RECOGNIZER.write(folder, bundle, texts, overwrite)
+    return RECOGNIZER.write(folder, bundle, more, overwrite)

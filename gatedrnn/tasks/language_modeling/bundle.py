@@ -172,7 +172,7 @@ def write_language_model(
     config: LanguageModelConfig,
     tokens: Tokens,
     model: nn.Module,
-    texts: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> LanguageModelConfig:
     """Writes a bundle of a language model; see :meth:`~gatedrnn.bundle.kind.BundleKind.write`.
@@ -188,4 +188,4 @@ def write_language_model(
     ['<eos>', '<unk>', 'GO', 'ON']
     """
     bundle = LanguageModel(config, tokens, model)
-    return LANGUAGE_MODEL.write(folder, bundle, texts, overwrite)
+    return LANGUAGE_MODEL.write(folder, bundle, more, overwrite)

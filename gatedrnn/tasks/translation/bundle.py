@@ -94,12 +94,6 @@ class TranslatorKind(BundleKind[TranslatorBundle]):
         tied = config.model.decoder.get("tied")
         return ("decoder.softmax.weight", "decoder.embedding.weight") if tied else None
 
-    def upgraded_description(self, description: dict[str, Any]) -> dict[str, Any]:
-        """Those of the first versions had no ``search``."""
-        if "search" not in description:
-            raise ValueError("there is no key 'search'")
-        return description
-
     def card(self, name: str, bundle: TranslatorBundle) -> str:
         """See :meth:`BundleKind.card`."""
         config = bundle.config

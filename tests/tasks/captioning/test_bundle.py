@@ -85,7 +85,7 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
     refused(lambda d: d["search"].update(beam_size=0), "beam_size must be a whole number from 1")
     refused(lambda d: d["model"].update(kind="vision"), "kind must be features, image")
     refused(lambda d: d["model"]["decoder"].update(hidden_size=9), "does not fit the model")
-    refused(lambda d: d["model"].update(vocabulary=8), "has 7 words, and the model of config.json")
+    refused(lambda d: d["model"].update(vocabulary=8), "has 7 tokens, and the model of config.json")
     refused(lambda d: d.update(format="gatedrnn-recogniser"), "format must be 'gatedrnn-captioner'")
     refused(lambda d: d["files"]["tokens.json"].update(bytes=3), "bytes, and 3 by config.json")
 

@@ -104,8 +104,11 @@ def test_what_is_broken_is_refused(tmp_path, capsys):
 
     refused(lambda d: d.update(format="gatedrnn-captioner"), "must be 'gatedrnn-translator'")
     refused(lambda d: d.update(version=2), "version 2 is newer than what this gatedrnn reads")
-    refused(lambda d: d["languages"].update(source=3), "source must be the code of a language")
-    refused(lambda d: d["languages"].pop("lowercase"), "with source, target, lowercase, bleu_t")
+    refused(
+        lambda d: d["languages"].update(source=3),
+        "languages: source must be text that is not empty, not 3",
+    )
+    refused(lambda d: d["languages"].pop("lowercase"), "languages: there is no key 'lowercase'")
     refused(lambda d: d["languages"].update(lowercase="no"), "lowercase must be true or false")
     refused(lambda d: d["search"].update(beam_size="5"), "beam_size must be a whole number from 1")
     refused(lambda d: d["search"].update(groups=2), "search: beam_size and groups must be")
