@@ -400,17 +400,17 @@ def _convert_union(
 def _convert_mapping(
     hint: Any, parts: Sequence[Any], value: Mapping[Any, Any], place: str, null: bool
 ) -> dict[str, Any]:
-    found = {}
+    converted = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise ConfigError(f"{place}: the key {key!r} must be text; put it into quotation marks")
         try:
-            found[key] = _convert(parts[1], item, f"{place}: {key}", null) if parts else item
+            converted[key] = _convert(parts[1], item, f"{place}: {key}", null) if parts else item
         except ConfigError:
             if _has_config(hint):
                 raise
             raise ConfigError(f"{place} must be {_expected(hint)}, not {_short(value)}") from None
-    return found
+    return converted
 
 
 def _convert_items(

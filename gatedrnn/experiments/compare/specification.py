@@ -380,10 +380,10 @@ def _parts(
         )
         if not part.folder:
             raise ConfigError(f"{place}: is no name: it needs a letter or a number")
-        for other in parts:
-            if other.folder == part.folder:
+        for earlier in parts:
+            if earlier.folder == part.folder:
                 raise ConfigError(
-                    f"{place}: and {other.name!r} would have the same folder {part.folder!r}"
+                    f"{place}: and {earlier.name!r} would have the same folder {part.folder!r}"
                 )
         parts.append(part)
     return tuple(parts)
@@ -419,9 +419,9 @@ def _check(table: Table) -> None:
     for data in table.data:
         select = table.selected(data)
         if select is None:
-            refuse("select", "is needed for tuning: the development figure to choose by")
+            refuse("select", "is needed for tuning: the metric of development data to choose by")
         if (select.file, select.key) == (table.measured(data).file, table.measured(data).key):
             refuse(
                 "select",
-                "is the measure itself: settings must be chosen by a figure of development data",
+                "is the measure itself: settings must be chosen by a metric of development data",
             )

@@ -46,18 +46,7 @@ class BundleEncoder(nn.Module):
         self.frontend: nn.Module | None = None
 
     def fill(self, bundle: Bundle) -> None:
-        """Takes the model of a bundle.
-
-        Arguments
-        ---------
-        bundle : Bundle
-            The bundle.
-
-        Raises
-        ------
-        ValueError
-            If its head is not connectionist temporal classification.
-        """
+        """Takes the model of a bundle; raises a ValueError if its head is not CTC."""
         if not isinstance(bundle.model, CTCModel):
             raise ValueError(
                 f"EncoderASR decodes by CTC alone, and this bundle's head is "
@@ -66,20 +55,10 @@ class BundleEncoder(nn.Module):
         self.model, self.frontend = bundle.model, bundle.frontend
 
     def forward(self, signals: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Scores tokens.
+        """Log-probabilities (batch, frames, tokens) of signals (batch, samples).
 
-        Arguments
-        ---------
-        signals : torch.Tensor
-            (batch, samples).
-        lengths : torch.Tensor
-            Relative lengths in samples, (batch,).
-
-        Returns
-        -------
-        torch.Tensor
-            Log-probabilities, (batch, frames, tokens); past an utterance's end all is blank, since
-            SpeechBrain counts frames from relative lengths in samples, and may be one off.
+        ``lengths`` are relative, in samples, (batch,). Past an utterance's end all is blank, since
+        SpeechBrain counts frames from relative lengths in samples, and may be one off.
         """
         self.frontend.to(signals.device)
         features, lengths = self.frontend.of_batch(signals, lengths)
@@ -98,59 +77,22 @@ class BundleTokenizer:
         self.tokens: Any = None
 
     def decode_ids(self, tokens: Sequence[int]) -> str:
-        """Text of tokens.
-
-        Arguments
-        ---------
-        tokens : sequence of int
-            Without blanks.
-
-        Returns
-        -------
-        str
-        """
+        """Text of tokens, without blanks."""
         return self.tokens.decode(tokens)
 
 
 class BundleReader:
-    """Stands where SpeechBrain's ``Pretrainer`` does, and reads safetensors instead of pickles.
-
-    Arguments
-    ---------
-    encoder : BundleEncoder
-        To be filled.
-    tokenizer : BundleTokenizer
-        To be filled.
-    """
+    """In place of SpeechBrain's ``Pretrainer``: fills encoder and tokenizer from safetensors."""
 
     def __init__(self, encoder: BundleEncoder, tokenizer: BundleTokenizer) -> None:
         self.encoder, self.tokenizer = encoder, tokenizer
         self.source: Path | None = None
 
     def set_collect_in(self, folder: str | Path | None) -> None:
-        """Does nothing: a bundle is read where it lies.
-
-        Arguments
-        ---------
-        folder : str or Path or None
-            Where SpeechBrain would link files to.
-        """
+        """Does nothing: a bundle is read where it lies."""
 
     def collect_files(self, default_source: str | Path, **kwargs: Any) -> None:
-        """Notes where the bundle lies.
-
-        Arguments
-        ---------
-        default_source : str or Path
-            The bundle.
-        **kwargs : Any
-            Not needed.
-
-        Raises
-        ------
-        ValueError
-            If it is not a folder.
-        """
+        """Remembers the bundle's folder; raises a ValueError if it is not a folder."""
         self.source = Path(default_source)
         if not self.source.is_dir():
             raise ValueError(f"{default_source} is not a folder: download the bundle first")
