@@ -79,7 +79,7 @@ def test_music_there_and_back(tmp_path):
     roll = torch.rand(1, 3, 5).round()
     with torch.no_grad():
         assert torch.allclose(loaded.model(roll)[0], bundle.model(roll)[0], atol=1e-6)
-    assert "continue_piece" in MUSIC.card("m", loaded)
+    assert "continue-music" in MUSIC.card("m", loaded)
 
 
 def test_model_json_of_older_versions_is_read():

@@ -19,7 +19,8 @@ from gatedrnn.tasks.command_line import Command
 
 NAMES = [
     "list", "doctor", "bench", "export", "score", "compare", "transcribe", "rescore", "perplexity",
-    "generate", "caption", "score-captions", "translate",
+    "generate", "caption", "score-captions", "translate", "classify", "evaluate-music",
+    "continue-music",
 ]  # fmt: skip
 #: Libraries that take seconds to import.
 HEAVY = ("torch", "torchaudio", "speechbrain", "numpy", "scipy")

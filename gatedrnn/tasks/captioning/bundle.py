@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: Arguments of encoder and decoder that only matter in training.
-TRAINING_ONLY = ("dropout", "start", "weights_file", "trained")
+TRAINING_ONLY = ("dropout", "init", "weights_file", "trained")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatedrnn import lazy
 
 _MODULES = {
-    "Classifier": "bundle",
+    "ClassifierBundle": "bundle",
     "SequenceClassifier": "model",
     "WordEmbedding": "model",
     "classify": "apply",

@@ -15,6 +15,7 @@ from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Config, Range
 from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.tasks.classification.corpora.labelled import ImageFrames
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, load
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 #: Arguments of the model that only matter in training.
-TRAINING_ONLY = ("dropout", "re_init", "start")
+TRAINING_ONLY = ("dropout", "re_init", "init")
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,21 @@ class ClassifierSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class ClassifierConfig(BundleConfig):
-    """Config of a classifier's bundle; see :class:`~gatedrnn.bundle.format.BundleConfig`."""
+    """Config of a classifier's bundle: its model, and how images become frames (None for texts and
+    other frames). See :class:`~gatedrnn.bundle.format.BundleConfig`."""
 
     model: ClassifierSpec
+    images: ImageFrames | None = None
 
     FORMAT = "gatedrnn-classifier"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.images is not None and self.images.frame_width != self.model.inputs:
+            raise ValueError(
+                f"model: inputs must be {self.images.frame_width}, the width of the frames of "
+                f"images, not {self.model.inputs}"
+            )
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -120,7 +131,7 @@ class ClassifierKind(BundleKind[ClassifierBundle]):
 
     task, noun, config = "classification", "classifier", ClassifierConfig
     old_metric = ("accuracy", True)
-    result = "accuracy {[accuracy]:.2f} %"
+    command, result = "classify {} FILE...", "accuracy {[accuracy]:.2f} %"
 
     def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
         """See :meth:`BundleKind.load_tokens`."""
@@ -152,13 +163,7 @@ class ClassifierKind(BundleKind[ClassifierBundle]):
             f"A classifier of {inputs} into {len(spec.classes)} classes: {options['num_layers']} "
             f"layers of `{options['network']}`, {options['hidden_size']} cells each; "
             f"{parameters(bundle.model):,} parameters.",
-            [
-                "```python",
-                "from gatedrnn.tasks.classification.bundle import load_classifier",
-                "",
-                f'classifier = load_classifier("{name}")',
-                "```",
-            ],
+            [f"    gatedrnn classify {name} FILE..."],
             result_lines(
                 training,
                 "Accuracy of the training's own test:",

@@ -237,7 +237,7 @@ class ClassifierTraining(Training):
                 raise ValueError("embedding is not a WordEmbedding of this package")
             inputs = EmbeddingSpec(len(self.tokens), self.inputs.output_size, self.tokens.unk)
         spec = ClassifierSpec(tuple(self.data.classes), inputs, options)
-        return ClassifierConfig(spec).description()
+        return ClassifierConfig(spec, self.data.images).description()
 
     def valid_loader(self, brain: ClassifierBrain) -> Any:
         """Loader of the validation sequences."""

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: Arguments of the model that only matter in training.
-TRAINING_ONLY = ("dropout", "init_range", "start")
+TRAINING_ONLY = ("dropout", "init_range", "init")
 
 
 @dataclass(frozen=True)

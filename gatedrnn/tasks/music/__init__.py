@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatedrnn import lazy
 
 _MODULES = {
-    "MusicModel": "bundle",
+    "MusicBundle": "bundle",
     "SequenceModel": "model",
     "continuation": "apply",
     "evaluate": "apply",

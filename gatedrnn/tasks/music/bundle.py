@@ -19,7 +19,7 @@ from gatedrnn.tasks.music.model import SequenceModel
 __all__ = ["MusicBundle", "MusicConfig", "MusicSpec", "load_music_model"]
 
 #: Arguments of the model that only matter in training.
-TRAINING_ONLY = ("dropout", "dropout_input", "locked", "start")
+TRAINING_ONLY = ("dropout", "dropout_input", "locked", "init")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class MusicKind(BundleKind[MusicBundle]):
 
     task, noun, config, tokens = "music", "music model", MusicConfig, {}
     old_metric = ("NLL", False)
-    result = "{[NLL]:.3f} nats per frame"
+    command, result = "evaluate-music {} FILE", "{[NLL]:.3f} nats per frame"
 
     def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Any:
         """See :meth:`BundleKind.load_tokens`; not called."""
@@ -106,15 +106,8 @@ class MusicKind(BundleKind[MusicBundle]):
             f"`{options['network']}`, {options['hidden_size']} cells each; {spec.size} keys, "
             f"{parameters(bundle.model):,} parameters.",
             [
-                "```python",
-                "import torch",
-                "",
-                "from gatedrnn.tasks.music.bundle import load_music_model",
-                "from gatedrnn.tasks.music.decode import continue_piece",
-                "",
-                f'model = load_music_model("{name}").model',
-                f"roll = continue_piece(model, torch.zeros(1, {spec.size}), frames=100)",
-                "```",
+                f"    gatedrnn evaluate-music {name} music.json",
+                f"    gatedrnn continue-music {name} music.json --frames 64",
             ],
             result_lines(
                 training,
