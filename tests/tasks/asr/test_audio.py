@@ -191,7 +191,7 @@ def test_chunks_may_overlap_but_not_go_back():
     signal = torch.arange(100.0)
     found = list(cut_chunks(signal.split(9), [(1.0, 5.0), (4.0, 6.0)], rate=10))
     assert torch.equal(found[1], signal[40:60])
-    with pytest.raises(ValueError, match="the chunk at 1.0 s begins before"):
+    with pytest.raises(ValueError, match="the chunk at 1.0 s starts before"):
         list(cut_chunks(signal.split(9), [(4.0, 5.0), (1.0, 6.0)], rate=10))
 
 
@@ -265,7 +265,7 @@ def test_an_end_beyond_the_end_is_that_of_the_file(tmp_path, caplog):
     path = recording(tmp_path, "wav")
     assert locate(item(path, start=2.0, stop=3.05)).seconds == 1.0 and not caplog.records
     assert locate(item(path, start=2.0, stop=4.0)).seconds == 1.0
-    assert "stated to end at 4.000 s, but the recording ends at 3.000 s" in caplog.text
+    assert "is given as 4.000 s, but the recording ends at 3.000 s" in caplog.text
 
 
 def test_samples_that_are_no_numbers(tmp_path):

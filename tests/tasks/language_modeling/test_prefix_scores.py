@@ -36,7 +36,7 @@ def one_by_one(model, tokens, texts):
     for text in texts:
         encoded = tokens.encode_text(Text("one", [text]))
         found = score(encoded, log_probabilities(model, encoded, EvaluationOptions()))
-        values.append(-found.nats - found.spelling)
+        values.append(-found.nats - found.unknown_nats)
     return torch.tensor(values, dtype=torch.float64)
 
 

@@ -287,4 +287,4 @@ def log_prob(model: TransducerModel, states: torch.Tensor, tokens: Sequence[int]
     targets = torch.tensor([tokens], dtype=torch.long, device=states.device)
     logits = model.join(states.unsqueeze(0), targets)
     sizes = [torch.tensor([n], device=states.device) for n in (len(states), len(tokens))]
-    return -float(transducer_losses(logits, targets, *sizes))
+    return -float(transducer_losses(logits, targets, *sizes).detach())
