@@ -16,6 +16,7 @@ _MODULES = {
     "describe": "apply",
     "draw_attention": "apply",
     "find_sources": "apply",
+    "load_captioner": "bundle",
     "simulate": "data",
     "train_captioner": "train",
 }

@@ -9,6 +9,7 @@ _MODULES = {
     "Translation": "apply",
     "TranslationScore": "metrics",
     "Translator": "model",
+    "load_translator": "bundle",
     "score_translations": "metrics",
     "train_translator": "train",
     "translate": "apply",

@@ -103,7 +103,7 @@ def test_tokens_of_chinese_and_english():
     found = TranslationDataset(Pairs("x", texts, ["I love you.", "you"]), characters, pieces)
     unit = found[0]
     assert characters.join(unit["source"][:-1]) == "我爱你。" and unit["source"][-1] == 0
-    assert pieces.join(unit["target"]) == "I love you."
+    assert pieces.join(unit["targets"][0]) == "I love you."
 
 
 def test_files_that_do_not_fit(tmp_path):
