@@ -195,30 +195,14 @@ class TranslatorSpec(ModelSpec):
 def make_translator(
     source: int, target: int, encoder: Mapping[str, Any], decoder: Mapping[str, Any]
 ) -> Translator:
-    """Makes a translator, also with what only matters in training.
+    """Makes a translator of ``source`` and ``target`` tokens, also with training-only arguments.
 
-    Arguments
-    ---------
-    source : int
-        Numbers of tokens.
-    target : int
-        Numbers of tokens.
-    encoder : Mapping
-        Arguments of :class:`TokenEncoder`.
-    decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`.
-
-    Returns
-    -------
-    Translator
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence, or it does not have such an option.
+    encoder: Arguments of :class:`TokenEncoder`.
+    decoder: Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`.
     """
     try:
-        made = TokenEncoder(source, **encoder)
-        return Translator(made, Decoder(target, made.output_size, **decoder))
+        token_encoder = TokenEncoder(source, **encoder)
+        size = token_encoder.output_size
+        return Translator(token_encoder, Decoder(target, size, **decoder))
     except TypeError as error:
         raise ValueError(f"this translator cannot be built: {error}") from error
