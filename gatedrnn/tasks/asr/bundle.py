@@ -54,6 +54,28 @@ MEAN, STD = "normalize.mean", "normalize.std"
 _LM_KEYS = ("mode", "weight", "insertion", "internal")
 #: Arguments of the acoustic model and of heads that may not stand in a file.
 _LEFT_OUT = ("acoustic", "vocabulary", "encoder", "start", "init")
+#: ``hyperparams.yaml``, which reads the bundle it lies in and nothing else.
+HYPERPARAMS = """\
+# For SpeechBrain's own interface; gatedrnn itself does not read this file:
+#     from speechbrain.inference.ASR import EncoderASR
+#     asr = EncoderASR.from_hparams(source="{name}")
+#     asr.transcribe_file("a.wav")
+
+encoder: !new:gatedrnn.tasks.asr.speechbrain_export.BundleEncoder
+tokenizer: !new:gatedrnn.tasks.asr.speechbrain_export.BundleTokenizer
+decoding_function: !name:speechbrain.decoders.ctc_greedy_decode
+    blank_id: 0
+
+modules:
+    encoder: !ref <encoder>
+
+pretrainer: !new:gatedrnn.tasks.asr.speechbrain_export.BundleReader
+    encoder: !ref <encoder>
+    tokenizer: !ref <tokenizer>
+
+audio_normalizer: !new:speechbrain.dataio.preprocess.AudioNormalizer
+    sample_rate: {sample_rate}
+"""
 
 
 @dataclass(frozen=True)
@@ -385,8 +407,6 @@ class RecognizerKind(BundleKind[Bundle]):
 
     def more_texts(self, name: str, bundle: Bundle) -> dict[str, str]:
         """The card, and for CTC the YAML of SpeechBrain's ``EncoderASR``."""
-        from gatedrnn.tasks.asr.speechbrain_export import HYPERPARAMS
-
         texts = super().more_texts(name, bundle)
         if bundle.config.model.head == CTCModel.head:
             rate = bundle.frontend.sample_rate

@@ -13,29 +13,6 @@ from gatedrnn.tasks.asr.bundle import Bundle, read_bundle
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tokens import BLANK
 
-#: The text of the YAML; it reads the bundle it lies in, and nothing else.
-HYPERPARAMS = """\
-# For SpeechBrain's own interface; gatedrnn itself does not read this file:
-#     from speechbrain.inference.ASR import EncoderASR
-#     asr = EncoderASR.from_hparams(source="{name}")
-#     asr.transcribe_file("a.wav")
-
-encoder: !new:gatedrnn.tasks.asr.speechbrain_export.BundleEncoder
-tokenizer: !new:gatedrnn.tasks.asr.speechbrain_export.BundleTokenizer
-decoding_function: !name:speechbrain.decoders.ctc_greedy_decode
-    blank_id: 0
-
-modules:
-    encoder: !ref <encoder>
-
-pretrainer: !new:gatedrnn.tasks.asr.speechbrain_export.BundleReader
-    encoder: !ref <encoder>
-    tokenizer: !ref <tokenizer>
-
-audio_normalizer: !new:speechbrain.dataio.preprocess.AudioNormalizer
-    sample_rate: {sample_rate}
-"""
-
 
 class BundleEncoder(nn.Module):
     """Signals to log-probabilities, as ``EncoderASR`` calls it; empty until a bundle is read."""

@@ -14,9 +14,8 @@ from speechbrain.inference.ASR import EncoderASR
 
 from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.tasks.asr.apply import Recognizer
-from gatedrnn.tasks.asr.bundle import RecognizerConfig, read_bundle, write_bundle
+from gatedrnn.tasks.asr.bundle import HYPERPARAMS, RecognizerConfig, read_bundle, write_bundle
 from gatedrnn.tasks.asr.decode import SearchOptions
-from gatedrnn.tasks.asr.speechbrain_export import HYPERPARAMS
 from tests.tasks.asr import models
 
 HEADS = {
