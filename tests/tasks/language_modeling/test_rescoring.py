@@ -228,7 +228,7 @@ def test_what_cannot_be_rescored():
     assert score_lists([nbest("u", "GO ON", ("G", -1.0))], MODEL, TOKENS).error_count().errors == 2
     unknown = score_lists([LISTS[0], nbest("u9", None, ("GO", -1.0))], MODEL, TOKENS)
     assert isinstance(unknown, ScoredLists)
-    for ask in (unknown.outcome, unknown.oracle, lambda: tune(unknown)):
+    for ask in (unknown.error_count, unknown.oracle, lambda: tune(unknown)):
         with pytest.raises(ValueError, match="no reference is known of u9"):
             ask()
     with pytest.raises(ValueError, match="hold no words"):
