@@ -8,8 +8,8 @@ from __future__ import annotations
 from gatedrnn import lazy
 
 _MODULES = {
-    "AdditiveAttention": "attention",
-    "AttentionOptions": "attention",
+    "AdditiveAttention": "decoder_cells",
+    "AttentionOptions": "decoder_cells",
     "Decoder": "decoder",
     "DecoderOutput": "decoder",
     "Encoder": "encoder",

@@ -8,15 +8,44 @@ from dataclasses import dataclass
 from typing import Any
 
 import speechbrain as sb
+import torch
 
-from gatedrnn.seq2seq.batch import collate
+from gatedrnn.seq2seq.encoder import collate_sources
 from gatedrnn.seq2seq.model import TeacherForcingOutput
 from gatedrnn.seq2seq.search import SearchOptions, greedy, search
-from gatedrnn.tokens import IGNORE
-from gatedrnn.training.batching import Batch
+from gatedrnn.tokens import EOS, IGNORE
+from gatedrnn.training.batching import Batch, pad
 from gatedrnn.training.brain import Brain, Objective
 
 Stage = sb.Stage
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
+    """Collates sources, each with one target sequence or several.
+
+    Items have ``id``, ``number`` (index in the dataset), ``source`` (a tensor) and ``targets`` (a
+    list of token lists, without ``<eos>``). The batch has ``id``, ``numbers``, ``source`` and
+    ``lengths`` (see :func:`collate_sources`), ``targets`` with ``<eos>``, then -100, (targets,
+    time), and ``rows``, the index of each target's item in the batch, (targets,).
+
+    Example
+    -------
+    >>> batch = collate([
+    ...     {"id": "a", "number": 0, "source": torch.tensor([4, 5, 0]), "targets": [[5], [6, 7]]},
+    ...     {"id": "b", "number": 1, "source": torch.tensor([6, 0]), "targets": [[8]]}])
+    >>> batch.source.tolist(), batch.rows.tolist(), batch.targets.tolist()
+    ([[4, 5, 0], [6, 0, 0]], [0, 0, 1], [[5, 0, -100], [6, 7, 0], [8, 0, -100]])
+    """
+    source, lengths = collate_sources([item["source"] for item in items])
+    targets = [torch.tensor([*target, EOS]) for item in items for target in item["targets"]]
+    return Batch(
+        [item["id"] for item in items],
+        numbers=[item["number"] for item in items],
+        source=source,
+        lengths=lengths,
+        targets=pad(targets, IGNORE)[0],
+        rows=torch.tensor([i for i, item in enumerate(items) for _ in item["targets"]]),
+    )
 
 
 @dataclass(frozen=True)

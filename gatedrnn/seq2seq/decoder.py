@@ -13,8 +13,12 @@ from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import init_weights
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
-from gatedrnn.seq2seq.attention import AttentionOptions
-from gatedrnn.seq2seq.decoder_cells import CellOutput, DecoderContext, make_decoder_cell
+from gatedrnn.seq2seq.decoder_cells import (
+    AttentionOptions,
+    CellOutput,
+    DecoderContext,
+    make_decoder_cell,
+)
 from gatedrnn.seq2seq.encoder import EncoderOutput
 from gatedrnn.tokens import EOS
 
@@ -88,7 +92,7 @@ class Decoder(nn.Module):
     network_options : Mapping or None
         Further options of the recurrence.
     attention : str or Mapping
-        The kind, or the options of :class:`~gatedrnn.seq2seq.attention.AttentionOptions`.
+        The kind, or the options of :class:`~gatedrnn.seq2seq.decoder_cells.AttentionOptions`.
     embedding_size : int
         Width of the token embedding.
     tied : bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from gatedrnn.modules.subsampling import valid_frames
 from gatedrnn.nnet import frame_counts
+from gatedrnn.training.batching import pad
 
 
 class EncoderOutput(NamedTuple):
@@ -109,3 +111,21 @@ class Encoder(nn.Module):
     def auxiliary_loss(self) -> torch.Tensor | None:
         """Loss term of the encoder's own recurrence in the last forward pass of training."""
         return None
+
+
+def collate_sources(sources: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Collates sources: images (uint8) are stacked, all else is padded with zeros (``<eos>``).
+
+    Returns: (batch, ...), and relative lengths (batch,), ``None`` of images.
+
+    Raises
+    ------
+    ValueError
+        If features are of several widths.
+    """
+    if sources[0].dtype == torch.uint8:
+        return torch.stack(list(sources)), None
+    if len({source.shape[1:] for source in sources}) > 1:
+        widths = sorted({source.shape[1] for source in sources})
+        raise ValueError(f"features are of several widths: {', '.join(map(str, widths))}")
+    return pad(sources)

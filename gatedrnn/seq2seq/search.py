@@ -177,7 +177,7 @@ def search(
 
     Example
     -------
-    >>> from gatedrnn.tasks.captioning.encoders import FeatureEncoder
+    >>> from gatedrnn.tasks.captioning.model import FeatureEncoder
     >>> from gatedrnn.tasks.captioning.model import Captioner
     >>> captioner = Captioner(FeatureEncoder(5, 8), Decoder(20, 8, hidden_size=16)).eval()
     >>> encoded = captioner.encode(torch.rand(2, 9, 5))

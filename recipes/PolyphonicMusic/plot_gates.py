@@ -12,7 +12,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from gatedrnn.tasks.music.gate_plots import plot_gates
+from gatedrnn.tasks.music.gates import plot_gates
 
 if __name__ == "__main__":
     train = runpy.run_path(str(Path(__file__).with_name("train.py")))

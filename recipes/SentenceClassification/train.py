@@ -15,8 +15,8 @@ from typing import Any
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_sentences
-from gatedrnn.tasks.classification.corpora.labelled import Splits
 from gatedrnn.tasks.classification.corpora.sentences import read_sentences, sentence_set
+from gatedrnn.tasks.classification.data import Splits
 from gatedrnn.tasks.classification.train import train_classifier
 from gatedrnn.training.launch import run_script
 

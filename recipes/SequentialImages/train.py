@@ -15,7 +15,7 @@ from typing import Any
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import write_digits
 from gatedrnn.tasks.classification.corpora.images import read_images, sets_as_sequences
-from gatedrnn.tasks.classification.corpora.labelled import Splits
+from gatedrnn.tasks.classification.data import Splits
 from gatedrnn.tasks.classification.train import train_classifier
 from gatedrnn.training.launch import run_script
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from gatedrnn.cells.registry import REGISTRY
-from gatedrnn.seq2seq.attention import KINDS
 from gatedrnn.seq2seq.decoder import Decoder, select_state
+from gatedrnn.seq2seq.decoder_cells import KINDS
 from gatedrnn.seq2seq.encoder import EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
-from gatedrnn.tasks.captioning.encoders import FeatureEncoder
+from gatedrnn.tasks.captioning.model import FeatureEncoder
 
 VOCABULARY, WIDTH = 11, 6
 CAPTIONS = torch.tensor([[0, 3, 7, 2, 9], [0, 5, 4, 0, 0], [0, 10, 0, 0, 0]])

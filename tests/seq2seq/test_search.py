@@ -17,8 +17,7 @@ from gatedrnn.seq2seq.search import (
     sampled_log_probs,
     search,
 )
-from gatedrnn.tasks.captioning.encoders import FeatureEncoder
-from gatedrnn.tasks.captioning.model import Captioner
+from gatedrnn.tasks.captioning.model import Captioner, FeatureEncoder
 
 #: <eos>, <unk> and three words.
 VOCABULARY, LONGEST = 5, 3

@@ -12,7 +12,7 @@ import soundfile
 from gatedrnn.simulation.captioned import divide
 from gatedrnn.simulation.scenes import COLOURS, SHAPES, Scene, Scenes, Thing, draw
 from gatedrnn.simulation.sounds import SAMPLE_RATE, Event, Sound, Sounds
-from gatedrnn.tasks.captioning.corpora.media import read_image
+from gatedrnn.tasks.captioning.corpora.items import read_image
 from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
 from gatedrnn.tokens import Vocabulary
 

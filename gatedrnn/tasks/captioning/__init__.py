@@ -5,14 +5,14 @@ from __future__ import annotations
 from gatedrnn import lazy
 
 _MODULES = {
-    "BackboneEncoder": "encoders",
+    "BackboneEncoder": "model",
     "CaptionDataset": "data",
     "CaptionSets": "data",
     "Captioner": "model",
-    "FeatureEncoder": "encoders",
-    "ImageEncoder": "encoders",
-    "RecurrentSoundEncoder": "encoders",
-    "SoundEncoder": "encoders",
+    "FeatureEncoder": "model",
+    "ImageEncoder": "model",
+    "RecurrentSoundEncoder": "model",
+    "SoundEncoder": "model",
     "describe": "apply",
     "draw_attention": "apply",
     "find_sources": "apply",

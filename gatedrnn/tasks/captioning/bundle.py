@@ -16,12 +16,11 @@ from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Choices, Range
 from gatedrnn.modules.features import LogMel
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder import Decoder
+from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions
-from gatedrnn.tasks.captioning.corpora.media import MediaOptions
-from gatedrnn.tasks.captioning.encoders import ENCODERS
-from gatedrnn.tasks.captioning.model import Captioner
+from gatedrnn.tasks.captioning.corpora.items import MediaOptions
+from gatedrnn.tasks.captioning.model import ENCODERS, Captioner
 from gatedrnn.tokens import Vocabulary, load_vocabulary
 
 __all__ = [

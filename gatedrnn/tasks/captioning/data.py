@@ -15,8 +15,13 @@ from gatedrnn.data.report import Report
 from gatedrnn.simulation.captioned import CaptionedItems
 from gatedrnn.simulation.scenes import Scenes
 from gatedrnn.simulation.sounds import Sounds
-from gatedrnn.tasks.captioning.corpora.items import CaptionItem, read_manifest
-from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
+from gatedrnn.tasks.captioning.corpora.items import (
+    CaptionItem,
+    MediaError,
+    MediaOptions,
+    load_media,
+    read_manifest,
+)
 from gatedrnn.tokens import Vocabulary
 
 #: Name of a simulated corpus -> its generator.

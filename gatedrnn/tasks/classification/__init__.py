@@ -6,7 +6,9 @@ from gatedrnn import lazy
 
 _MODULES = {
     "ClassifierBundle": "bundle",
+    "LabelledSet": "data",
     "SequenceClassifier": "model",
+    "Splits": "data",
     "WordEmbedding": "model",
     "classify": "apply",
     "load_classifier": "bundle",

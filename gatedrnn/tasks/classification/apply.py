@@ -14,8 +14,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.data.text import read_lines
 from gatedrnn.tasks.classification.bundle import ClassifierBundle
 from gatedrnn.tasks.classification.corpora.images import as_sequences, read_idx
-from gatedrnn.tasks.classification.corpora.labelled import ImageFrames
-from gatedrnn.tasks.classification.data import SequenceDataset
+from gatedrnn.tasks.classification.data import ImageFrames, SequenceDataset
 from gatedrnn.tasks.classification.decode import Prediction, most_probable
 
 __all__ = ["classify", "read_inputs"]

@@ -27,9 +27,8 @@ from gatedrnn.tasks.classification.bundle import (
     ClassifierSpec,
     EmbeddingSpec,
 )
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
-from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
-from gatedrnn.tasks.classification.data import SequenceDataset, collate
+from gatedrnn.tasks.classification.corpora.sentences import read_vectors
+from gatedrnn.tasks.classification.data import LabelledSet, SequenceDataset, Splits, collate
 from gatedrnn.tasks.classification.decode import accuracy, confusion_matrix
 from gatedrnn.tasks.classification.model import Classified, SequenceClassifier, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, Words, learn_once, read_text_tokens, save
@@ -151,7 +150,7 @@ class ClassifierBrain(Brain):
 
 
 class ClassifierTraining(Training):
-    """A training on :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`.
+    """A training on :class:`~gatedrnn.tasks.classification.data.Splits`.
 
     Of the YAML it takes ``model``, which makes the classifier given the number of classes and the
     width of frames or an embedding, and optionally ``parameter_budget``: the maximum number of
@@ -301,7 +300,7 @@ def train_classifier(
         Command line: a YAML file, and values that override it.
     read : callable
         Reads the corpus, given the YAML's values and a report for issues: one
-        :class:`~gatedrnn.tasks.classification.corpora.labelled.Splits`, or one for each fold.
+        :class:`~gatedrnn.tasks.classification.data.Splits`, or one for each fold.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 
-from gatedrnn.seq2seq.batch import collate_sources
+from gatedrnn.seq2seq.encoder import collate_sources
 from gatedrnn.seq2seq.search import SearchOptions, search
 from gatedrnn.tasks.translation.bundle import TranslatorBundle
 from gatedrnn.tokens import EOS

@@ -12,7 +12,7 @@ from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import WEIGHTS, BundleConfig
 from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.seq2seq.attention import AttentionOptions
+from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.corpora import Languages
 from gatedrnn.tasks.translation.model import Translator, TranslatorSpec

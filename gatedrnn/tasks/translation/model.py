@@ -14,8 +14,8 @@ from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
 from gatedrnn.modules.dropout import DropoutRates
 from gatedrnn.modules.initialisation import init_weights
-from gatedrnn.seq2seq.attention import AttentionOptions
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
+from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gatedrnn.tasks.captioning.corpora.media import read_image
+from gatedrnn.tasks.captioning.corpora.items import read_image
 
 pytest.importorskip("matplotlib", reason="plots need matplotlib")
 
-from gatedrnn.tasks.captioning.attention_plots import plot_image_attention, plot_sound_attention
+from gatedrnn.tasks.captioning.apply import plot_image_attention, plot_sound_attention
 
 PIXELS = np.full((40, 60, 3), 90, dtype=np.uint8)
 

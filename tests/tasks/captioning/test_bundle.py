@@ -19,7 +19,7 @@ from gatedrnn.tasks.captioning.bundle import (
     read_captioner,
     write_captioner,
 )
-from gatedrnn.tasks.captioning.corpora.media import MediaError, MediaOptions, load_media
+from gatedrnn.tasks.captioning.corpora.items import MediaError, MediaOptions, load_media
 from gatedrnn.tokens import Vocabulary
 from tests.data.corpora import tone
 from tests.tasks.captioning.tiny import scenes, train

@@ -10,15 +10,15 @@ import torch
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.encoder import EncoderOutput
 from gatedrnn.tasks.captioning.bundle import CaptionerSpec
-from gatedrnn.tasks.captioning.encoders import (
+from gatedrnn.tasks.captioning.model import (
     ENCODERS,
     BackboneEncoder,
+    Captioner,
     FeatureEncoder,
     ImageEncoder,
     RecurrentSoundEncoder,
     SoundEncoder,
 )
-from gatedrnn.tasks.captioning.model import Captioner
 
 SMALL = {"sample_rate": 8000, "n_mels": 20}
 

@@ -12,12 +12,14 @@ import pytest
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.scenes import write_image
-from gatedrnn.tasks.captioning.corpora.items import CaptionItem, read_manifest, write_manifest
-from gatedrnn.tasks.captioning.corpora.media import (
+from gatedrnn.tasks.captioning.corpora.items import (
+    CaptionItem,
     MediaError,
     as_regions,
     load_features,
     read_image,
+    read_manifest,
+    write_manifest,
 )
 from gatedrnn.tasks.captioning.corpora.prepare import check_items, prepare_captions, read_items
 from gatedrnn.tokens import Vocabulary, from_dict, plain_words

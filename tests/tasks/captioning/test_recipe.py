@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from gatedrnn.seq2seq.decoder import Decoder
-from gatedrnn.tasks.captioning.encoders import ENCODERS
+from gatedrnn.tasks.captioning.model import ENCODERS
 from gatedrnn.tasks.captioning.train import train_captioner
 from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.captioning.test_readers import image

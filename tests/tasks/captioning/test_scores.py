@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gatedrnn.tasks.captioning.metrics import java
+from gatedrnn.tasks.captioning.metrics import scoring
 from gatedrnn.tasks.captioning.metrics.ngrams import BleuCounts, Cider, DocumentFrequencies, rouge_l
 from gatedrnn.tasks.captioning.metrics.scoring import Captions, CaptionScoreOptions, score_captions
 from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
@@ -69,16 +69,16 @@ def test_what_needs_java_is_never_left_out_silently(monkeypatch):
 
 
 def test_package_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(java.shutil, "which", lambda name: "/usr/bin/java")
+    monkeypatch.setattr(scoring.shutil, "which", lambda name: "/usr/bin/java")
 
     def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}", name="pycocoevalcap")
 
-    monkeypatch.setattr(java.importlib, "import_module", missing)
+    monkeypatch.setattr(scoring.importlib, "import_module", missing)
     with pytest.raises(
-        java.Unavailable, match=r"pycocoevalcap is not installed: pip install \"gatedrnn\[java"
+        scoring.Unavailable, match=r"pycocoevalcap is not installed: pip install \"gatedrnn\[java"
     ):
-        java.meteor([["a"]], [[["a"]]])
+        scoring.meteor([["a"]], [[["a"]]])
 
 
 def test_perfect_and_hopeless():

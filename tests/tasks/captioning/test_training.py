@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from gatedrnn.cli.main import main
-from gatedrnn.tasks.captioning.corpora.items import CaptionItem
-from gatedrnn.tasks.captioning.corpora.media import MediaOptions
+from gatedrnn.tasks.captioning.corpora.items import CaptionItem, MediaOptions
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
 from gatedrnn.tasks.captioning.train import CaptionTraining, make_captioner
 from gatedrnn.tokens import Vocabulary

@@ -21,7 +21,7 @@ from gatedrnn.tasks.classification.bundle import (
     load_classifier,
 )
 from gatedrnn.tasks.classification.corpora.images import as_sequences
-from gatedrnn.tasks.classification.corpora.labelled import ImageFrames
+from gatedrnn.tasks.classification.data import ImageFrames
 from gatedrnn.tasks.classification.decode import confusion_matrix, most_probable
 from tests.tasks.classification.tiny import CLASSES, frames, sentences, train
 

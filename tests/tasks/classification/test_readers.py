@@ -18,13 +18,13 @@ from gatedrnn.tasks.classification.corpora.images import (
     read_images,
     sets_as_sequences,
 )
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits, hold_out
 from gatedrnn.tasks.classification.corpora.sentences import (
     read_labelled,
     read_sentences,
+    read_vectors,
     sentence_set,
 )
-from gatedrnn.tasks.classification.corpora.word_vectors import read_vectors
+from gatedrnn.tasks.classification.data import LabelledSet, Splits, hold_out
 from tests.data.corpora import cut, real_data
 
 # ---- real data ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
-from gatedrnn.tasks.classification.corpora.labelled import LabelledSet, Splits
+from gatedrnn.tasks.classification.data import LabelledSet, Splits
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
 from gatedrnn.tasks.classification.train import ClassifierBrain, ClassifierTraining
 from gatedrnn.training import fit

@@ -12,12 +12,12 @@ from gatedrnn import nnet
 from gatedrnn.cells.registry import CELLS
 from gatedrnn.nnet.recording import recording
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tasks.music.gate_plots import write_gates
 from gatedrnn.tasks.music.gates import (
     GateSettings,
     correlation,
     layer_statistics,
     measure_gates,
+    write_gates,
 )
 
 

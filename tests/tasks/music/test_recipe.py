@@ -12,7 +12,7 @@ import yaml
 
 from gatedrnn.experiments.compare.specification import read_table
 from gatedrnn.modules.parameter_budget import parameters
-from gatedrnn.tasks.music.gate_plots import plot_gates
+from gatedrnn.tasks.music.gates import plot_gates
 from gatedrnn.tasks.music.train import train_music
 from gatedrnn.training.recipe_yaml import read_recipe
 from tests.tasks.asr.tiny import run_script

@@ -6,9 +6,9 @@ from gatedrnn import lazy
 
 _MODULES = {
     "CaptionItem": "items",
-    "MediaError": "media",
-    "MediaOptions": "media",
-    "load_media": "media",
+    "MediaError": "items",
+    "MediaOptions": "items",
+    "load_media": "items",
     "prepare_captions": "prepare",
     "read_manifest": "items",
     "write_manifest": "items",

@@ -20,11 +20,13 @@ from gatedrnn.tasks.captioning.corpora.flickr8k import read_flickr8k
 from gatedrnn.tasks.captioning.corpora.items import (
     SPLITS,
     CaptionItem,
+    MediaError,
+    check,
     read_manifest,
+    with_features,
     write_manifest,
 )
 from gatedrnn.tasks.captioning.corpora.karpathy import read_karpathy
-from gatedrnn.tasks.captioning.corpora.media import MediaError, check, with_features
 from gatedrnn.tasks.captioning.corpora.nlvr import read_nlvr
 
 #: Layout -> its reader: ``reader(where, report=report, **options)`` returns unchecked items.
@@ -115,7 +117,7 @@ def prepare_captions(
         Decode every file; False to check only that it exists.
     features : str or Path or None
         Precomputed features in place of images or recordings: see
-        :func:`~gatedrnn.tasks.captioning.corpora.media.with_features`.
+        :func:`~gatedrnn.tasks.captioning.corpora.items.with_features`.
     **options : Any
         Options of the layout's reader, such as ``images``.
 

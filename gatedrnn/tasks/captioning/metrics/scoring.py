@@ -1,13 +1,17 @@
-"""Scores of captions: files of captions, their metrics, and the report."""
+"""Scores of captions: files of captions, their metrics (METEOR and SPICE with Java), the report."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +19,6 @@ import numpy as np
 from gatedrnn.data.config import Choices, Config, Range
 from gatedrnn.data.result_table import ResultTable, Section, list_names
 from gatedrnn.scoring.bootstrap import Interval, bounds, resample
-from gatedrnn.tasks.captioning.metrics import java
 from gatedrnn.tasks.captioning.metrics.ngrams import (
     ORDERS,
     BleuCounts,
@@ -45,6 +48,8 @@ _COCO_OR_JSONL = (
 )
 #: Number of items that an error message lists.
 _LISTED = 5
+#: Score of the corpus, and of each item.
+CorpusAndItems = tuple[float, tuple[float, ...]]
 
 
 # ---- files of captions --------------------------------------------------------------------------
@@ -420,13 +425,13 @@ def _add_java(
 ) -> dict[str, str]:
     """Adds the metrics that need Java; returns the reasons for those that are left out."""
     left_out: dict[str, str] = {}
-    for name, compute in ((METEOR, java.meteor), (SPICE, java.spice)):
+    for name, compute in ((METEOR, meteor), (SPICE, spice)):
         if options.java == "never":
             left_out[name] = "as was asked for (--java never)"
             continue
         try:
             corpus[name], each[name] = compute(captions, references)
-        except java.Unavailable as error:
+        except Unavailable as error:
             if options.java == "always":
                 raise ValueError(f"{name}: {error}") from error
             left_out[name] = str(error)
@@ -541,3 +546,80 @@ def score_to_dict(score: CaptionScore) -> dict[str, Any]:
             for i, name in enumerate(score.ids)
         ],
     }
+
+
+class Unavailable(ValueError):
+    """A metric that cannot be computed here; the message has the reason and a remedy."""
+
+
+def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
+    """METEOR 1.5.
+
+    Raises
+    ------
+    Unavailable
+        If Java or pycocoevalcap is missing, or the program fails.
+    """
+    _need_java()
+    scorer = _need("pycocoevalcap.meteor.meteor").Meteor()
+    try:
+        corpus, items = scorer.compute_score(*_inputs(captions, references))
+    except (ValueError, OSError) as error:
+        # The scorer only reports that the answer is empty; Java's own message is more precise.
+        scorer.meteor_p.kill()
+        lines = scorer.meteor_p.stderr.read().decode(errors="replace").strip().splitlines()
+        raise Unavailable(f"its program failed ({lines[-1] if lines else error})") from error
+    return corpus, tuple(items)
+
+
+def spice(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
+    """SPICE, on scene graphs from Stanford's CoreNLP.
+
+    Raises
+    ------
+    Unavailable
+        If Java, pycocoevalcap or CoreNLP's models are missing, or the program fails.
+    """
+    _need_java()
+    module = _need("pycocoevalcap.spice.spice")
+    # Without them the package would fetch 400 MB, over plain http, without asking.
+    if not any(Path(module.__file__).parent.glob("lib/stanford-corenlp-*-models.jar")):
+        raise Unavailable(
+            "CoreNLP's models are not there; fetch them once, 400 MB, with "
+            "python -m pycocoevalcap.spice.get_stanford_models"
+        )
+    try:
+        _, items = module.Spice().compute_score(*_inputs(captions, references))
+    except (subprocess.CalledProcessError, OSError, ValueError) as error:
+        raise Unavailable(f"its program failed ({error}); it is known to run on Java 8") from error
+    each = tuple(float(item["All"]["f"]) for item in items)
+    return sum(each) / len(each), each
+
+
+def _need_java() -> None:
+    if shutil.which("java") is None:
+        raise Unavailable("there is no java on the PATH")
+
+
+def _need(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            f'{error.name} is not installed: pip install "gatedrnn[java-metrics]"'
+        ) from error
+
+
+def _inputs(
+    captions: Sequence[Words], references: Sequence[Sequence[Words]]
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    """References and captions in the form of pycocoevalcap: index -> texts."""
+    return (
+        {i: [_text(words) for words in item] for i, item in enumerate(references)},
+        {i: [_text(words)] for i, words in enumerate(captions)},
+    )
+
+
+def _text(words: Words) -> str:
+    # Three bars separate the fields of METEOR's lines.
+    return " ".join(word for word in words if "|||" not in word)

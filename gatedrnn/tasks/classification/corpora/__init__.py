@@ -5,11 +5,9 @@ from __future__ import annotations
 from gatedrnn import lazy
 
 _MODULES = {
-    "LabelledSet": "labelled",
-    "Splits": "labelled",
     "read_images": "images",
     "read_sentences": "sentences",
-    "read_vectors": "word_vectors",
+    "read_vectors": "sentences",
     "sets_as_sequences": "images",
 }
 __all__ = sorted(_MODULES)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gatedrnn.data.report import Check, Report
-from gatedrnn.tasks.classification.corpora.labelled import (
+from gatedrnn.tasks.classification.data import (
     ORDERS,
     ImageFrames,
     LabelledSet,
