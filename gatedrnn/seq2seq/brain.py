@@ -27,14 +27,6 @@ def collate(items: Sequence[Mapping[str, Any]]) -> Batch:
     list of token lists, without ``<eos>``). The batch has ``id``, ``numbers``, ``source`` and
     ``lengths`` (see :func:`collate_sources`), ``targets`` with ``<eos>``, then -100, (targets,
     time), and ``rows``, the index of each target's item in the batch, (targets,).
-
-    Example
-    -------
-    >>> batch = collate([
-    ...     {"id": "a", "number": 0, "source": torch.tensor([4, 5, 0]), "targets": [[5], [6, 7]]},
-    ...     {"id": "b", "number": 1, "source": torch.tensor([6, 0]), "targets": [[8]]}])
-    >>> batch.source.tolist(), batch.rows.tolist(), batch.targets.tolist()
-    ([[4, 5, 0], [6, 0, 0]], [0, 0, 1], [[5, 0, -100], [6, 7, 0], [8, 0, -100]])
     """
     source, lengths = collate_sources([item["source"] for item in items])
     targets = [torch.tensor([*target, EOS]) for item in items for target in item["targets"]]

@@ -117,11 +117,6 @@ def collate_sources(sources: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torc
     """Collates sources: images (uint8) are stacked, all else is padded with zeros (``<eos>``).
 
     Returns: (batch, ...), and relative lengths (batch,), ``None`` of images.
-
-    Raises
-    ------
-    ValueError
-        If features are of several widths.
     """
     if sources[0].dtype == torch.uint8:
         return torch.stack(list(sources)), None

@@ -131,15 +131,7 @@ def _checked(words: Sequence[str], attention: np.ndarray, regions: int | None) -
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be captioned.
-
-    Arguments
-    ---------
-    name : str
-        Name in the output.
-    path : str
-        The file; of features optionally with ``#`` and the name of an array in it.
-    """
+    """A file to be captioned."""
 
     name: str
     path: str
@@ -147,21 +139,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Described:
-    """Captions of a file.
-
-    Arguments
-    ---------
-    source : Source
-        The file.
-    captions : tuple of str
-        The best one first.
-    hypotheses : tuple of SearchHypothesis
-        The same with scores and attention weights.
-    shape : tuple of int or None
-        Of the regions: see :class:`~gatedrnn.seq2seq.encoder.EncoderOutput`.
-    regions : int
-        Number of regions of the file, without the padding of its batch.
-    """
+    """Captions of a file."""
 
     source: Source
     captions: tuple[str, ...]

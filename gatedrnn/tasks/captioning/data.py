@@ -152,14 +152,7 @@ class MediaCache:
         self.kept: dict[str, torch.Tensor] = {}
 
     def keep(self, path: str, media: torch.Tensor) -> bool:
-        """Keeps a tensor if it fits; returns whether it does.
-
-        Example
-        -------
-        >>> cache = MediaCache(0.001)
-        >>> cache.keep("a", torch.zeros(100)), cache.keep("b", torch.zeros(300))
-        (True, False)
-        """
+        """Keeps a tensor if it fits; returns whether it does."""
         size = media.numel() * media.element_size()
         if size > self.room:
             return False

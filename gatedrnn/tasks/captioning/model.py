@@ -73,13 +73,7 @@ class Regions(nn.Module):
 
 
 class CaptionEncoder(Encoder):
-    """Base class of a captioner's encoders, which are listed in ``ENCODERS``.
-
-    Arguments
-    ---------
-    width : int
-        Width of the encoder output.
-    """
+    """Base class of a captioner's encoders, which are listed in ``ENCODERS``."""
 
     #: Kind of items that the encoder reads: ``"image"``, ``"audio"`` or ``"features"``.
     media: ClassVar[str]
@@ -389,17 +383,7 @@ def _patches(tokens: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int] | None
 
 
 class AudioEncoder(CaptionEncoder):
-    """Base class of encoders of recordings: features that are normalized within each recording.
-
-    Arguments
-    ---------
-    features : Mapping or None
-        Arguments of :class:`~gatedrnn.modules.features.LogMel`.
-    factor : int
-        Frames per region.
-    width : int
-        Width of the encoder output.
-    """
+    """Base class of encoders of recordings: features that are normalized within each recording."""
 
     media = "audio"
     #: The last layer, which subclasses make.

@@ -61,22 +61,7 @@ Stage = sb.Stage
 
 @dataclass(frozen=True)
 class SelfCriticalOptions(Config):
-    """Options of self-critical training; keys of a YAML have ``self_critical_`` before them.
-
-    Arguments
-    ---------
-    first_epoch : int or None
-        First self-critical epoch (``self_critical_from``); None for never.
-    samples : int
-        Samples of each item; at least 2 with the baseline ``"others"``.
-    baseline : str
-        ``"greedy"`` (the greedy caption, without dropout) or ``"others"`` (mean of the other
-        samples).
-    rate : float
-        Factor of the learning rate.
-    dropout : bool
-        Whether dropout stays on.
-    """
+    """Options of self-critical training; keys of a YAML have ``self_critical_`` before them."""
 
     first_epoch: Annotated[int, Range(1, 1 << 31)] | None
     samples: Annotated[int, Range(1, 1000)]
@@ -102,25 +87,7 @@ class SelfCriticalOptions(Config):
 
 
 class CaptionReward:
-    """CIDEr-D of single captions, as a reward.
-
-    Arguments
-    ---------
-    references : sequence of sequence of sequence of str
-        Words of the references of each item.
-    ended : bool
-        Whether the end of a caption counts as a word.
-    frequencies : DocumentFrequencies or None
-        None for those of ``references``.
-
-    Example
-    -------
-    >>> references = [["a dog runs".split()], ["two cats sleep".split()]]
-    >>> reward = CaptionReward(references)
-    >>> ended, cut = reward(0, "a dog runs".split()), reward(0, "a dog runs".split(), cut=True)
-    >>> round(ended, 6), cut < ended, reward(1, "a dog runs".split()) < 0.1
-    (10.0, True, True)
-    """
+    """CIDEr-D of single captions, as a reward."""
 
     def __init__(
         self,
@@ -151,13 +118,6 @@ def advantages(rewards: torch.Tensor, greedy: torch.Tensor | None = None) -> tor
 
     rewards: Of the samples of each item, (items, samples).
     greedy: Of each item's greedy caption, (items,); None for the mean of the item's other samples.
-
-    Example
-    -------
-    >>> advantages(torch.tensor([[1.0, 4.0, 1.0]])).tolist()
-    [[-1.5, 3.0, -1.5]]
-    >>> advantages(torch.tensor([[1.0, 4.0]]), torch.tensor([2.0])).tolist()
-    [[-1.0, 2.0]]
     """
     if greedy is not None:
         return rewards - greedy.unsqueeze(1)
@@ -172,11 +132,6 @@ def policy_loss(log_probs: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
 
     log_probs: Log-probabilities of sampled captions, with gradients, (samples,).
     gains: Of :func:`advantages`, (samples,).
-
-    Example
-    -------
-    >>> policy_loss(torch.tensor([-1.0, -2.0]), torch.tensor([0.5, -1.0]))
-    tensor(-1.5000)
     """
     return -(gains.detach() * log_probs).sum()
 
@@ -187,29 +142,6 @@ class CaptionBrain(Seq2SeqBrain):
     First by cross-entropy of the references' words; from the epoch ``self_critical_from`` on by
     the difference between the CIDEr-D of sampled captions and that of a baseline. The best
     checkpoint is that with the highest CIDEr-D of greedy captions of the validation items.
-
-    Arguments
-    ---------
-    vocabulary : Vocabulary
-        The captions' words.
-    train, dev : sequence of CaptionItem
-        Training and validation items, as in the datasets.
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.seq2seq.brain.Seq2SeqBrain`:
-
-        - ``self_critical_from``, ``self_critical_samples``, ``self_critical_baseline``,
-          ``self_critical_rate`` and ``self_critical_dropout``: see
-          :class:`~gatedrnn.tasks.captioning.train.SelfCriticalOptions`;
-        - ``beam_size`` and ``search`` of the tests: see
-          :class:`~gatedrnn.seq2seq.search.SearchOptions`;
-        - ``java``: METEOR and SPICE of the tests: ``"never"``, ``"auto"``, ``"always"``.
-    **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
     """
 
     valid_metric = CIDER_D

@@ -20,23 +20,7 @@ def most_probable(
 ) -> list[list[Prediction]]:
     """The most probable classes of each sequence, best first.
 
-    Arguments
-    ---------
-    scores : torch.Tensor
-        (batch, classes), unnormalised.
-    classes : sequence of str
-        Names of the classes.
-    count : int
-        Number of classes to return, or all if there are fewer.
-
-    Returns
-    -------
-    list of list of Prediction
-
-    Example
-    -------
-    >>> most_probable(torch.tensor([[0.0, 2.0, 2.0]]).log(), ["a", "b", "c"], 2)
-    [[Prediction(label='b', probability=0.5), Prediction(label='c', probability=0.5)]]
+    scores: (batch, classes), unnormalised.
     """
     probabilities = scores.float().softmax(dim=1)
     ordered = probabilities.sort(dim=1, descending=True, stable=True)
@@ -48,28 +32,13 @@ def most_probable(
 
 
 def accuracy(results: Sequence[Mapping[str, Any]]) -> float:
-    """Percentage of results whose ``prediction`` is their ``label``.
-
-    Example
-    -------
-    >>> accuracy([{"label": 1, "prediction": 1}, {"label": 0, "prediction": 1}])
-    50.0
-    """
+    """Percentage of results whose ``prediction`` is their ``label``."""
     correct = sum(result["label"] == result["prediction"] for result in results)
     return 100.0 * correct / max(1, len(results))
 
 
 def confusion_matrix(results: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
-    """Tab-separated counts: a row for each true ``label``, a column for each ``prediction``.
-
-    Example
-    -------
-    >>> print(confusion_matrix([{"label": 1, "prediction": 0}], ["no", "yes"]).expandtabs(6))
-    class no    yes
-    no    0     0
-    yes   1     0
-    <BLANKLINE>
-    """
+    """Tab-separated counts: a row for each true ``label``, a column for each ``prediction``."""
     counts = [[0] * len(classes) for _ in classes]
     for result in results:
         counts[result["label"]][result["prediction"]] += 1

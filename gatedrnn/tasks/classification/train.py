@@ -49,22 +49,7 @@ _SEEDS_OF_FOLDS = 1000
 
 
 class ClassifierBrain(Brain):
-    """Trains a :class:`~gatedrnn.tasks.classification.model.SequenceClassifier`.
-
-    Arguments
-    ---------
-    classes : sequence of str
-        Names of the classes.
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.Brain`:
-
-        - ``batch_size``: maximum number of sequences in the batch of one process;
-        - optionally ``max_batch_frames``: longest sequence times their number;
-        - ``label_smoothing``: fraction of the probability that is spread over all classes.
-    **kwargs : Any
-        Other arguments of :class:`~gatedrnn.training.brain.Brain`; ``modules`` has
-        ``model``.
-    """
+    """Trains a :class:`~gatedrnn.tasks.classification.model.SequenceClassifier`."""
 
     valid_metric = "accuracy"
     unit = " %"

@@ -13,25 +13,7 @@ def frame_losses(
 ) -> torch.Tensor:
     """Negative log-likelihood of the frames of a piece, in nats: the sum over the keys.
 
-    Arguments
-    ---------
-    model : SequenceModel
-        The model, in evaluation mode.
-    roll : torch.Tensor
-        Piano roll (frames, keys) of zeros and ones.
-    first_frame : bool
-        Predict the first frame, too, from a silent frame before it.
-
-    Returns
-    -------
-    torch.Tensor
-        Losses of the predicted frames, (frames,) or (frames - 1,), on the CPU.
-
-    Example
-    -------
-    >>> model = SequenceModel(88, "ran", num_layers=1, hidden_size=4).eval()
-    >>> frame_losses(model, torch.zeros(5, 88)).shape
-    torch.Size([4])
+    roll: Piano roll (frames, keys) of zeros and ones.
     """
     frames = roll.float().to(model.output.weight.device).unsqueeze(0)
     if first_frame:
@@ -51,35 +33,8 @@ def continue_piece(
 ) -> torch.Tensor:
     """Continues a piece: each key of each frame is sampled given the frames before.
 
-    Arguments
-    ---------
-    model : SequenceModel
-        The model, in evaluation mode.
-    roll : torch.Tensor
-        The start of the piece, (time, keys), at least one frame; zeros for silence.
-    frames : int
-        Number of frames to sample.
-    temperature : float
-        Divides the logits: below 1 gives more probable frames; 0 takes each key whose probability
-        is above one half.
-    seed : int
-        Of the samples.
-
-    Returns
-    -------
-    torch.Tensor
-        The sampled frames, (frames, keys), uint8, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the start is empty or ``temperature`` negative.
-
-    Example
-    -------
-    >>> model = SequenceModel(88, "ran", num_layers=1, hidden_size=4).eval()
-    >>> continue_piece(model, torch.zeros(1, 88), 3).shape
-    torch.Size([3, 88])
+    roll: The start of the piece, (time, keys), at least one frame; zeros for silence.
+    Returns: The sampled frames, (frames, keys), uint8, on the CPU.
     """
     if len(roll) < 1:
         raise ValueError("a continuation needs at least one frame before it")

@@ -74,35 +74,6 @@ def measure_gates(
 
     There is no dropout. Gates with noise are measured twice: their means, as in evaluation, and
     samples, as in training.
-
-    Arguments
-    ---------
-    model : torch.nn.Module
-        Any with recurrent layers of this package; it is left in evaluation mode.
-    loss_of : callable
-        Runs the model over a batch: the sum of the losses, whose gradients are measured.
-    batches : iterable
-        Batches of the model.
-    settings : GateSettings
-        Options.
-
-    Returns
-    -------
-    list of dict
-        Statistics of each layer, in each mode: see :func:`layer_statistics`.
-
-    Raises
-    ------
-    ValueError
-        If the model has no recurrent layer, or none of its layers has such gates.
-
-    Example
-    -------
-    >>> from gatedrnn.nnet import BetaLSTM
-    >>> net = BetaLSTM(4, input_size=3)
-    >>> layers = measure_gates(net, lambda x: net(x)[0].square().sum(), [torch.rand(2, 9, 3)])
-    >>> [(layer["layer"], layer["mode"], layer["values"]) for layer in layers]
-    [('layers.0.0', 'evaluation', 72), ('layers.0.0', 'training', 72)]
     """
     batches = list(itertools.islice(batches, settings.batches))
     layers = [m for m in model.modules() if isinstance(m, RecurrentLayer)]
@@ -132,27 +103,7 @@ def measure_gates(
 def measure_training(
     brain: Any, loader: Iterable[Any], settings: GateSettings = GateSettings()
 ) -> list[dict[str, Any]]:
-    """Measures the gates of a training, at its start and at all epochs with a checkpoint.
-
-    Arguments
-    ---------
-    brain : Brain
-        The untrained Brain: with a ``model``, and the checkpointer of the training.
-    loader : iterable
-        Validation batches.
-    settings : GateSettings
-        Options.
-
-    Returns
-    -------
-    list of dict
-        ``"epoch"`` (0: before training) and ``"layers"``: see :func:`measure_gates`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no checkpoint of an epoch.
-    """
+    """Measures the gates of a training, at its start and at all epochs with a checkpoint."""
     batches = list(itertools.islice(loader, settings.batches))
     model = brain.network("model", sb.Stage.VALID)
     brain.on_stage_start(sb.Stage.VALID)

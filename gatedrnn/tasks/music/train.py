@@ -44,21 +44,6 @@ class SequenceModelBrain(Brain):
     pieces. The first frame of a piece is not predicted and does not count, as in the code of Song
     et al. 2019 and of Bai et al. 2018; with ``first_frame`` it is predicted from silence and
     counts, as in Boulanger-Lewandowski et al. 2012. Padding never counts.
-
-    Arguments
-    ---------
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.Brain`:
-
-        - ``first_frame``: see above;
-        - ``batch_size``: pieces in the batch of one process;
-        - ``max_batch_frames``: longest piece times number of pieces of one process's batch, in
-          training and evaluation;
-        - ``loss_per``: ``"piece"``: gradients of the sum over a piece's frames, averaged over the
-          pieces of a batch, as in the authors' code; ``"frame"``: of the mean over frames.
-    **kwargs : Any
-        Other arguments of :class:`~gatedrnn.training.brain.Brain`; ``modules`` has
-        ``model``.
     """
 
     valid_metric = "NLL"
@@ -155,21 +140,7 @@ class SequenceModelBrain(Brain):
 
 
 def metrics_of(pieces: list[dict[str, Any]]) -> dict[str, float]:
-    """Metrics of pieces.
-
-    Arguments
-    ---------
-    pieces : list of dict
-        Of each the number of predicted ``frames``, the sum of their ``loss``, and the numbers of
-        keys in ``both`` prediction and piece, and in ``either``.
-
-    Returns
-    -------
-    dict
-        ``"loss"`` and ``"NLL"``: mean over all frames; ``"NLL of pieces"``: mean of the means of
-        pieces; ``"accuracy"``: keys in both, in percent of those in either; ``"frames"``,
-        ``"pieces"``.
-    """
+    """Metrics of pieces."""
     frames = sum(p["frames"] for p in pieces)
     mean = math.fsum(p["loss"] for p in pieces) / max(frames, 1)
     either = sum(p["either"] for p in pieces)

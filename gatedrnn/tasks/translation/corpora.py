@@ -245,27 +245,6 @@ def parallel_files(
 ) -> ParallelCorpus:
     """Reads ``train.en`` and ``train.de``, and so on.
 
-    Arguments
-    ---------
-    folder : Path
-        Where they are, or below.
-    report : Report
-        Told about issues.
-    source : str
-        Code of the language to translate from: the ending of its files.
-    target : str
-        Code of the language to translate into: the ending of its files.
-    train : str
-        Name of the training files without the endings.
-    valid : str
-        Name of the validation files without the endings.
-    tests : sequence of str
-        Those of the test sets.
-
-    Returns
-    -------
-    ParallelCorpus
-
     Example
     -------
     >>> folder = getfixture("tmp_path")
@@ -331,47 +310,6 @@ def tatoeba(
     spaces and punctuation. Which set a group of pairs is in follows from its sentences and
     ``split_seed`` alone, not from the order of the lines: groups in the order of a hash of theirs,
     first the test's, then the validation's. Groups of more than 20 pairs are for training.
-
-    Arguments
-    ---------
-    folder : Path
-        The file itself, or the folder it is in, compressed (``.gz``) or not.
-    report : Report
-        Told about issues.
-    source : str
-        Language to translate from: ``foreign`` or ``"en"``.
-    target : str
-        Language to translate into: the other of these two.
-    file : str
-        Name of the file.
-    foreign : str
-        Code of its language that is not English.
-    valid : int
-        Minimum number of pairs for validation.
-    test : int
-        Minimum number of pairs in the test set.
-    split_seed : int
-        Decides which pairs these are.
-
-    Returns
-    -------
-    ParallelCorpus
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it has no pairs, too few of them, or is of other languages.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "cmn.txt"
-    >>> lines = [f"Number {i}.\\t{i}\\tCC-BY" for i in range(9)] + ["number 3!\\t333", "odd"]
-    >>> _ = path.write_text("\\n".join(lines))
-    >>> corpus = tatoeba(path, Report("mine"), valid=2, test=2)
-    >>> len(corpus.train) + len(corpus.valid) + len(corpus.tests[0])
-    10
     """
     if {source, target} != {foreign, "en"}:
         raise ValueError(

@@ -13,16 +13,7 @@ from gatedrnn.tokens import EOS, Tokens
 
 
 class TranslationDataset(Dataset):
-    """Pairs of sentences as tokens; each source ends with ``<eos>``.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens import Words
-    >>> words = Words.learn(["a b c"], "<eos>")
-    >>> dataset = TranslationDataset(Pairs("test", ["a", "b c"], ["c b", "a"]), words, words)
-    >>> dataset[1]["source"].tolist(), dataset[1]["targets"], dataset.sizes
-    ([3, 4, 0], [[2]], [3.0, 3.0])
-    """
+    """Pairs of sentences as tokens; each source ends with ``<eos>``."""
 
     def __init__(self, pairs: Pairs, source: Tokens, target: Tokens) -> None:
         self.pairs = pairs

@@ -148,32 +148,7 @@ class Translator(EncoderDecoder):
 
 @dataclass(frozen=True)
 class TranslatorSpec(ModelSpec):
-    """Specification of a translator.
-
-    Arguments
-    ---------
-    source : int
-        Number of tokens of the source language.
-    vocabulary : int
-        Number of tokens of the target language.
-    encoder : Mapping
-        Arguments of :class:`TokenEncoder`, without ``vocabulary`` and those of ``TRAINING_ONLY``.
-    decoder : Mapping
-        Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`, without ``vocabulary``,
-        ``encoder_size`` and those of ``TRAINING_ONLY``.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or a value is refused.
-
-    Example
-    -------
-    >>> sizes = {"network": "ran", "hidden_size": 8, "embedding_size": 12}
-    >>> spec = TranslatorSpec(30, 20, sizes, sizes)
-    >>> TranslatorSpec.from_dict(spec.to_dict()) == spec, spec.build().decoder.encoder_size
-    (True, 16)
-    """
+    """Specification of a translator."""
 
     source: Annotated[int, Range(2, WIDEST)]
     vocabulary: Annotated[int, Range(2, WIDEST)]

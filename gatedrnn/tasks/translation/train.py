@@ -45,27 +45,6 @@ class TranslationBrain(Seq2SeqBrain):
 
     The best checkpoint is that with the highest BLEU of greedy translations of the validation
     sentences. A sentence of several pairs is translated once and has several references.
-
-    Arguments
-    ---------
-    tokens : Tokens
-        Of the target language.
-    valid : Pairs
-        The validation pairs, as in the dataset.
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.seq2seq.brain.Seq2SeqBrain`: ``max_length``,
-        ``beam_size`` and ``search`` (see :class:`~gatedrnn.seq2seq.search.SearchOptions`) of the
-        tests, and ``bleu_tokenize`` (see
-        :func:`~gatedrnn.tasks.translation.metrics.score_translations`).
-    **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
-
-    Raises
-    ------
-    ImportError
-        If sacreBLEU is not installed.
-    ValueError
-        If a value is out of its range.
     """
 
     valid_metric = "BLEU"
@@ -215,14 +194,6 @@ def make_model(
 
     Arguments of encoder and decoder are those of ``TokenEncoder`` and ``Decoder``; with a budget,
     ``hidden_size`` of both is the largest that it allows.
-
-    Example
-    -------
-    >>> sizes = {"network": "ran", "embedding_size": 16}
-    >>> options = {"encoder": sizes, "decoder": sizes, "parameter_budget": 30_000}
-    >>> translator, spec = make_model(options, 50, 40)
-    >>> parameters(translator) <= 30_000, spec.encoder == spec.decoder
-    (True, True)
     """
     sides = [dict(hparams["encoder"]), dict(hparams["decoder"])]
 

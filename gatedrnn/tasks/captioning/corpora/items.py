@@ -287,13 +287,6 @@ def need_pillow() -> ModuleType:
 
 def read_image(path: str | Path) -> np.ndarray:
     """Reads a PNG or JPEG file, or any other that Pillow reads, as RGB: (height, width, 3), uint8.
-
-    Raises
-    ------
-    MediaError
-        If the file is missing, truncated, or not an image.
-    ImportError
-        If Pillow is not installed.
     """
     image = need_pillow()
     try:
@@ -385,24 +378,7 @@ def load_features(path: str) -> np.ndarray:
     ``features`` or ``x``. Of files with many items ``all.npz#dog`` and ``all.h5#dog`` name
     the array. Nothing is unpickled.
 
-    Returns
-    -------
-    np.ndarray
-        float32, as stored: (size,), (regions, size) or (rows, columns, size).
-
-    Raises
-    ------
-    ValueError
-        If the file or the array is missing or has other contents.
-    ImportError
-        If it is HDF5 and h5py is not installed.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "all.npz"
-    >>> np.savez(path, dog=np.ones((36, 8)), cat=np.ones((36, 8)))
-    >>> load_features(f"{path}#dog").shape
-    (36, 8)
+    Returns: float32, as stored: (size,), (regions, size) or (rows, columns, size).
     """
     name, _, key = path.partition("#")
     file = Path(name)

@@ -58,16 +58,7 @@ def read_items(layout: str, where: str | Path, report: Report, **options: Any) -
 def check_items(
     items: Iterable[CaptionItem], report: Report, decode: bool = True
 ) -> list[CaptionItem]:
-    """Keeps the usable items, and of each the usable captions, with single spaces.
-
-    Example
-    -------
-    >>> report = Report("mine")
-    >>> check_items([CaptionItem("1", "train", "/none.png", "image", ("a dog",))], report)
-    []
-    >>> report.items("image-missing")
-    {'1': '/none.png: no such file'}
-    """
+    """Keeps the usable items, and of each the usable captions, with single spaces."""
     listed, seen, kept = list(items), set(), []
     for item in tqdm(listed, desc=f"{report.corpus} files", unit="item", disable=None):
         if item.id in seen:

@@ -159,17 +159,7 @@ class DocumentFrequencies:
 
 @dataclass(frozen=True)
 class CiderVector:
-    """TF-IDF vectors of a caption.
-
-    Arguments
-    ---------
-    weights : tuple of dict
-        For each order, n-gram -> weight.
-    norms : tuple of float
-        Their Euclidean norms.
-    words : int
-        Pairs of neighbouring words, which pycocoevalcap takes for the length.
-    """
+    """TF-IDF vectors of a caption."""
 
     weights: tuple[dict[tuple[str, ...], float], ...]
     norms: tuple[float, ...]

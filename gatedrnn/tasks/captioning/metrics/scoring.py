@@ -553,13 +553,7 @@ class Unavailable(ValueError):
 
 
 def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
-    """METEOR 1.5.
-
-    Raises
-    ------
-    Unavailable
-        If Java or pycocoevalcap is missing, or the program fails.
-    """
+    """METEOR 1.5."""
     _need_java()
     scorer = _need("pycocoevalcap.meteor.meteor").Meteor()
     try:
@@ -573,13 +567,7 @@ def meteor(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> 
 
 
 def spice(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> CorpusAndItems:
-    """SPICE, on scene graphs from Stanford's CoreNLP.
-
-    Raises
-    ------
-    Unavailable
-        If Java, pycocoevalcap or CoreNLP's models are missing, or the program fails.
-    """
+    """SPICE, on scene graphs from Stanford's CoreNLP."""
     _need_java()
     module = _need("pycocoevalcap.spice.spice")
     # Without them the package would fetch 400 MB, over plain http, without asking.
