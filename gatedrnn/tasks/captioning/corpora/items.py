@@ -286,8 +286,7 @@ def need_pillow() -> ModuleType:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads a PNG or JPEG file, or any other that Pillow reads, as RGB: (height, width, 3), uint8.
-    """
+    """Reads a file that Pillow reads, such as PNG or JPEG, as RGB (height, width, 3), uint8."""
     image = need_pillow()
     try:
         with image.open(path) as opened:
