@@ -3,7 +3,7 @@
 from gatedrnn import renamed
 
 __all__ = ["register"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 renamed.install()
 

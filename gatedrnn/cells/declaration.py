@@ -105,7 +105,7 @@ class Stage:
     products : Mapping
         Name of each sum -> the sum as text (see :func:`parse_products`).
     pointwise : callable or None
-        A function of ``(batch, units)`` tensors. Its arguments are looked up by NAME among: the
+        A function of ``(batch, units)`` tensors. Its arguments are found by NAME among: the
         sums of this stage, values returned by earlier stages, the previous state (``c_prev``),
         the layer input (``x``), sequences from the layer below (``c_below``), noise sequences,
         weight vectors (``b_i``, ``w_ci``). An argument with a default value may be absent from the
@@ -262,7 +262,7 @@ class Cell:
         return 1.0 / math.sqrt(self.hidden_size)
 
     def initialise(self, name: str, weight: torch.Tensor, bound: float) -> None:
-        """Fills one named weight with its starting value, in place.
+        """Fills one named weight with its initial value, in place.
 
         Arguments
         ---------

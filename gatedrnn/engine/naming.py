@@ -41,7 +41,7 @@ def cell_to_text(cell: Cell) -> str:
         except TypeError:
             text = ""
         if not text or text in _CELLS:
-            # Fields that are no plain data, or a second class of this name: good here only.
+            # Fields that are not JSON-serialisable, or a second class of this name: good here only.
             text = json.dumps([*named, id(type(cell))], default=repr)
         _KEYS[cell] = text
         _CELLS[text] = cell

@@ -130,7 +130,7 @@ def plan(cell: Cell, training: bool = False) -> Plan:
     ------
     DeclarationError
         If a product names an undeclared weight or a value that does not exist yet, a weight is
-        used twice or never, an argument cannot be looked up, or a state gets no value.
+        used twice or never, an argument is unknown, or a state gets no value.
 
     Example
     -------

@@ -328,7 +328,7 @@ class _Saver:
         return kind == TOTAL or (kind == EARLIER and name not in self.stored)
 
     def _name(self, names: dict[Operand, str], index: int, operand: str) -> str:
-        """The name under which an operand is stored; asks the segment to store it."""
+        """The name under which an operand is stored; tells the segment to store it."""
         if operand not in names:
             if operand in self.home:
                 names[operand] = operand

@@ -1,4 +1,4 @@
-"""Recurrent stacks in SpeechBrain's shape: one class, and one ``*Cell`` twin, per recurrence.
+"""Recurrent stacks in SpeechBrain's shape: per recurrence one class, and one ``*Cell`` for single frames.
 
 The classes are made from the registry of recurrences, so a new row there appears here by itself.
 """
@@ -15,7 +15,7 @@ from gatedrnn.nnet.stack import RecurrentStack
 from gatedrnn.nnet.stack_cell import RecurrentStackCell
 from gatedrnn.nnet.streaming import StreamingStack
 
-#: Name -> class, of every stack and every ``*Cell`` twin.
+#: Name -> class, of every stack and every ``*Cell`` class for single frames.
 CLASSES = make_classes(CELLS, module=__name__)
 globals().update(CLASSES)
 

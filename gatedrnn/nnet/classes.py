@@ -1,4 +1,4 @@
-"""Makes the stack and the ``*Cell`` twin of every recurrence in a list."""
+"""Makes the stack and the ``*Cell`` class for single frames of every recurrence in a list."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class StreamingStack:
         label = f"StreamingStack({stack.label})"
         if stack.bidirectional:
             raise ValueError(
-                f"{label}: a bidirectional stack needs the end of a sequence before its beginning, "
+                f"{label}: a bidirectional stack needs the end of a sequence before its start, "
                 "so it cannot stream; train one with bidirectional=False"
             )
         if quantize not in QUANTIZATIONS:

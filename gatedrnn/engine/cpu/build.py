@@ -67,7 +67,7 @@ def instructions() -> str:
     Raises
     ------
     CompilerError
-        If there are no such instructions, or this processor has not got them.
+        If there are no such instructions, or this processor lacks them.
 
     Example
     -------
@@ -82,7 +82,7 @@ def instructions() -> str:
     lacking = [name for name in needed if name not in have]
     if lacking:
         raise CompilerError(
-            f"{VARIABLE}={chosen} asks for instructions this processor has not got: "
+            f"{VARIABLE}={chosen} needs instructions that this processor lacks: "
             f"{', '.join(lacking)}"
         )
     return chosen

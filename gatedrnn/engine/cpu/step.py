@@ -1,6 +1,6 @@
 """One frame at a time through a whole stack, in one call of compiled code.
 
-Streaming asks for little arithmetic and all the weights at every frame: what costs is reading them,
+Streaming needs little arithmetic and all the weights at every frame: what costs is reading them,
 and Python. So the stack's weights are laid out once, as float32 or as 8-bit integers with a scale
 for each row, and one call runs every layer.
 """

@@ -213,7 +213,7 @@ class KernelPrinter:
         width = self.step.widths[value]
         parts = [totals[value]] if value in totals else []
         if value == "h" or value in self.step.keep:
-            # Past its length a sequence's gradients are nobody's business.
+            # Past its length a sequence's gradients are not used.
             parts.append(
                 self.frame_input(
                     f"o{index}_{value}", lambda s: self.load(f"do_{value}", width, f"cur{s}")
