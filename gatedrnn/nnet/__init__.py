@@ -1,4 +1,4 @@
-"""Recurrent stacks in SpeechBrain's shape: a class per recurrence, and a ``*Cell`` for single frames.
+"""Recurrent stacks in SpeechBrain's shape: a class per recurrence and, for frames, its ``*Cell``.
 
 The classes are made from the registry of recurrences, so a new row there appears here by itself.
 """
