@@ -11,7 +11,7 @@ renamed.install()
 def __getattr__(name):
     # Imported when asked for: it needs SpeechBrain, which takes seconds to import.
     if name == "register":
-        from gatedrnn.lobes.registration import register
+        from gatedrnn.lobes.recurrence import register
 
         return register
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

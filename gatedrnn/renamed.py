@@ -14,7 +14,7 @@ from typing import Any
 #: Old dotted name of a class or function -> where it is now. Names that stood in the YAML files of
 #: recipes, in ``hyperparams.yaml`` of bundles, or in the README's examples.
 RENAMED = {
-    "gatedrnn.dataio.text.Text": "gatedrnn.data.text.Text",
+    "gatedrnn.dataio.text.Text": "gatedrnn.data.tables.Text",
     "gatedrnn.decoding.Hypothesis": "gatedrnn.tokens.hypotheses.Hypothesis",
     "gatedrnn.decoding.TransducerBeamSearcher": (
         "gatedrnn.lobes.transducer_search.TransducerBeamSearcher"
@@ -52,8 +52,8 @@ RENAMED = {
     ),
     "gatedrnn.lobes.AttentionModel": "gatedrnn.tasks.asr.heads.attention.AttentionModel",
     "gatedrnn.lobes.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",
-    "gatedrnn.lobes.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
-    "gatedrnn.lobes.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
+    "gatedrnn.lobes.ConvSubsampling": "gatedrnn.modules.features.ConvSubsampling",
+    "gatedrnn.lobes.FrameStacking": "gatedrnn.modules.features.FrameStacking",
     "gatedrnn.lobes.LogMel": "gatedrnn.modules.features.LogMel",
     "gatedrnn.lobes.SequenceClassifier": "gatedrnn.tasks.classification.model.SequenceClassifier",
     "gatedrnn.lobes.SequenceModel": "gatedrnn.tasks.music.model.SequenceModel",
@@ -63,8 +63,8 @@ RENAMED = {
     "gatedrnn.training.AttentionModel": "gatedrnn.tasks.asr.heads.attention.AttentionModel",
     "gatedrnn.training.CTCBrain": "gatedrnn.tasks.asr.brain.RecogniserBrain",
     "gatedrnn.training.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",
-    "gatedrnn.training.ConvSubsampling": "gatedrnn.modules.subsampling.ConvSubsampling",
-    "gatedrnn.training.FrameStacking": "gatedrnn.modules.subsampling.FrameStacking",
+    "gatedrnn.training.ConvSubsampling": "gatedrnn.modules.features.ConvSubsampling",
+    "gatedrnn.training.FrameStacking": "gatedrnn.modules.features.FrameStacking",
     "gatedrnn.training.GuardedBrain": "gatedrnn.training.brain.Brain",
     "gatedrnn.training.HeadBrain": "gatedrnn.tasks.asr.brain.RecogniserBrain",
     "gatedrnn.training.RecogniserBrain": "gatedrnn.tasks.asr.brain.RecogniserBrain",

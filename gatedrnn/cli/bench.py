@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from gatedrnn.experiments.bench import implementations, report
-    from gatedrnn.experiments.bench.measure import measure
+    from gatedrnn.experiments.bench.implementations import measure
 
     set_threads(arguments.threads)
     check_device(arguments.device)

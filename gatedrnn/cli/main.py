@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from gatedrnn import __version__
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.lazy import MissingExtraError
 from gatedrnn.tasks.command_line import Command
 from gatedrnn.tasks.registry import TASKS
 

@@ -12,8 +12,8 @@ from gatedrnn.data.result_table import render
 from gatedrnn.tasks.command_line import Command, add_flag, add_option, add_value
 
 if TYPE_CHECKING:
+    from gatedrnn.scoring.formats import Transcripts
     from gatedrnn.scoring.measures import Options, Score
-    from gatedrnn.scoring.transcript import Transcripts
 
 #: Value of --speakers: utterance ids begin with the speaker.
 PREFIX = "prefix"
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
       gatedrnn score dev.csv old.jsonl new.jsonl --format markdown --output report.md
     """
     from gatedrnn.scoring import Options, read, score
-    from gatedrnn.scoring.nist import write_files
+    from gatedrnn.scoring.report import write_files
 
     if len(arguments.hypothesis) > 2:
         raise ValueError(f"one HYP or two can be scored, not {len(arguments.hypothesis)}")
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _reference(arguments: argparse.Namespace) -> Transcripts:
     """The reference with its speakers and recordings."""
     from gatedrnn.scoring import read
-    from gatedrnn.scoring.transcript import described, read_map, speaker_prefix
+    from gatedrnn.scoring.formats import described, read_map, speaker_prefix
 
     reference = read(arguments.reference, arguments.ref_format, reference=True)
     speakers = None

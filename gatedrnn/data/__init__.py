@@ -4,23 +4,23 @@ from gatedrnn import lazy
 
 _MODULES = {
     "BlockResampler": "audio",
-    "DistantSpeech": "distant_speech",
+    "DistantSpeech": "dataset",
     "Entry": "preparation",
-    "ImpulseResponses": "distant_speech",
-    "Noises": "distant_speech",
+    "ImpulseResponses": "dataset",
+    "Noises": "dataset",
     "Policy": "preparation",
     "Report": "report",
     "SpeechDataset": "dataset",
-    "Text": "text",
-    "Utterance": "utterance",
+    "Text": "tables",
+    "Utterance": "tables",
     "prepare_entries": "preparation",
-    "read_csv": "utterance",
-    "read_lines": "text",
+    "read_csv": "tables",
+    "read_lines": "tables",
     "read_rows": "tables",
-    "simulate_rooms": "distant_speech",
+    "simulate_rooms": "dataset",
     "speech_dataset": "dataset",
     "write_atomically": "files",
-    "write_csv": "utterance",
+    "write_csv": "tables",
 }
 __all__ = list(_MODULES)
 __getattr__ = lazy.attributes(__name__, _MODULES)

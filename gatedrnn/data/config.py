@@ -118,26 +118,12 @@ class Config:
 def from_mapping(cls: type[T], data: Any, place: str = "", null_is_missing: bool = False) -> T:
     """Makes a dataclass of what a file holds.
 
-    Arguments
-    ---------
-    cls : type
-        The dataclass.
-    data : Any
-        Content of the file, or of a key in it.
-    place : str
-        The file and the key, for messages.
-    null_is_missing : bool
-        Whether a key whose value is null counts as a key that is not there, as in YAML files.
-
-    Returns
-    -------
-    Any
-        Of the class.
-
-    Raises
-    ------
-    ConfigError
-        If a key is unknown or missing, or a value is not what its type hint says.
+    data: Content of the file, or of a key in it.
+    place: The file and the key, for messages.
+    null_is_missing: Whether a key whose value is null counts as a key that is not there, as in
+        YAML files.
+    Raises ConfigError: If a key is unknown or missing, or a value is not what its type hint
+        says.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{_prefix(place)}must be {_NAMED}, not {_short(data)}")
@@ -180,25 +166,13 @@ def check_arguments(
 ) -> None:
     """Checks keyword arguments from a file against the type hints of what takes them.
 
-    Arguments
-    ---------
-    function : callable
-        A class or a function. Arguments that no file can hold, such as modules, are unknown keys.
-    values : Any
-        Name -> value.
-    place : str
-        The file and the key, for messages.
-    hints : Mapping
-        Name -> type hint, in place of the function's own.
-    leave_out : sequence of str
-        Arguments that may not stand in a file.
-    bounds : Mapping
-        Name -> bounds of the argument's numbers.
-
-    Raises
-    ------
-    ConfigError
-        If a name is unknown or a value is not what its type hint says.
+    function: A class or a function. Arguments that no file can hold, such as modules, are
+        unknown keys.
+    place: The file and the key, for messages.
+    hints: Name -> type hint, in place of the function's own.
+    leave_out: Arguments that may not stand in a file.
+    bounds: Name -> bounds of the argument's numbers.
+    Raises ConfigError: If a name is unknown or a value is not what its type hint says.
 
     Example
     -------
@@ -233,14 +207,6 @@ def to_dict(config: Any) -> dict[str, Any]:
 def json_schema(cls: type) -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the mappings from which a dataclass can be made.
 
-    Arguments
-    ---------
-    cls : type
-        The dataclass.
-
-    Returns
-    -------
-    dict
 
     Example
     -------

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.data.files import write_atomically
+from gatedrnn.lazy import MissingExtraError
 
 #: Length of the detail that shows how a wave passes the microphones, in seconds.
 _DETAIL = 0.012

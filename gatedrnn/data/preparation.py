@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from gatedrnn.data.audio import AudioError, AudioFile, inspect
 from gatedrnn.data.files import fingerprint, is_current, write_atomically, write_stamp
 from gatedrnn.data.report import Report, read_report
-from gatedrnn.data.utterance import Utterance, write_csv
+from gatedrnn.data.tables import Utterance, write_csv
 
 logger = logging.getLogger(__name__)
 
@@ -284,44 +284,14 @@ def prepare(
 ) -> Prepared:
     """Writes a file per split and a report, unless they are there from the same options and files.
 
-    Arguments
-    ---------
-    corpus : str
-        Its name.
-    out : str or Path
-        Folder for the results.
-    options : Mapping
-        All options that decide the result, JSON-serialisable.
-    inputs : iterable of str or Path
-        All files that decide the result.
-    make : Callable
-        Given a report to fill, makes split -> items, such as utterances.
-    splits : sequence of str
-        The splits that ``make`` makes.
-    texts : bool
-        Also write ``<split>.txt``, a transcript per line, for language models.
-    report : Report or None
-        A report that is continued; None for an empty one.
-    write : Callable
-        Writes the items of a split, given a path.
-    suffix : str
-        Ending of the files of the splits.
-    describe : Callable or None
-        Statistics of the items of a split; None for those of utterances.
-
-    Returns
-    -------
-    Prepared
-
-    Example
-    -------
-    >>> def make(report):
-    ...     return {"train": [Utterance("u1", 0.5, "a.wav", 0, 8000, 0, "ann", "YES")]}
-    >>> out = getfixture("tmp_path")
-    >>> prepare("mine", out, {}, [], make, splits=["train"]).reused
-    False
-    >>> prepare("mine", out, {}, [], make, splits=["train"]).reused
-    True
+    options: All options that decide the result, JSON-serialisable.
+    inputs: All files that decide the result.
+    make: Given a report to fill, makes split -> items, such as utterances.
+    texts: Also write ``<split>.txt``, a transcript per line, for language models.
+    report: A report that is continued; None for an empty one.
+    write: Writes the items of a split, given a path.
+    suffix: Ending of the files of the splits.
+    describe: Statistics of the items of a split; None for those of utterances.
     """
     out = Path(out)
     files = {split: out / f"{split}{suffix}" for split in splits}
@@ -393,10 +363,6 @@ def prepare_entries(
         Further options that decide the result.
     report : Report
         The report that reading the entries fills.
-
-    Returns
-    -------
-    Prepared
 
     Raises
     ------

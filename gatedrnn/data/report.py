@@ -182,14 +182,9 @@ class Report:
     def add(self, kind: str, item: str, detail: str = "") -> None:
         """Adds an item with an issue; adding it again changes nothing.
 
-        Arguments
-        ---------
-        kind : str
-            A key of ``gatedrnn.data.report.ISSUES``.
-        item : str
-            The file, utterance or word.
-        detail : str
-            What exactly is wrong with it.
+        kind: A key of ``gatedrnn.data.report.ISSUES``.
+        item: The file, utterance or word.
+        detail: What exactly is wrong with it.
         """
         self._items.setdefault(ISSUES[kind].kind, {}).setdefault(str(item), detail)
 

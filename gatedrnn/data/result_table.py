@@ -16,17 +16,11 @@ LISTED = 20
 class ResultTable:
     """A table of results, built row by row.
 
-    Arguments
-    ---------
-    columns : sequence of str
-        Headings of the columns.
-    text_columns : int
-        How many columns, from the left, hold text and are aligned left; the others hold numbers and
-        are aligned right.
-    digits : int or Mapping
-        Decimals of floats: for all columns, or by heading (2 where a heading is missing).
-    missing : str
-        What text and Markdown show for None.
+    columns: Headings of the columns.
+    text_columns: How many columns, from the left, hold text and are aligned left; the others
+        hold numbers and are aligned right.
+    digits: Decimals of floats: for all columns, or by heading (2 where a heading is missing).
+    missing: What text and Markdown show for None.
 
     Example
     -------
@@ -124,18 +118,8 @@ Section = tuple[str, Sequence["str | ResultTable"]]
 def render(sections: Iterable[Section], markdown: bool, level: int = 2) -> str:
     """Joins the sections of a report, with an empty line between its parts.
 
-    Arguments
-    ---------
-    sections : iterable of Section
-        The sections in their order.
-    markdown : bool
-        Markdown, or text.
-    level : int
-        Level of the headings in Markdown.
-
-    Returns
-    -------
-    str
+    markdown: Markdown, or text.
+    level: Level of the headings in Markdown.
 
     Example
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,12 +12,15 @@ from speechbrain.nnet import RNN as stock
 from speechbrain.utils.callchains import lengths_arg_name
 from torch import nn
 
-from gatedrnn.nnet import RecurrentStackCell
+from gatedrnn.nnet import CLASSES, RecurrentStackCell
 
 #: Classes that advance by one frame at a call.
 ONE_FRAME = (RecurrentStackCell, stock.RNNCell, stock.GRUCell, stock.LSTMCell)
 #: Classes of SpeechBrain's that run over sequences although they take no lengths.
 WITHOUT_LENGTHS = (stock.LiGRU, stock.SLiGRU, stock.QuasiRNN)
+#: The module itself: ``from speechbrain.nnet import RNN`` may be a lazy proxy, on which names are
+#: set without effect.
+NAMESPACE = import_module("speechbrain.nnet.RNN")
 
 
 def build(
@@ -100,3 +104,42 @@ def output_width(rnn: nn.Module, example_shape: tuple[int, ...]) -> int:
         output, _ = rnn(torch.zeros(example_shape))
     rnn.train(training)
     return output.shape[-1]
+
+
+def register(*classes: type[nn.Module]) -> None:
+    """Adds recurrent classes to ``speechbrain.nnet.RNN``, where SpeechBrain finds them by name.
+
+    The ``rnn_type`` of ``SBRNNBlock`` (dual-path and RE-SepFormer separation) is such a name. In a
+    recipe's YAML: ``__register: !apply:gatedrnn.register``. Doing it again changes nothing.
+
+    Arguments
+    ---------
+    *classes : type
+        Classes to put there beside all of :mod:`gatedrnn.nnet`, under their own names.
+
+    Raises
+    ------
+    ValueError
+        If SpeechBrain, or another plug-in, has something else of that name. Nothing is then
+        registered.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechbrain.lobes.models.dual_path import SBRNNBlock
+    >>> register()
+    >>> SBRNNBlock(8, 5, 1, rnn_type="RAN")(torch.rand(2, 7, 8)).shape
+    torch.Size([2, 7, 10])
+    """
+    registered = dict(CLASSES)
+    for cls in (*CLASSES.values(), *classes):
+        name = cls.__name__
+        existing = registered.setdefault(name, cls)
+        existing = getattr(NAMESPACE, name, cls) if existing is cls else existing
+        if existing is not cls:
+            raise ValueError(
+                f"register: there is another {name} already ({existing!r}), which is not "
+                f"overwritten; give {cls.__module__}.{cls.__qualname__} another name"
+            )
+    for name, cls in registered.items():
+        setattr(NAMESPACE, name, cls)

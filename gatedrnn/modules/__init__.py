@@ -6,13 +6,13 @@ from gatedrnn import lazy
 
 _MODULES = {
     "AdaptiveSoftmax": "softmax",
-    "ConvSubsampling": "subsampling",
-    "DropoutRates": "dropout",
-    "FrameStacking": "subsampling",
+    "ConvSubsampling": "features",
+    "DropoutRates": "network_options",
+    "FrameStacking": "features",
     "FullSoftmax": "softmax",
     "LogMel": "features",
-    "init_weights": "initialisation",
-    "size_for": "parameter_budget",
+    "init_weights": "network_options",
+    "size_for": "network_options",
 }
 __all__ = sorted(_MODULES)
 __getattr__ = lazy.attributes(__name__, _MODULES)

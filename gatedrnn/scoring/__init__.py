@@ -5,13 +5,13 @@ from gatedrnn import lazy
 _MODULES = {
     "Options": "measures",
     "Score": "measures",
-    "Transcript": "transcript",
-    "Transcripts": "transcript",
+    "Transcript": "formats",
+    "Transcripts": "formats",
     "compare": "comparison",
     "read": "formats",
     "score": "measures",
-    "score_meetings": "cpwer",
-    "write_files": "nist",
+    "score_meetings": "measures",
+    "write_files": "report",
 }
 __all__ = list(_MODULES)
 __getattr__ = lazy.attributes(__name__, _MODULES)

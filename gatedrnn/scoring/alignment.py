@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from speechbrain.utils.metric_stats import ErrorRateStats
 
 #: A word of the reference and one of the hypothesis; None for an insertion or a deletion.
 Step = tuple[str | None, str | None]
@@ -40,13 +44,7 @@ def find_rule(name: str) -> Rule:
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str], rule: Rule) -> list[Step]:
-    """Aligns two transcripts.
-
-    Example
-    -------
-    >>> align("WE NEED A BUTTON".split(), "WE NEED BUTTONS".split(), RULES["sclite"])
-    [('WE', 'WE'), ('NEED', 'NEED'), ('A', None), ('BUTTON', 'BUTTONS')]
-    """
+    """Aligns two transcripts."""
     if list(reference) == list(hypothesis):
         return list(zip(reference, hypothesis, strict=True))
     differ = _differences(reference, hypothesis)
@@ -102,14 +100,7 @@ def _costs(differ: np.ndarray, rule: Rule) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Counts:
-    """Correct words (or characters) of a reference, and errors.
-
-    Example
-    -------
-    >>> counts = Counts(8, 1, 1, 2) + Counts(10, 0, 0, 0)
-    >>> counts.tokens, counts.errors, counts.rate
-    (20, 4, 20.0)
-    """
+    """Correct words (or characters) of a reference, and errors."""
 
     correct: int = 0
     substitutions: int = 0
@@ -141,13 +132,7 @@ class Counts:
 
 
 def count(steps: Iterable[Step]) -> Counts:
-    """Counts of an alignment.
-
-    Example
-    -------
-    >>> count([("A", "A"), ("B", "P"), ("C", None), (None, "D")])
-    Counts(correct=1, substitutions=1, deletions=1, insertions=1)
-    """
+    """Counts of an alignment."""
     correct = substitutions = deletions = insertions = 0
     for reference, hypothesis in steps:
         if reference is None:
@@ -176,14 +161,7 @@ class Confusions:
 
 
 def confusions(alignments: Iterable[Iterable[Step]], top: int = 10) -> Confusions:
-    """The ``top`` errors of each kind; equally frequent ones in alphabetical order.
-
-    Example
-    -------
-    >>> errors = confusions([[("NINE", "FIVE"), ("GO", None)], [("NINE", "FIVE"), (None, "A")]])
-    >>> errors.substitutions, errors.deletions, errors.insertions
-    (((('NINE', 'FIVE'), 2),), (('GO', 1),), (('A', 1),))
-    """
+    """The ``top`` errors of each kind; equally frequent ones in alphabetical order."""
     substituted: Counter[tuple[str, str]] = Counter()
     deleted: Counter[str] = Counter()
     inserted: Counter[str] = Counter()
@@ -199,3 +177,33 @@ def confusions(alignments: Iterable[Iterable[Step]], top: int = 10) -> Confusion
 
 def _most_frequent(counter: Counter, top: int) -> tuple:
     return tuple(sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:top])
+
+
+def word_errors(utterances: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> ErrorRateStats:
+    """Aligns (id, hypothesis words, reference words); ``write_stats`` writes the alignments.
+
+    Example
+    -------
+    >>> error_metrics(word_errors([("u1", ["GO", "NO"], ["GO", "ON"])]))["WER"]
+    50.0
+    """
+    # Imported here: scoring of files need not wait for SpeechBrain.
+    from speechbrain.utils.metric_stats import ErrorRateStats
+
+    errors, rows = ErrorRateStats(), list(utterances)
+    ids, hypotheses, references = ([row[column] for row in rows] for column in range(3))
+    errors.append(ids, [list(words) for words in hypotheses], [list(words) for words in references])
+    return errors
+
+
+def error_metrics(errors: ErrorRateStats) -> dict[str, Any]:
+    """WER in per cent and counts, as ``results.json`` has them."""
+    summary = errors.summarize()
+    return {
+        "WER": float(summary["WER"]),
+        "words": int(summary["num_scored_tokens"]),
+        "insertions": int(summary["insertions"]),
+        "deletions": int(summary["deletions"]),
+        "substitutions": int(summary["substitutions"]),
+        "utterances": len(errors.ids),
+    }

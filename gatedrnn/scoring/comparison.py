@@ -11,8 +11,7 @@ import numpy as np
 from scipy.stats import binomtest, norm
 
 from gatedrnn.scoring.alignment import Counts, Step, total
-from gatedrnn.scoring.bootstrap import Interval, blocks, bounds, resample
-from gatedrnn.scoring.measures import WER, Options, Score
+from gatedrnn.scoring.measures import WER, Interval, Options, Score, blocks, bounds, resample
 
 #: Words that both systems have correct and that separate two segments of the matched-pairs test.
 GOOD_WORDS = 2
@@ -84,10 +83,6 @@ def compare(first: Score, second: Score, options: Options | None = None) -> Comp
         Of another system on the same reference.
     options : Options or None
         Resamples and seed; None for the defaults.
-
-    Returns
-    -------
-    Comparison
 
     Raises
     ------
@@ -161,13 +156,6 @@ def segments(first: Sequence[Step], second: Sequence[Step]) -> list[tuple[int, i
     Segments with errors are separated by two or more words that both systems have correct, with
     nothing inserted between them. Errors in different segments may be taken as independent, which
     those within an utterance are not.
-
-    Example
-    -------
-    >>> first = [("A", "X"), ("B", "B"), ("C", "C"), ("D", "D"), (None, "E")]
-    >>> second = [("A", "A"), ("B", "B"), ("C", "C"), ("D", None)]
-    >>> segments(first, second)
-    [(1, 0), (1, 1)]
     """
     pairs = []
     errors = (0, 0)
@@ -202,14 +190,7 @@ def _cells(steps: Sequence[Step]) -> Iterator[tuple[int, int | None]]:
 
 
 def matched_pairs(utterances: Sequence[Sequence[tuple[int, int]]]) -> MatchedPairs | None:
-    """The test on the :func:`segments` of all utterances; None without two segments.
-
-    Example
-    -------
-    >>> test = matched_pairs([[(1, 0), (2, 1)], [(1, 1), (0, 1), (1, 0)]])
-    >>> test.segments, round(test.z, 2)
-    (5, 1.0)
-    """
+    """The test on the :func:`segments` of all utterances; None without two segments."""
     pairs = [pair for utterance in utterances for pair in utterance]
     if len(pairs) < 2:
         return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv
-from gatedrnn.scoring.transcript import Transcript, Transcripts, speaker_prefix, words_of
+from gatedrnn.data.tables import COLUMNS, Utterance, read_csv
 from gatedrnn.tokens.hypotheses import Word
 
 #: Text of an stm segment that is not scored, and in which no words count.
@@ -21,6 +22,160 @@ _HEADINGS = {"id", "utt", "utt_id", "uttid", "utterance", "utterance_id", "key",
 #: Sample rates to which a rate is rounded that was computed from rounded durations.
 _RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 _TRN = re.compile(r"(?P<text>.*)\((?P<id>[^()]+)\)\s*$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The reference or the hypothesis of an utterance.
+
+    Arguments
+    ---------
+    id : str
+        Unique within its file.
+    words : tuple of str
+        The words.
+    speaker, recording : str
+        Empty if unknown.
+    channel : str
+        Channel of the recording, as stm and ctm files name it; default "1".
+    start, end : float or None
+        Seconds from the start of the recording; None if unknown.
+    times : tuple of Word
+        The words with their times, in seconds from the start of the UTTERANCE; empty if unknown.
+    ignored : bool
+        True for a segment that is marked as not to be scored.
+
+    Example
+    -------
+    >>> Transcript("u1", ("YES",), speaker="ann").text
+    'YES'
+    """
+
+    id: str
+    words: tuple[str, ...]
+    speaker: str = ""
+    recording: str = ""
+    channel: str = "1"
+    start: float | None = None
+    end: float | None = None
+    times: tuple[Word, ...] = ()
+    ignored: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words in one string."""
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Transcripts:
+    """The transcripts of a file.
+
+    Arguments
+    ---------
+    path : str
+        The file, for messages.
+    format : str
+        A key of ``gatedrnn.scoring.formats.FORMATS``.
+    items : tuple of Transcript
+        In the order of the file; of a ctm file one per recording and channel.
+
+    Raises
+    ------
+    ValueError
+        If there is no item, or two have the same id.
+
+    Example
+    -------
+    >>> Transcripts("a.trn", "trn", (Transcript("u1", ("YES",)),)).by_id()["u1"].text
+    'YES'
+    """
+
+    path: str
+    format: str
+    items: tuple[Transcript, ...]
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise ValueError(f"{self.path}: no utterance in it (read as {self.format})")
+        if len(self.by_id()) < len(self.items):
+            seen: set[str] = set()
+            twice = next(t.id for t in self.items if t.id in seen or seen.add(t.id))
+            raise ValueError(f"{self.path}: utterance {twice} appears twice")
+
+    def by_id(self) -> dict[str, Transcript]:
+        """Utterance id -> transcript."""
+        return {item.id: item for item in self.items}
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Splits a text at white space, in Unicode normalization form C.
+
+    Example
+    -------
+    >>> words_of("  UN  CAFE\\u0301 ") == ("UN", "CAF\\u00c9")
+    True
+    """
+    return tuple(unicodedata.normalize("NFC", text).split())
+
+
+def lower(words: Iterable[str]) -> tuple[str, ...]:
+    """The words in lower case."""
+    return tuple(word.lower() for word in words)
+
+
+def speaker_prefix(name: str) -> str:
+    """The speaker at the start of an utterance id, as sclite takes it; empty if there is none.
+
+    It ends at the first hyphen or, if there is none, at the first underscore.
+
+    Example
+    -------
+    >>> speaker_prefix("ann_1-utt2"), speaker_prefix("ann_utt2"), speaker_prefix("utt2")
+    ('ann_1', 'ann', '')
+    """
+    for separator in "-_":
+        if separator in name:
+            return name.split(separator)[0]
+    return ""
+
+
+def read_map(path: str | Path) -> dict[str, str]:
+    """First column -> second column of a Kaldi file such as ``utt2spk`` or ``segments``."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    mapping = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        fields = line.split()
+        if len(fields) == 1:
+            raise ValueError(
+                f"{path}, line {number}: one column; an utterance and its speaker (or recording) "
+                "are needed"
+            )
+        if fields:
+            mapping[fields[0]] = fields[1]
+    return mapping
+
+
+def described(
+    transcripts: Transcripts,
+    speakers: Mapping[str, str] | None = None,
+    recordings: Mapping[str, str] | None = None,
+) -> Transcripts:
+    """The transcripts with speakers and recordings from mappings of utterance ids; None: as is."""
+    items: Iterable[Transcript] = transcripts.items
+    for field, mapping in (("speaker", speakers), ("recording", recordings)):
+        if mapping is None:
+            continue
+        unknown = [item.id for item in items if item.id not in mapping]
+        if unknown:
+            raise ValueError(
+                f"no {field} is given for {len(unknown)} of {len(transcripts.items)} utterances of "
+                f"{transcripts.path}, such as {unknown[0]}"
+            )
+        items = [replace(item, **{field: mapping[item.id]}) for item in items]
+    return replace(transcripts, items=tuple(items))
 
 
 def read(path: str | Path, format: str | None = None, reference: bool = False) -> Transcripts:
@@ -34,10 +189,6 @@ def read(path: str | Path, format: str | None = None, reference: bool = False) -
         A key of :data:`FORMATS`; None to detect it.
     reference : bool
         Read the references: JSON lines may hold references and hypotheses.
-
-    Returns
-    -------
-    Transcripts
 
     Raises
     ------
@@ -60,15 +211,7 @@ def read(path: str | Path, format: str | None = None, reference: bool = False) -
 
 
 def detect(path: str | Path) -> str:
-    """The format of a file, a key of :data:`FORMATS`: by its name's ending, else its content.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "hypotheses.txt"
-    >>> _ = path.write_text("GO ON (ann-1)\\n")
-    >>> detect(path)
-    'trn'
-    """
+    """The format of a file, a key of :data:`FORMATS`: by its name's ending, else its content."""
     path = Path(path)
     lines = lines_of(path)
     if path.name == "text":
@@ -196,13 +339,6 @@ def read_trn(path: str | Path) -> Transcripts:
     """Reads sclite's transcripts: a line is the words, then the utterance id in parentheses.
 
     Speakers are the prefixes of the ids, as in sclite, if all ids have one.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.trn"
-    >>> _ = path.write_text("GO ON (ann-1)\\n(bob-2)\\n")
-    >>> [(t.id, t.speaker, t.text) for t in read_trn(path).items]
-    [('ann-1', 'ann', 'GO ON'), ('bob-2', 'bob', '')]
     """
     rows = []
     for number, line in lines_of(path):
@@ -259,15 +395,7 @@ def read_tsv(path: str | Path) -> Transcripts:
 
 
 def read_stm(path: str | Path) -> Transcripts:
-    """Reads segments, each an utterance with the id ``recording-channel-speaker-start-end``.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.stm"
-    >>> _ = path.write_text("m1 1 ann 0.5 1.25 <o,f0,female> GO ON\\n")
-    >>> [(t.id, t.speaker, t.text) for t in read_stm(path).items]
-    [('m1-1-ann-0.500-1.250', 'ann', 'GO ON')]
-    """
+    """Reads segments, each an utterance with the id ``recording-channel-speaker-start-end``."""
     items = []
     for number, line in lines_of(path):
         if not is_stm(line):
@@ -294,16 +422,7 @@ def read_stm(path: str | Path) -> Transcripts:
 
 
 def read_ctm(path: str | Path) -> Transcripts:
-    """Reads words with times; all words of a recording's channel make one transcript.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.ctm"
-    >>> _ = path.write_text("m1 1 0.5 0.25 GO 0.9\\nm1 1 0.75 0.25 ON\\n")
-    >>> (channel,) = read_ctm(path).items
-    >>> channel.recording, channel.text, channel.times[1].end
-    ('m1', 'GO ON', 1.0)
-    """
+    """Reads words with times; all words of a recording's channel make one transcript."""
     channels: dict[tuple[str, str], list[Word]] = {}
     for number, line in lines_of(path):
         if not is_ctm(line):
@@ -424,7 +543,7 @@ def read_prepared(path: str | Path) -> Transcripts:
 
     Example
     -------
-    >>> from gatedrnn.data.utterance import write_csv
+    >>> from gatedrnn.data.tables import write_csv
     >>> path = getfixture("tmp_path") / "dev.csv"
     >>> row = Utterance("u1", 0.5, "/data/m1.wav", 16000, 24000, 0, "ann", "GO ON")
     >>> write_csv(path, [row])

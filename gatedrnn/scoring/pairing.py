@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatedrnn.scoring.formats import channel_transcript
-from gatedrnn.scoring.transcript import Transcript, Transcripts
+from gatedrnn.scoring.formats import Transcript, Transcripts, channel_transcript
 from gatedrnn.tokens.hypotheses import Word
 
 #: What is done with utterances that have no hypothesis.
@@ -109,16 +108,6 @@ def cut(reference: Transcripts, hypothesis: Transcripts) -> tuple[dict[str, Tran
 
     Returns segment id -> hypothesis, without segments of recordings that were not recognised, and
     the ids of channels that the reference does not have.
-
-    Example
-    -------
-    >>> reference = Transcripts("r", "stm", (
-    ...     Transcript("a", ("GO", "ON"), "", "m1", "1", 0.0, 1.0),
-    ...     Transcript("b", ("NO",), "", "m1", "1", 1.0, 2.0)))
-    >>> words = [Word("GO", 0.1, 0.4, 1.0), Word("ON", 0.8, 1.1, 1.0), Word("NO", 2.5, 2.7, 1.0)]
-    >>> hypothesis = Transcripts("h", "ctm", (channel_transcript("m1", "1", words),))
-    >>> {name: t.text for name, t in cut(reference, hypothesis)[0].items()}
-    {'a': 'GO ON', 'b': 'NO'}
     """
     segments: dict[tuple[str, str], list[Transcript]] = {}
     for item in reference.items:
@@ -182,15 +171,7 @@ class Overlap:
 
 
 def overlap(utterances: Sequence[Transcript]) -> Overlap | None:
-    """Overlapped speech of the segments of a reference; None if a recording or time is unknown.
-
-    Example
-    -------
-    >>> ann = Transcript("a", (), "ann", "m1", start=0.0, end=3.0)
-    >>> bob = Transcript("b", (), "bob", "m1", start=2.0, end=4.0)
-    >>> overlap([ann, bob, Transcript("c", (), "ann", "m1", start=5.0, end=6.0)])
-    Overlap(percent=20.0, flags=(True, True, False))
-    """
+    """Overlapped speech of the segments of a reference; None if a recording or time is unknown."""
     if any(not u.recording or u.start is None or u.end is None for u in utterances):
         return None
     flags = [False] * len(utterances)

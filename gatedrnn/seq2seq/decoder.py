@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.dropout import DropoutRates
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import DropoutRates, init_weights
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.seq2seq.decoder_cells import (
@@ -99,9 +98,9 @@ class Decoder(nn.Module):
         Use the embedding matrix as the output layer's matrix.
     dropout : float or Mapping
         Of the embedding, between recurrent layers and before the output layer: see
-        :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
+        :class:`~gatedrnn.modules.network_options.DropoutRates`, without ``words`` and ``locked``.
     init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
+        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
 
     Raises
     ------

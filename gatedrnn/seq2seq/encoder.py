@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from gatedrnn.modules.subsampling import valid_frames
+from gatedrnn.modules.features import valid_frames
 from gatedrnn.nnet import frame_counts
 from gatedrnn.training.batching import pad
 

@@ -9,7 +9,7 @@ _MODULES = {
     "CorpusOptions": "corpus",
     "Scenes": "scenes",
     "Sounds": "sounds",
-    "make_utterance": "tones",
+    "make_utterance": "small_sets",
     "plan_corpus": "corpus",
     "simulate_corpus": "corpus",
     "simulate_meeting": "meeting",

@@ -76,21 +76,10 @@ class CaptionedItem(NamedTuple):
 class CaptionedItems(ABC):
     """Generator of items with captions: the options that decide them. Subclasses render.
 
-    Arguments
-    ---------
-    seed : int
-        The same seed gives the same bytes.
-    two : float
-        Fraction of items with two groups, 0 to 1.
-    held_out : tuple of str
-        At least two attributes whose combinations are divided between the splits.
-    share : float
-        Fraction of the combinations that goes to dev, and again to test.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
+    seed: The same seed gives the same bytes.
+    two: Fraction of items with two groups, 0 to 1.
+    held_out: At least two attributes whose combinations are divided between the splits.
+    share: Fraction of the combinations that goes to dev, and again to test.
     """
 
     #: Column of the manifest, folder and suffix of the files.
@@ -150,21 +139,7 @@ class CaptionedItems(ABC):
     def sample(self, split: str, number: int) -> CaptionedItem:
         """Samples an item, which depends only on the options, its split and its number.
 
-        Arguments
-        ---------
-        split : str
-            "train", "dev" or "test".
-        number : int
-            At least 0; the same number gives the same item.
-
-        Returns
-        -------
-        CaptionedItem
-
-        Raises
-        ------
-        ValueError
-            If there is no such split.
+        number: At least 0; the same number gives the same item.
         """
         known = self.groups(split)
         rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
@@ -181,24 +156,8 @@ class CaptionedItems(ABC):
         Beside the manifest lie ``contents.jsonl``, the contents of each item, and ``images`` or
         ``audio`` with a folder for each split.
 
-        Arguments
-        ---------
-        out : str or Path
-            The folder.
-        counts : Mapping
-            Split -> number of items.
-
-        Returns
-        -------
-        Path
-            The manifest, ``captions.jsonl``.
-
-        Raises
-        ------
-        ValueError
-            If a number is negative, or a split unknown.
-        ImportError
-            If Pillow is not installed and images are written.
+        counts: Split -> number of items.
+        Returns: The manifest, ``captions.jsonl``.
         """
         out = Path(out)
         if any(count < 0 for count in counts.values()) or not set(counts) <= set(SPLITS):
@@ -230,20 +189,7 @@ class CaptionedItems(ABC):
     def read_contents(cls, out: str | Path) -> dict[str, Any]:
         """Reads the contents of each item: a caption is true if it is one of their ``captions()``.
 
-        Arguments
-        ---------
-        out : str or Path
-            The folder that :meth:`write` wrote.
-
-        Returns
-        -------
-        dict
-            Item -> contents.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no set.
+        Returns: Item -> contents.
         """
         path = Path(out) / CONTENTS
         if not path.is_file():
@@ -267,13 +213,6 @@ def divide(
 
     Every single value stays in at least half of its combinations in train: new in test is the
     combination, never a value.
-
-    Example
-    -------
-    >>> splits = divide({"colour": ["red", "blue", "green", "white"],
-    ...                  "shape": ["circle", "square"]}, ["colour", "shape"])
-    >>> {split: len(combinations) for split, combinations in splits.items()}
-    {'train': 6, 'dev': 1, 'test': 1}
     """
     unknown = [name for name in names if name not in values]
     if unknown or len(set(names)) < 2:

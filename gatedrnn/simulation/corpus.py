@@ -24,8 +24,8 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
+from gatedrnn.lazy import require
 from gatedrnn.simulation.grammar import Token
 from gatedrnn.simulation.meeting import (
     Acoustics,
@@ -131,10 +131,6 @@ def plan_corpus(options: CorpusOptions) -> tuple[MeetingPlan, ...]:
     ---------
     options : CorpusOptions
         What decides the corpus.
-
-    Returns
-    -------
-    tuple of MeetingPlan
 
     Example
     -------
@@ -374,13 +370,7 @@ def is_written(name: str, out: Path) -> bool:
 
 
 def agent(speaker: int) -> str:
-    """The letter of a speaker.
-
-    Example
-    -------
-    >>> agent(0), agent(3)
-    ('A', 'D')
-    """
+    """The letter of a speaker."""
     return "ABCDE"[speaker]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
+from gatedrnn.lazy import require
 from gatedrnn.simulation.captioned import CaptionedItem, CaptionedItems, Group, choose
 
 #: Red, green and blue.
@@ -82,15 +82,7 @@ class Thing(Group):
 
 @dataclass(frozen=True)
 class Scene:
-    """Contents of a picture: one thing and its place, or two and how the first lies to the second.
-
-    Example
-    -------
-    >>> scene = Scene((Thing(2, "red", "circle"), Thing(1, "blue", "triangle")), "left")
-    >>> captions = scene.captions()
-    >>> "two red discs left of a blue triangle" in captions, len(captions)
-    (True, 48)
-    """
+    """Contents of a picture: one thing and its place, or two and their relation."""
 
     things: tuple[Thing, ...]
     relation: str
@@ -192,16 +184,7 @@ class Scenes(CaptionedItems):
 def draw(
     groups: Sequence[Thing], relation: str, size: int, noise: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Renders one group at a place, or two in a relation, as pixels (size, size, 3), uint8.
-
-    Example
-    -------
-    >>> rng = np.random.default_rng(0)
-    >>> pixels = draw([Thing(1, "red", "circle")], "top left", 64, 0.0, rng)
-    >>> red = (pixels[..., 0].astype(int) - pixels[..., 1]) > 100
-    >>> bool(red[:32, :32].any()), bool(red[32:].any() | red[:, 32:].any())
-    (True, False)
-    """
+    """Renders one group at a place, or two in a relation, as pixels (size, size, 3), uint8."""
     ground = rng.uniform(70, 110) + rng.uniform(-8, 8, 3)
     pixels = np.broadcast_to(ground, (size, size, 3)).copy()
     for thing, spots in zip(groups, _layout(groups, relation, size, rng), strict=True):

@@ -8,15 +8,51 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gatedrnn.data.files import fingerprint, is_current, write_atomically, write_stamp
 
 STAMP = ".simulated.json"
+#: Segments of each digit on a display of seven: top, upper left and right, middle, lower left and
+#: right, bottom.
+_SEGMENTS = (
+    "1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010",
+    "1111111", "1111011",
+)  # fmt: skip
+_FILLERS = tuple("the a film this story with its of and in is was one that more".split())
+#: Class -> words that only its sentences have.
+_SIGNS = (
+    ("dull", "boring", "awful"), ("great", "lovely", "moving"), ("so-so", "average", "middling"),
+    ("who", "whose", "person"), ("where", "city", "country"), ("many", "far", "old"),
+)  # fmt: skip
+#: Suffixes of the files.
+SOURCE, TARGET = "en", "xx"
+#: Noun -> its translation, and whether it is one of the second kind.
+_NOUNS = {
+    "dog": ("runo", False), "cat": ("mili", True), "child": ("pago", False),
+    "bird": ("tiri", True), "house": ("domo", False), "river": ("akri", True),
+}  # fmt: skip
+_ARTICLES = {"the": ("lo", "li"), "a": ("uno", "uni")}
+_ADJECTIVES = {"small": "pet", "red": "rug", "old": "vek", "quiet": "tas"}
+_VERBS = {"sees": "vidar", "likes": "amar", "follows": "segar", "finds": "trovar"}
+_TIMES = {"today": "odi", "often": "sov", "": ""}
+#: Chords as steps above the root; and which chord follows which, in steps of the scale.
+_CHORDS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
+_SCALE = (0, 2, 4, 5, 7, 9, 11)
+_KINDS = ("major", "minor", "minor", "major", "major", "minor", "minor")
+#: Degree -> degrees that may follow.
+_FOLLOWS = {0: (3, 4, 5), 1: (4,), 2: (5, 3), 3: (0, 1, 4), 4: (0, 5), 5: (1, 3), 6: (0,)}
+SAMPLE_RATE = 16000
+#: Formants, in Hz, of the sounds that words are made of.
+SOUNDS = {"a": (700, 1200), "e": (500, 1900), "i": (300, 2300), "o": (450, 800), "u": (320, 1000)}
+WORDS = ("ai", "ea", "io", "oe", "ua", "aiu", "eou", "iae", "oui", "uea")
 
 
 def write_once(folder: Path, options: Mapping[str, object], write: Callable[[Path], None]) -> None:
@@ -35,19 +71,6 @@ def write_once(folder: Path, options: Mapping[str, object], write: Callable[[Pat
 
 
 # ---- labelled images and sentences ----------------------------------------------------------
-
-#: Segments of each digit on a display of seven: top, upper left and right, middle, lower left and
-#: right, bottom.
-_SEGMENTS = (
-    "1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010",
-    "1111111", "1111011",
-)  # fmt: skip
-_FILLERS = tuple("the a film this story with its of and in is was one that more".split())
-#: Class -> words that only its sentences have.
-_SIGNS = (
-    ("dull", "boring", "awful"), ("great", "lovely", "moving"), ("so-so", "average", "middling"),
-    ("who", "whose", "person"), ("where", "city", "country"), ("many", "far", "old"),
-)  # fmt: skip
 
 
 def digit(number: int, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -208,18 +231,6 @@ def _sentence(classes: int, rng: np.random.Generator) -> str:
 
 # ---- parallel text --------------------------------------------------------------------------
 
-#: Suffixes of the files.
-SOURCE, TARGET = "en", "xx"
-#: Noun -> its translation, and whether it is one of the second kind.
-_NOUNS = {
-    "dog": ("runo", False), "cat": ("mili", True), "child": ("pago", False),
-    "bird": ("tiri", True), "house": ("domo", False), "river": ("akri", True),
-}  # fmt: skip
-_ARTICLES = {"the": ("lo", "li"), "a": ("uno", "uni")}
-_ADJECTIVES = {"small": "pet", "red": "rug", "old": "vek", "quiet": "tas"}
-_VERBS = {"sees": "vidar", "likes": "amar", "follows": "segar", "finds": "trovar"}
-_TIMES = {"today": "odi", "often": "sov", "": ""}
-
 
 def parallel_sentence(rng: np.random.Generator) -> tuple[str, str]:
     """A sentence of a tiny synthetic language and its translation.
@@ -310,13 +321,6 @@ def write_parallel(
 
 # ---- polyphonic music -----------------------------------------------------------------------
 
-#: Chords as steps above the root; and which chord follows which, in steps of the scale.
-_CHORDS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
-_SCALE = (0, 2, 4, 5, 7, 9, 11)
-_KINDS = ("major", "minor", "minor", "major", "major", "minor", "minor")
-#: Degree -> degrees that may follow.
-_FOLLOWS = {0: (3, 4, 5), 1: (4,), 2: (5, 3), 3: (0, 1, 4), 4: (0, 5), 5: (1, 3), 6: (0,)}
-
 
 def make_piece(seed: int, chords: int = 8, hold: int = 2) -> list[list[int]]:
     """A piece in some key: chords above a bass note, each of ``hold`` frames of MIDI notes.
@@ -396,3 +400,63 @@ def write_music(
 
     options = {"kind": "music", "train": train, "valid": valid, "test": test, "seed": seed}
     write_once(Path(folder), options, write)
+
+
+@dataclass(frozen=True)
+class ToneUtterance:
+    """A synthetic utterance: its signal (samples,), float32, at 16 kHz, and its words."""
+
+    samples: torch.Tensor
+    words: tuple[str, ...]
+
+
+def make_utterance(
+    seed: int, *, speaker: int, max_words: int = 5, snr: float = 15.0
+) -> ToneUtterance:
+    """Synthesizes an utterance.
+
+    Arguments
+    ---------
+    seed : int
+        Seed of the words; the same seed and speaker give the same utterance.
+    speaker : int
+        Seed of pitch, formants, tempo and room.
+    max_words : int
+        Longest utterance, in words.
+    snr : float
+        Signal-to-noise ratio, in dB.
+
+    Example
+    -------
+    >>> make_utterance(0, speaker=1).words == make_utterance(0, speaker=2).words
+    True
+    """
+    text = torch.Generator().manual_seed(seed)
+    voice = torch.Generator().manual_seed(10_000_019 + speaker)
+    pitch, tract, tempo, echo = torch.rand(4, generator=voice).tolist()
+    count = int(torch.randint(1, max_words + 1, (), generator=text))
+    words = tuple(WORDS[i] for i in torch.randint(len(WORDS), (count,), generator=text).tolist())
+    pieces = [torch.zeros(800)]
+    for word in words:
+        for sound in word:
+            seconds = 0.06 + 0.04 * tempo + 0.02 * float(torch.rand((), generator=text))
+            pieces.append(_sound(sound, 90 + 140 * pitch, 0.85 + 0.3 * tract, seconds))
+        pieces.append(torch.zeros(int(SAMPLE_RATE * (0.03 + 0.03 * tempo))))
+    clean = torch.cat(pieces)
+    delay = 400 + int(1200 * echo)
+    wet = clean.clone()
+    wet[delay:] += 0.4 * clean[:-delay]
+    noise = torch.randn(len(wet), generator=text)
+    noise *= wet.pow(2).mean().sqrt() * 10 ** (-snr / 20)
+    return ToneUtterance(0.1 * (wet + noise), words)
+
+
+def _sound(name: str, pitch: float, tract: float, seconds: float) -> torch.Tensor:
+    """Harmonics of a pitch under two formant resonances."""
+    time = torch.arange(int(SAMPLE_RATE * seconds)) / SAMPLE_RATE
+    harmonics = torch.arange(1, int(4000 / pitch) + 1) * pitch
+    level = sum(
+        torch.exp(-(((harmonics - formant * tract) / 120.0) ** 2)) for formant in SOUNDS[name]
+    )
+    signal = (level[:, None] * torch.sin(2 * math.pi * harmonics[:, None] * time)).sum(0)
+    return signal * torch.hann_window(len(time), periodic=False).sqrt()

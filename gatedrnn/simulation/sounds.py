@@ -46,14 +46,7 @@ class Event(Group):
 
 @dataclass(frozen=True)
 class Sound:
-    """Contents of a recording: events of one kind, or of two kinds, one after the other.
-
-    Example
-    -------
-    >>> sound = Sound((Event(2, "loud", "click"), Event(1, "soft", "low tone")))
-    >>> "two loud clicks and then a soft low tone" in sound.captions()
-    True
-    """
+    """Contents of a recording: events of one kind, or of two kinds, one after the other."""
 
     events: tuple[Event, ...]
 

@@ -17,11 +17,11 @@ from math import gcd
 import numpy as np
 from scipy.signal import resample_poly
 
-from gatedrnn.data.errors import require
+from gatedrnn.lazy import require
 from gatedrnn.simulation.grammar import Token
 
 SAMPLE_RATE = 16000
-#: For :func:`~gatedrnn.data.errors.require`.
+#: For :func:`~gatedrnn.lazy.require`.
 NEEDED_BY = ("simulated meetings", "demo")
 SPLITS = ("train", "dev", "eval")
 ACCENTS = (
@@ -91,11 +91,6 @@ class Speech:
 def pool(split: str, sex: str) -> tuple[tuple[str, str], ...]:
     """Pairs of accent and variant of a split: 70 % of them are for train, 15 % each for dev and
     eval.
-
-    Example
-    -------
-    >>> set(pool("train", "F")) & set(pool("eval", "F"))
-    set()
     """
     if split not in SPLITS or sex not in VARIANTS:
         raise ValueError(f"no voices for split {split!r} and sex {sex!r}")
@@ -108,14 +103,7 @@ def pool(split: str, sex: str) -> tuple[tuple[str, str], ...]:
 
 
 def sample_voice(rng: np.random.Generator, split: str, sex: str) -> Voice:
-    """Samples a voice of a split.
-
-    Example
-    -------
-    >>> voice = sample_voice(np.random.default_rng(1), "eval", "F")
-    >>> (voice.accent, voice.variant) in pool("eval", "F")
-    True
-    """
+    """Samples a voice of a split."""
     pairs = pool(split, sex)
     accent, variant = pairs[int(rng.integers(len(pairs)))]
     return Voice(
@@ -131,17 +119,7 @@ def sample_voice(rng: np.random.Generator, split: str, sex: str) -> Voice:
 
 
 def speak(voice: Voice, tokens: tuple[Token, ...]) -> Speech:
-    """Synthesizes tokens; deterministic.
-
-    Example
-    -------
-    >>> import pytest
-    >>> _ = pytest.importorskip("espeakng_loader")
-    >>> voice = sample_voice(np.random.default_rng(1), "eval", "F")
-    >>> speech = speak(voice, (Token("Okay"), Token("."  , "punc")))
-    >>> speech.samples.dtype.name, len(speech.times)
-    ('float32', 2)
-    """
+    """Synthesizes tokens; deterministic."""
     audible = [i for i, token in enumerate(tokens) if token.kind in ("word", "trunc")]
     if not audible:
         raise ValueError("there is no word to say")

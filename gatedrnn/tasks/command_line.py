@@ -39,7 +39,7 @@ class Command:
     run : callable
         Takes the parsed arguments (``argparse.Namespace``) and returns the exit status: 0, or 1 if
         a part of the input could not be processed. Wrong input is raised as ValueError, OSError or
-        :class:`gatedrnn.data.errors.MissingExtraError`. Its docstring is the help: the first line
+        :class:`gatedrnn.lazy.MissingExtraError`. Its docstring is the help: the first line
         for the list of commands, the rest, with examples, for the end of ``--help``.
     takes_rest : bool
         Whether all that follows ``--`` is passed on unparsed, as ``arguments.rest``.

@@ -15,14 +15,16 @@ from gatedrnn.tokens.tokens import (
     BLANK_NAME,
     EOS,
     EOS_NAME,
+    UNKNOWN,
     UNKNOWN_NAME,
     Characters,
     Encoded,
     Pieces,
     Tokens,
+    Vocabulary,
     Words,
+    plain_words,
 )  # fmt: skip
-from gatedrnn.tokens.vocabulary import UNKNOWN, Vocabulary, plain_words
 
 __all__ = [
     "BLANK", "BLANK_NAME", "EOS", "EOS_NAME", "IGNORE", "UNKNOWN", "UNKNOWN_NAME", "Characters",

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.tokens.tokens import BLANK_NAME, EOS_NAME, Characters, Pieces, Tokens, Words
-from gatedrnn.tokens.vocabulary import Vocabulary
+from gatedrnn.tokens.tokens import (
+    BLANK_NAME,
+    EOS_NAME,
+    Characters,
+    Pieces,
+    Tokens,
+    Vocabulary,
+    Words,
+)
 
 #: Values of ``kind`` in :func:`learn` -> the kind that files name.
 KINDS = {"words": "words", "characters": "characters", "unigram": "pieces", "bpe": "pieces"}
@@ -44,10 +51,6 @@ def learn(
         Occurrences that a word must have.
     max_size : int or None
         Maximum number of words, the special ones included.
-
-    Returns
-    -------
-    Tokens
 
     Raises
     ------
@@ -91,10 +94,6 @@ def from_dict(data: Mapping[str, Any]) -> Tokens:
     ---------
     data : Mapping
         What :meth:`Tokens.to_dict` returned. Files of older versions have no ``kind`` for captions.
-
-    Returns
-    -------
-    Tokens
 
     Raises
     ------
@@ -148,10 +147,6 @@ def load(
         Number of tokens that the model has; None for any.
     model : str
         File that tells the number, for the message.
-
-    Returns
-    -------
-    Tokens
 
     Raises
     ------

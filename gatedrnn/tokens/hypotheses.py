@@ -14,15 +14,11 @@ from gatedrnn.tokens.tokens import Tokens
 class Hypothesis:
     """A token sequence found by a search.
 
-    Arguments
-    ---------
-    tokens : tuple of int
-        Without blanks and special symbols.
-    score : float
-        Log-probability, summed over the alignments in the beam, plus weighted language models.
-    parts : Mapping
-        Parts of the score with a language model: ``am`` of the recognizer, ``lm`` of the language
-        model; ``ilm``, log-probability by the recognizer's internal language model.
+    tokens: Without blanks and special symbols.
+    score: Log-probability, summed over the alignments in the beam, plus weighted language
+        models.
+    parts: Parts of the score with a language model: ``am`` of the recognizer, ``lm`` of the
+        language model; ``ilm``, log-probability by the recognizer's internal language model.
     """
 
     tokens: tuple[int, ...]
@@ -34,14 +30,8 @@ class Hypothesis:
 class Word:
     """A word with its time.
 
-    Arguments
-    ---------
-    word : str
-        The word.
-    start, end : float
-        Seconds from the start of the signal.
-    confidence : float
-        Mean posterior of its tokens in their frames, from 0 to 1.
+    start, end: Seconds from the start of the signal.
+    confidence: Mean posterior of its tokens in their frames, from 0 to 1.
     """
 
     word: str
@@ -51,29 +41,13 @@ class Word:
 
 
 def log_add(a: float, b: float) -> float:
-    """log(exp(a) + exp(b)); minus infinity is the logarithm of 0.
-
-    Example
-    -------
-    >>> round(log_add(math.log(2), math.log(3)), 6) == round(math.log(5), 6)
-    True
-    """
+    """log(exp(a) + exp(b)); minus infinity is the logarithm of 0."""
     high, low = (a, b) if a >= b else (b, a)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def distinct(hypotheses: Sequence[Hypothesis], tokens: Tokens) -> list[Hypothesis]:
-    """Merges hypotheses (the best first) of the same text: their probabilities are summed.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens import Characters
-    >>> hypotheses = [Hypothesis((2,), -1.0), Hypothesis((), -1.2), Hypothesis((1, 2), -1.5)]
-    >>> for h in distinct(hypotheses, Characters(["<blank>", " ", "A"])):
-    ...     print(h.tokens, round(h.score, 3))
-    (2,) -0.526
-    () -1.2
-    """
+    """Merges hypotheses (the best first) of the same text: their probabilities are summed."""
     merged: dict[str, Hypothesis] = {}
     for hypothesis in hypotheses:
         text = tokens.decode(hypothesis.tokens)

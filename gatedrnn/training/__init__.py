@@ -3,7 +3,7 @@
 from gatedrnn import renamed
 from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
 from gatedrnn.training.brain import Brain, NonFiniteLossError, Objective
-from gatedrnn.training.checkpoints import SafeCheckpointer
+from gatedrnn.training.checkpoints import RandomStates, SafeCheckpointer
 from gatedrnn.training.log import TrainingLog
 from gatedrnn.training.optimizers import (
     EpochDecay,
@@ -13,7 +13,6 @@ from gatedrnn.training.optimizers import (
     make_decay,
     make_optimiser,
 )
-from gatedrnn.training.recoverables import RandomStates
 
 __all__ = [
     "Brain",

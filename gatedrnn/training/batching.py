@@ -13,19 +13,7 @@ from torch.utils.data import Sampler
 class Batch:
     """Items of a dataset side by side; all its tensors move to a device together.
 
-    Arguments
-    ---------
-    id : sequence of str
-        Names of the items.
-    **fields : Any
-        Attributes of the batch: padded tensors, relative lengths, targets, ...
-
-    Example
-    -------
-    >>> tokens, lengths = pad([torch.tensor([4, 5, 6]), torch.tensor([7])], value=-100)
-    >>> batch = Batch(["a", "b"], tokens=tokens, lengths=lengths)
-    >>> len(batch), batch.to("cpu").tokens.tolist(), batch.lengths[0].item()
-    (2, [[4, 5, 6], [7, -100, -100]], 1.0)
+    **fields: Attributes of the batch: padded tensors, relative lengths, targets, ...
     """
 
     def __init__(self, id: Sequence[str], **fields: Any) -> None:

@@ -16,10 +16,9 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
-from gatedrnn.training.checkpoints import SafeCheckpointer, is_resumable
+from gatedrnn.training.checkpoints import Cost, RandomStates, SafeCheckpointer, is_resumable
 from gatedrnn.training.distributed import gather, rank_and_world, sum_over_ranks, synchronise
 from gatedrnn.training.log import TrainingLog, new_epoch
-from gatedrnn.training.recoverables import Cost, RandomStates
 
 logger = get_logger(__name__)
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import random
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 from speechbrain.utils.checkpoints import (
     METAFNAME,
     Checkpoint,
     Checkpointer,
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
 )
 from speechbrain.utils.distributed import ddp_barrier, ddp_broadcast, if_main_process
 from speechbrain.utils.logger import get_logger
+from torch import nn
+
+from gatedrnn.training.distributed import gather, rank_and_world
 
 logger = get_logger(__name__)
 
@@ -274,3 +285,237 @@ def _damage(path: Path, meta: Any, contents: bool) -> str | None:
         if contents and _checksum(file) != checksum:
             return f"the contents of {name} have changed"
     return None
+
+
+def load_parts(
+    model: nn.Module,
+    source: str | Path,
+    parts: tuple[str, ...],
+    best: Mapping[str, str],
+    remedy: str,
+    prefix: str = "",
+) -> Path:
+    """Loads the weights whose names begin with ``parts`` from another training.
+
+    ``source`` is its output folder (the best checkpoint is taken), a folder of checkpoints, one
+    checkpoint, or a file with a model's state; ``best`` is the ``min_key`` or ``max_key`` of the
+    best checkpoint; ``prefix`` is removed from the other model's names; ``remedy`` ends the message
+    of a mismatch.
+    """
+    path = _find(Path(source), best)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} holds no model")
+    loaded = {name.removeprefix(prefix): value for name, value in state.items()}
+    loaded = {name: value for name, value in loaded.items() if name.startswith(parts)}
+    expected = {n: v for n, v in model.state_dict().items() if n.startswith(parts)}
+    problems = _differences(loaded, expected)
+    if problems:
+        raise ValueError(
+            f"pretrained_encoder: {path} does not fit this model: {'; '.join(problems[:4])}"
+            f"{f'; and {len(problems) - 4} more' if len(problems) > 4 else ''}. {remedy}"
+        )
+    model.load_state_dict({**model.state_dict(), **loaded})
+    logger.info(f"Encoder initialised from {path}")
+    return path
+
+
+def _find(source: Path, key: Mapping[str, str]) -> Path:
+    if source.is_file():
+        return source
+    for folder in (source, source / "save"):
+        if (folder / "model.ckpt").is_file():
+            return folder / "model.ckpt"
+        if folder.is_dir():
+            checkpointer = SafeCheckpointer(folder)
+            best = checkpointer.find_checkpoint(**key)
+            best = best or checkpointer.find_checkpoint(ckpt_predicate=is_resumable)
+            if best is not None:
+                return best.path / "model.ckpt"
+    raise FileNotFoundError(
+        f"pretrained_encoder: {source} is neither the output folder of a training nor a checkpoint"
+    )
+
+
+def _differences(loaded: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Differences of names and shapes, in words."""
+    problems = [f"it lacks {name}" for name in expected if name not in loaded]
+    problems += [f"it has {name}, which is not here" for name in loaded if name not in expected]
+    return problems + [
+        f"its {name} is {tuple(loaded[name].shape)}, here {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in loaded and loaded[name].shape != value.shape
+    ]
+
+
+class RandomStates:
+    """All global random number generators of all ranks, for a checkpointer.
+
+    Example
+    -------
+    >>> from gatedrnn.training.checkpoints import SafeCheckpointer
+    >>> checkpointer = SafeCheckpointer(getfixture("tmp_path"), {"random": RandomStates()})
+    >>> _ = checkpointer.save_checkpoint()
+    >>> number = torch.rand(())
+    >>> _ = checkpointer.recover_if_possible()
+    >>> bool(torch.rand(()) == number)
+    True
+    """
+
+    @mark_as_saver
+    def save(self, path: Path) -> None:
+        """Writes the states; all ranks take part."""
+        states = gather(_random_state())
+        if if_main_process():
+            torch.save(states, path)
+
+    @mark_as_loader
+    def load(self, path: Path, end_of_epoch: bool) -> None:
+        """Restores the states of this rank."""
+        states = torch.load(path, weights_only=True)
+        rank, world = rank_and_world()
+        if len(states) != world:
+            if rank == 0:
+                logger.warning(
+                    f"The checkpoint was written by {len(states)} process(es), now there are "
+                    f"{world}: random numbers begin anew, the result will differ"
+                )
+            return
+        _set_random_state(states[rank])
+
+
+# On all ranks: the first one writes the states of all.
+register_checkpoint_hooks(RandomStates, save_on_main_only=False)
+
+
+class CarriedState:
+    """The recurrent state of this process's streams, for a checkpointer.
+
+    Example
+    -------
+    >>> from gatedrnn.training import SafeCheckpointer
+    >>> carried = CarriedState()
+    >>> checkpointer = SafeCheckpointer(getfixture("tmp_path"), {"carried": carried})
+    >>> carried.value = (torch.ones(2), torch.zeros(2))
+    >>> _ = checkpointer.save_checkpoint(end_of_epoch=False)
+    >>> carried.value = None
+    >>> _ = checkpointer.recover_if_possible()
+    >>> carried.value
+    (tensor([1., 1.]), tensor([0., 0.]))
+    """
+
+    def __init__(self) -> None:
+        #: A tensor, a tuple of them, or ``None`` where the text begins.
+        self.value: Any = None
+
+    def to(self, device: torch.device | str) -> Any:
+        """The state on a device."""
+        if isinstance(self.value, tuple):
+            return tuple(part.to(device) for part in self.value)
+        return None if self.value is None else self.value.to(device)
+
+    @mark_as_saver
+    def save(self, path: Path) -> None:
+        """Writes the states of all processes; all take part."""
+        states = gather(self.to("cpu"))
+        if if_main_process():
+            torch.save(states, path)
+
+    @mark_as_loader
+    def load(self, path: Path, end_of_epoch: bool) -> None:
+        """Restores this rank's state; none at the end of an epoch."""
+        rank, world = rank_and_world()
+        states = torch.load(path, weights_only=True)
+        if len(states) == world:
+            self.value = None if end_of_epoch else states[rank]
+            return
+        self.value = None
+        if rank == 0 and not end_of_epoch:
+            logger.warning(
+                f"The checkpoint was written by {len(states)} process(es), now there are "
+                f"{world}: the text is cut elsewhere, the result will differ"
+            )
+
+
+# On all ranks: each has its own streams.
+register_checkpoint_hooks(CarriedState, save_on_main_only=False)
+
+
+@register_checkpoint_hooks
+class Cost:
+    """Time and steps of the training loop, for a checkpointer.
+
+    The clock runs while batches are read and trained on; validation, tests and the writing of
+    checkpoints stop it. What a killed process did after its last checkpoint is repeated and
+    counts once. With data parallelism the times are those of the first process; the work of a
+    loader's own processes is not in the CPU time.
+    """
+
+    def __init__(self) -> None:
+        self.seconds, self.cpu_seconds = 0.0, 0.0
+        #: Steps of the optimizer, with those skipped because something was not finite.
+        self.steps = 0
+        #: Whether all of the training was counted.
+        self.known = True
+        self._since: tuple[float, float] | None = None
+
+    def start(self) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter(), time.process_time()
+
+    def stop(self) -> None:
+        """Stops the clock, if it runs."""
+        if self._since is not None:
+            wall, cpu = self._since
+            self.seconds += time.perf_counter() - wall
+            self.cpu_seconds += time.process_time() - cpu
+            self._since = None
+
+    def metrics(self) -> dict[str, Any]:
+        """The cost, for a results file."""
+        known = self.known and self.steps > 0
+        return {
+            "train seconds": round(self.seconds, 3) if known else None,
+            "train cpu seconds": round(self.cpu_seconds, 3) if known else None,
+            "steps": self.steps if known else None,
+            "seconds per step": round(self.seconds / self.steps, 6) if known else None,
+        }
+
+    @mark_as_saver
+    def save(self, path: Path) -> None:
+        """Writes the cost so far."""
+        state = {
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "steps": self.steps,
+            "known": self.known,
+        }
+        Path(path).write_text(json.dumps(state), encoding="utf-8")
+
+    @mark_as_loader
+    def load(self, path: Path, end_of_epoch: bool) -> None:
+        """Goes on counting from what was written."""
+        state = json.loads(Path(path).read_text(encoding="utf-8"))
+        self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
+        self.steps, self.known = state["steps"], state["known"]
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        for device, value in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(value, device)

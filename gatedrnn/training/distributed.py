@@ -61,12 +61,6 @@ class SynchronisedBatchNorm(_NormBase):
     process group, and in evaluation, it is an ordinary batch normalisation. Made by
     :func:`synchronise`; names and shapes of weights and averages are those of what it replaces.
     No subclass of PyTorch's batch normalisations, which SpeechBrain would make ``SyncBatchNorm``.
-
-    Example
-    -------
-    >>> layer = SynchronisedBatchNorm(3)
-    >>> layer(torch.rand(4, 3, 5, 5)).mean((0, 2, 3)).abs().max() < 1e-5
-    tensor(True)
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -121,21 +115,8 @@ class SynchronisedBatchNorm(_NormBase):
 def synchronise(module: nn.Module) -> nn.Module:
     """Has the batch normalisations of a module normalise over all ranks.
 
-    Arguments
-    ---------
-    module : nn.Module
-        Any; its parts are replaced in place.
-
-    Returns
-    -------
-    nn.Module
-        The module, or what replaces it if it is a batch normalisation itself.
-
-    Example
-    -------
-    >>> made = synchronise(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)))
-    >>> type(made[1]).__name__, sorted(made.state_dict())[:2]
-    ('SynchronisedBatchNorm', ['0.bias', '0.weight'])
+    module: Any; its parts are replaced in place.
+    Returns: The module, or what replaces it if it is a batch normalisation itself.
     """
     if isinstance(module, _BatchNorm):
         replacement = SynchronisedBatchNorm(

@@ -18,7 +18,7 @@ from torch import nn
 
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
-from gatedrnn.modules.parameter_budget import parameters, size_for
+from gatedrnn.modules.network_options import parameters, size_for
 from gatedrnn.training.brain import Brain
 from gatedrnn.training.checkpoints import SafeCheckpointer
 from gatedrnn.training.launch import run_recipe
@@ -38,17 +38,11 @@ class Training:
     Hooks are called in the order in which they stand here, in every process unless they say
     otherwise.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        The YAML's values: ``output_folder``, ``seed``, ``opt_class``, ``epoch_counter``, and what
-        the hooks and the Brain take.
-    run_opts : Mapping or RunOptions
-        SpeechBrain's options of the command line.
-    data : Any
-        What the recipe has read: training, validation and test sets.
-    report : Report or None
-        Issues found while reading; written to ``report.json`` in the output folder.
+    hparams: The YAML's values: ``output_folder``, ``seed``, ``opt_class``, ``epoch_counter``,
+        and what the hooks and the Brain take.
+    run_opts: SpeechBrain's options of the command line.
+    data: What the recipe has read: training, validation and test sets.
+    report: Issues found while reading; written to ``report.json`` in the output folder.
     """
 
     #: Name of the task's folder in ``gatedrnn.tasks``, for ``model.json``.
@@ -181,22 +175,12 @@ def train(
 ) -> dict[str, Any]:
     """Runs a training as the command line of a recipe says.
 
-    Arguments
-    ---------
-    arguments : sequence of str
-        Of the command line: a YAML file, and what to override in it.
-    training : type
-        The task's subclass of :class:`Training`.
-    read : callable
-        Reads the data, given the YAML's values and a report for issues; called on the main process
-        before the others, so that these find what it writes.
-    corpus_key : str
-        Key of the YAML with the name of the corpus, for the report.
-
-    Returns
-    -------
-    dict
-        Set -> its metrics.
+    arguments: Of the command line: a YAML file, and what to override in it.
+    training: The task's subclass of :class:`Training`.
+    read: Reads the data, given the YAML's values and a report for issues; called on the main
+        process before the others, so that these find what it writes.
+    corpus_key: Key of the YAML with the name of the corpus, for the report.
+    Returns: Set -> its metrics.
     """
 
     def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:
@@ -232,17 +216,9 @@ def size_within_budget(
 ) -> dict[str, int]:
     """``{"hidden_size": N}``, the largest that the budget of parameters allows.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        Optionally ``parameter_budget``: the maximum number of parameters of the model.
-    make : callable
-        Makes the model, given its ``hidden_size``.
-
-    Returns
-    -------
-    dict
-        Empty without a budget.
+    hparams: Optionally ``parameter_budget``: the maximum number of parameters of the model.
+    make: Makes the model, given its ``hidden_size``.
+    Returns: Empty without a budget.
     """
     budget = hparams.get("parameter_budget")
     if not budget:

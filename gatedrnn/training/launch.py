@@ -19,8 +19,8 @@ import torch
 from speechbrain.utils.distributed import ddp_init_group, if_main_process
 from speechbrain.utils.run_opts import RunOptions
 
-from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.data.files import write_atomically
+from gatedrnn.lazy import MissingExtraError
 from gatedrnn.training.recipe_yaml import RecipeYaml, read_keys, read_recipe, rename_keys
 
 Result = TypeVar("Result")
@@ -48,18 +48,10 @@ def run_script(train: Callable[..., Any], *readers: Callable[..., Any]) -> int:
     A user's error is one line on standard error; with ``--debug``, which SpeechBrain takes as well,
     it has a traceback, as all other errors have.
 
-    Arguments
-    ---------
-    train : callable
-        Function of a task, such as ``train_asr``: given the arguments of the command line and the
-        readers.
-    *readers : callable
-        Functions that prepare and read the data.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 2 after a user's error.
+    train: Function of a task, such as ``train_asr``: given the arguments of the command line
+        and the readers.
+    *readers: Functions that prepare and read the data.
+    Returns: Exit status: 0, or 2 after a user's error.
     """
     try:
         train(sys.argv[1:], *readers)
@@ -106,17 +98,9 @@ def run_recipe(
 ) -> Result:
     """Reads a recipe's command line and YAML, and does its work in the processes of the run.
 
-    Arguments
-    ---------
-    arguments : sequence of str
-        Of the command line: a YAML file, and what to override in it.
-    work : callable
-        Given the YAML's values and SpeechBrain's options; called in every process.
-
-    Returns
-    -------
-    Any
-        What ``work`` returns.
+    arguments: Of the command line: a YAML file, and what to override in it.
+    work: Given the YAML's values and SpeechBrain's options; called in every process.
+    Returns: What ``work`` returns.
     """
     hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
     _refuse_empty(overrides)

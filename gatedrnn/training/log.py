@@ -27,14 +27,9 @@ logger = get_logger(__name__)
 class Curve:
     """The metric that a learning curve shows beside the losses.
 
-    Arguments
-    ---------
-    metric : str
-        Its name among the metrics of the validation.
-    label : str
-        Label of the axis.
-    limits : tuple of float or None
-        Of the axis; ``None`` for a logarithmic one.
+    metric: Its name among the metrics of the validation.
+    label: Label of the axis.
+    limits: Of the axis; ``None`` for a logarithmic one.
     """
 
     metric: str = "WER"

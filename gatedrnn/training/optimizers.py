@@ -40,10 +40,6 @@ def make_optimiser(
     weight_decay : float
         Of all; ``"adamw"`` keeps it apart from the gradient.
 
-    Returns
-    -------
-    torch.optim.Optimizer
-
     Raises
     ------
     ValueError
@@ -81,10 +77,6 @@ def make_decay(
     patience : int
         Epochs without improvement that change nothing, of ``"plateau"``; the last epochs, of
         ``"worse"``.
-
-    Returns
-    -------
-    EpochDecay or PlateauDecay or WorseDecay or None
 
     Raises
     ------

@@ -43,14 +43,8 @@ _INCLUDE = "!include:"
 class RecipeYaml:
     """What a YAML file and its overrides amount to.
 
-    Arguments
-    ---------
-    path : Path
-        The file that all others build on; paths of ``!include:`` are relative to its folder.
-    text : str
-        Its text.
-    changes : dict
-        Keys that the other files and the command line override.
+    path: The file that all others build on; paths of ``!include:`` are relative to its folder.
+    changes: Keys that the other files and the command line override.
     """
 
     path: Path
@@ -90,34 +84,7 @@ def read_recipe(path: str | Path, overrides: str | Mapping[str, Any] = "") -> Re
     override everything. A value replaces another as a whole, but mappings of the keys that the file
     at the bottom lists under ``extended_keys`` are merged.
 
-    Arguments
-    ---------
-    path : str or Path
-        A YAML file.
-    overrides : str or Mapping
-        Overrides of the command line.
-
-    Returns
-    -------
-    RecipeYaml
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of the files does not exist; of a set-up the message lists those that do.
-    ValueError
-        If a file is not YAML with keys, builds on itself, or overrides an unknown key.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "all.yaml").write_text("layers: 1\\nwidth: 8\\nsetup: none\\n")
-    >>> _ = (folder / "mine.yaml").write_text("base: all.yaml\\nwidth: 16\\nadds: {corpus: an4}\\n")
-    >>> (folder / "setups").mkdir()
-    >>> _ = (folder / "setups" / "deep.yaml").write_text("layers: 10\\n")
-    >>> recipe = read_recipe(folder / "mine.yaml", "setup: deep")
-    >>> recipe.path.name, recipe.load()
-    ('all.yaml', {'layers': 10, 'width': 16, 'setup': 'deep', 'corpus': 'an4'})
+    overrides: Overrides of the command line.
     """
     if isinstance(overrides, str):
         overrides = (YAML().load(overrides) or {}) if overrides else {}
@@ -204,15 +171,7 @@ def _refuse_unknown(keys: Mapping[str, Any], known: Mapping[str, Any], path: Pat
 
 
 def read_keys(path: Path) -> dict[str, Any]:
-    """The top-level keys of a YAML file as they stand there, with the tags of their values.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not YAML with keys.
-    """
+    """The top-level keys of a YAML file as they stand there, with the tags of their values."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     return _parse(path.read_text(encoding="utf-8"), path)

@@ -30,8 +30,7 @@ from ruamel.yaml import YAML
 
 from gatedrnn.data.plots import draw_recording
 from gatedrnn.simulation.corpus import CorpusOptions, plan_corpus
-from gatedrnn.simulation.meeting import simulate_meeting
-from gatedrnn.simulation.room import ARRAY_SIZE
+from gatedrnn.simulation.meeting import ARRAY_SIZE, simulate_meeting
 from gatedrnn.simulation.voices import SAMPLE_RATE
 from gatedrnn.tasks.asr.rescoring import notes
 from gatedrnn.tasks.asr.results_text import read_n_best, table, transcripts

@@ -11,7 +11,7 @@ import pytest
 from gatedrnn.cli import main as module
 from gatedrnn.cli.main import BUG, build_parser, commands, main
 from gatedrnn.cli.score import FORMATS
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.lazy import MissingExtraError
 from gatedrnn.scoring import formats
 from gatedrnn.scoring.alignment import RULES
 from gatedrnn.scoring.pairing import EXTRA, MISSING

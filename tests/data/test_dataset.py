@@ -15,9 +15,15 @@ from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from gatedrnn.data.dataset import SpeechDataset, speech_dataset
-from gatedrnn.data.distant_speech import DistantSpeech, ImpulseResponses, Noises, simulate_rooms
-from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv, write_csv
+from gatedrnn.data.dataset import (
+    DistantSpeech,
+    ImpulseResponses,
+    Noises,
+    SpeechDataset,
+    simulate_rooms,
+    speech_dataset,
+)
+from gatedrnn.data.tables import COLUMNS, Utterance, read_csv, write_csv
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import real_data, tone
 

@@ -11,7 +11,7 @@ import pytest
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.preparation import STAMP, prepare
 from gatedrnn.data.report import Report, read_report
-from gatedrnn.data.utterance import Utterance, read_csv
+from gatedrnn.data.tables import Utterance, read_csv
 
 
 def make(words: str):

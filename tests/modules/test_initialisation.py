@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatedrnn import nnet
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import init_weights
 from gatedrnn.tasks.asr.model import CTCModel
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gatedrnn.simulation import tones
+from gatedrnn.simulation import small_sets
 from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.train import train_asr
 
@@ -70,13 +70,13 @@ def test_an_unknown_network_is_named(tmp_path):
 
 
 def test_utterances_follow_from_seed_and_speaker():
-    utterance, same = (tones.make_utterance(7, speaker=3) for _ in range(2))
+    utterance, same = (small_sets.make_utterance(7, speaker=3) for _ in range(2))
     assert torch.equal(utterance.samples, same.samples)
-    by_another = tones.make_utterance(7, speaker=4)
+    by_another = small_sets.make_utterance(7, speaker=4)
     assert by_another.words == utterance.words
     same_length = by_another.samples.shape == utterance.samples.shape
     assert not same_length or not torch.equal(by_another.samples, utterance.samples)
-    assert tones.make_utterance(8, speaker=3).words != utterance.words
-    spoken = {w for seed in range(40) for w in tones.make_utterance(seed, speaker=0).words}
-    assert spoken == set(tones.WORDS)
+    assert small_sets.make_utterance(8, speaker=3).words != utterance.words
+    spoken = {w for seed in range(40) for w in small_sets.make_utterance(seed, speaker=0).words}
+    assert spoken == set(small_sets.WORDS)
     assert 0.01 < utterance.samples.abs().max() < 1.0

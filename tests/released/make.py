@@ -29,7 +29,7 @@ import torch
 from speechbrain.inference.ASR import EncoderASR
 
 from gatedrnn.cli.main import main
-from gatedrnn.simulation.tones import SAMPLE_RATE, WORDS, make_utterance
+from gatedrnn.simulation.small_sets import SAMPLE_RATE, WORDS, make_utterance
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

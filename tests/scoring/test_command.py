@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gatedrnn.cli.main import main
-from gatedrnn.data.utterance import Utterance, write_csv
+from gatedrnn.data.tables import Utterance, write_csv
 from tests.scoring.nist import DATA
 
 NEAR, FAR, SPEAKERS = (str(DATA / name) for name in ("an4_near.jsonl", "an4_far.jsonl", "utt2spk"))

@@ -8,8 +8,7 @@ from speechbrain.utils.edit_distance import alignment, op_table
 from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, read, score
 from gatedrnn.scoring.alignment import RULES, align, count, find_rule
-from gatedrnn.scoring.nist import sclite_name, write_files
-from gatedrnn.scoring.report import score_sections
+from gatedrnn.scoring.report import sclite_name, score_sections, write_files
 from tests.scoring.nist import DATA, RECORDED, random_pairs, sclite, write_pairs
 
 

@@ -6,10 +6,19 @@ import json
 
 import pytest
 
-from gatedrnn.data.utterance import Utterance, write_csv
-from gatedrnn.scoring.formats import FORMATS, detect, read, read_ctm, read_stm, read_trn
-from gatedrnn.scoring.nist import write_ctm, write_stm, write_trn
-from gatedrnn.scoring.transcript import Transcript, described, read_map
+from gatedrnn.data.tables import Utterance, write_csv
+from gatedrnn.scoring.formats import (
+    FORMATS,
+    Transcript,
+    described,
+    detect,
+    read,
+    read_ctm,
+    read_map,
+    read_stm,
+    read_trn,
+)
+from gatedrnn.scoring.report import write_ctm, write_stm, write_trn
 from tests.scoring.nist import DATA
 
 TEXTS = {

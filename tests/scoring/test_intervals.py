@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gatedrnn.scoring import Options, Transcript, Transcripts, compare, read, score
-from gatedrnn.scoring.bootstrap import rate_interval, resample
 from gatedrnn.scoring.comparison import matched_pairs
-from gatedrnn.scoring.nist import write_files
-from gatedrnn.scoring.transcript import described, read_map
+from gatedrnn.scoring.formats import described, read_map
+from gatedrnn.scoring.measures import rate_interval, resample
+from gatedrnn.scoring.report import write_files
 from tests.scoring.nist import DATA, tool
 
 #: True error rate of the simulated systems.

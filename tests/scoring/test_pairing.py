@@ -11,10 +11,9 @@ import pytest
 
 from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, Transcript, Transcripts, read, score
-from gatedrnn.scoring.nist import write_files
+from gatedrnn.scoring.formats import described, read_map
 from gatedrnn.scoring.pairing import pair
-from gatedrnn.scoring.report import score_sections
-from gatedrnn.scoring.transcript import described, read_map
+from gatedrnn.scoring.report import score_sections, write_files
 from tests.scoring.nist import DATA, sclite, tool
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gatedrnn.data import errors
+from gatedrnn import lazy
 from gatedrnn.simulation import corpus
 from gatedrnn.simulation.corpus import SERIES, CorpusOptions, main, plan_corpus, simulate_corpus
 from gatedrnn.simulation.grammar import vocabulary
@@ -274,7 +274,7 @@ def test_missing_packages_are_one_clear_error(tmp_path, monkeypatch, capsys):
     def absent(name: str):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(errors.importlib, "import_module", absent)
+    monkeypatch.setattr(lazy.importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r'pip install "gatedrnn\[demo\]"'):
         corpus.simulate_corpus(tmp_path / "out", OPTIONS)
     assert main(["--out", str(tmp_path / "out")]) == 2

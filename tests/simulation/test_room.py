@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatedrnn.simulation.room import ARRAY_RADIUS, convolve, noise, responses, sample_room
+from gatedrnn.simulation.meeting import ARRAY_RADIUS, convolve, noise, responses, sample_room
 from gatedrnn.simulation.voices import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gatedrnn import tokens as tokenization
-from gatedrnn.data.text import Text
+from gatedrnn.data.tables import Text
 from gatedrnn.tasks.language_modeling.evaluation import (
     EvaluationOptions,
     log_probabilities,

@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 
-from gatedrnn.training.checkpoints import UNFINISHED, SafeCheckpointer
-from gatedrnn.training.recoverables import RandomStates
+from gatedrnn.training.checkpoints import UNFINISHED, RandomStates, SafeCheckpointer
 
 
 @pytest.fixture

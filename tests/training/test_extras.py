@@ -7,9 +7,8 @@ import json
 import pytest
 import soundfile
 
-from gatedrnn.data.dataset import speech_dataset
-from gatedrnn.data.distant_speech import simulate_rooms
-from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.data.dataset import simulate_rooms, speech_dataset
+from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.data import distant_speech
 from gatedrnn.training.log import TrainingLog

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from gatedrnn.training.recoverables import Cost
+from gatedrnn.training.checkpoints import Cost
 from tests.tasks.asr.tiny import launch
 from tests.tasks.language_modeling import tiny as lm
 

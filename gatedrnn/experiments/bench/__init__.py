@@ -6,8 +6,8 @@ _MODULES = {
     "Benchmark": "implementations",
     "Implementation": "implementations",
     "Shape": "implementations",
-    "Timing": "measure",
-    "peak_memory": "measure",
+    "Timing": "implementations",
+    "peak_memory": "implementations",
 }
 __all__ = list(_MODULES)
 __getattr__ = lazy.attributes(__name__, _MODULES)

@@ -23,11 +23,12 @@ from gatedrnn.experiments.bench.implementations import (
     SCALING_BASE,
     Benchmark,
     Implementation,
+    Timing,
     ours,
+    peak_memory,
     torch_lstm,
     torch_lstm_proj,
 )
-from gatedrnn.experiments.bench.measure import Timing, peak_memory
 
 #: Settings of the C allocator, which move times by tens of percent.
 ALLOCATOR = ("LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")

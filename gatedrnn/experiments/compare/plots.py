@@ -67,13 +67,7 @@ class _Cost:
 
 
 def epochs(text: str) -> list[dict[str, float]]:
-    """The values of a training log, one dict per epoch, in their order.
-
-    Example
-    -------
-    >>> epochs("epoch: 1, lr: 0.5 - train loss: 2 - valid loss: 1.5, valid WER: 80\\n")
-    [{'epoch': 1.0, 'lr': 0.5, 'train loss': 2.0, 'valid loss': 1.5, 'valid WER': 80.0}]
-    """
+    """The values of a training log, one dict per epoch, in their order."""
     by_epoch = {}
     for line in text.splitlines():
         values = {}
@@ -89,14 +83,7 @@ def epochs(text: str) -> list[dict[str, float]]:
 
 
 def band(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sample standard deviation of curves over epochs, as far as all of them reach.
-
-    Example
-    -------
-    >>> mean, deviation = band([[3.0, 2.0, 1.0], [5.0, 2.0]])
-    >>> mean.tolist(), deviation.round(3).tolist()
-    ([4.0, 2.0], [1.414, 0.0])
-    """
+    """Mean and sample standard deviation of curves over epochs, as far as all of them reach."""
     shortest = min(map(len, curves))
     values = np.array([curve[:shortest] for curve in curves])
     spread = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(shortest)

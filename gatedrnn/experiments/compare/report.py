@@ -20,7 +20,7 @@ from gatedrnn.experiments.compare.specification import Measure, Part, as_argumen
 
 #: Coverage of an interval.
 LEVEL = 0.95
-#: Of the results of every training, see :class:`gatedrnn.training.recoverables.Cost`.
+#: Of the results of every training, see :class:`gatedrnn.training.checkpoints.Cost`.
 PARAMETERS = "parameters"
 SECONDS, CPU_SECONDS, STEPS = "train seconds", "train cpu seconds", "steps"
 #: Parameters that differ by more than this fraction from the baseline's are listed.
@@ -147,13 +147,7 @@ class Paired:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and sample standard deviation; None without values.
-
-    Example
-    -------
-    >>> spread([1.0, 2.0, 3.0])
-    Spread(mean=2.0, deviation=1.0, count=3)
-    """
+    """Mean and sample standard deviation; None without values."""
     if not values:
         return None
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -164,12 +158,6 @@ def paired(values: Mapping[int, float], baseline: Mapping[int, float]) -> Paired
     """The paired t-test over the common seeds of two networks (seed -> value).
 
     None without a common seed, or if a value is not finite.
-
-    Example
-    -------
-    >>> test = paired({1: 2.0, 2: 3.0, 3: 5.0}, {1: 1.0, 2: 2.0, 3: 3.0})
-    >>> f"{test.difference:.3f} [{test.low:.3f}, {test.high:.3f}], p = {test.p:.3f}"
-    '1.333 [-0.101, 2.768], p = 0.057'
     """
     seeds = sorted(set(values) & set(baseline))
     mine, theirs = [values[s] for s in seeds], [baseline[s] for s in seeds]

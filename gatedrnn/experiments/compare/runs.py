@@ -97,19 +97,8 @@ class Choice:
 class Plan:
     """All runs of a table in a folder.
 
-    Arguments
-    ---------
-    table : Table
-        The table.
-    output : str or Path
-        The folder: ``DATA/NETWORK/tune-NUMBER`` and ``DATA/NETWORK/seed-SEED`` are in it.
-    extra : sequence of str
-        Command line arguments of every run; they precede those of the table.
-
-    Raises
-    ------
-    ValueError
-        If ``extra`` names an argument that the table sets for each run.
+    output: The folder: ``DATA/NETWORK/tune-NUMBER`` and ``DATA/NETWORK/seed-SEED`` are in it.
+    extra: Command line arguments of every run; they precede those of the table.
     """
 
     def __init__(self, table: Table, output: str | Path, extra: Sequence[str] = ()) -> None:
@@ -222,13 +211,7 @@ class Plan:
 
 
 def edges(grid: Mapping[str, Sequence[Any]], setting: Mapping[str, Any]) -> tuple[str, ...]:
-    """Chosen numbers that are the lowest or highest of their grid, in words.
-
-    Example
-    -------
-    >>> edges({"lr": [1.0, 0.5, 2.0], "rule": ["sgd", "adam"]}, {"lr": 2.0, "rule": "sgd"})
-    ('lr 2.0 is the highest tried',)
-    """
+    """Chosen numbers that are the lowest or highest of their grid, in words."""
     lines = []
     for name, values in grid.items():
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
@@ -288,21 +271,10 @@ class Outcome:
 class Runner:
     """Runs commands of recipes, several at a time; finished ones are not run again.
 
-    Arguments
-    ---------
-    jobs : int
-        Runs at a time.
-    threads : int
-        Threads of each, by ``OMP_NUM_THREADS``; 0 does not set it.
-    replace : bool
-        Whether a folder that holds a run of another command is deleted.
-    report : callable or None
-        Called with each outcome and the number of runs left.
-
-    Raises
-    ------
-    ValueError
-        If a number is too small.
+    jobs: Runs at a time.
+    threads: Threads of each, by ``OMP_NUM_THREADS``; 0 does not set it.
+    replace: Whether a folder that holds a run of another command is deleted.
+    report: Called with each outcome and the number of runs left.
     """
 
     def __init__(

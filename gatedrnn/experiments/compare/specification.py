@@ -26,16 +26,10 @@ OWN_ARGUMENTS = ("seed", "output_folder")
 class Measure(Config):
     """A metric of a run's results.
 
-    Arguments
-    ---------
-    key : str or tuple of str
-        The keys that lead to the metric, from the top of the file or from its ``sets``.
-    file : str
-        Name of a JSON file in the run's folder.
-    name : str
-        Name in reports; by default the keys.
-    better : str
-        ``"lower"`` or ``"higher"``.
+    key: The keys that lead to the metric, from the top of the file or from its ``sets``.
+    file: Name of a JSON file in the run's folder.
+    name: Name in reports; by default the keys.
+    better: ``"lower"`` or ``"higher"``.
     """
 
     key: str | tuple[str, ...]
@@ -79,14 +73,9 @@ class Grid(Config):
 class Tuning(Grid):
     """Settings that are tried for a network before its seeds are trained.
 
-    Arguments
-    ---------
-    grid : Mapping
-        Argument -> values; all their combinations are tried.
-    arguments : Mapping
-        Arguments of these runs alone, such as fewer epochs.
-    seed : int
-        Seed of these runs.
+    grid: Argument -> values; all their combinations are tried.
+    arguments: Arguments of these runs alone, such as fewer epochs.
+    seed: Seed of these runs.
     """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -97,13 +86,7 @@ class Tuning(Grid):
         _check_arguments(self.arguments, "arguments")
 
     def settings(self) -> list[dict[str, Any]]:
-        """The combinations, in order.
-
-        Example
-        -------
-        >>> Tuning({"lr": [1, 2], "dropout": [0.5]}).settings()
-        [{'lr': 1, 'dropout': 0.5}, {'lr': 2, 'dropout': 0.5}]
-        """
+        """The combinations, in order."""
         return [
             dict(zip(self.grid, values, strict=True))
             for values in itertools.product(*self.grid.values())
@@ -114,18 +97,10 @@ class Tuning(Grid):
 class Part:
     """A network or a data set: what it adds to the arguments of its runs.
 
-    Arguments
-    ---------
-    name : str
-        Name in reports.
-    arguments : Mapping
-        Arguments of the recipe.
-    hparams : Path or None
-        The recipe's YAML file, in place of the table's.
-    grid : Mapping or None
-        Grid of tuning, in place of the table's.
-    measure, select : Measure or None
-        In place of the table's; data sets only.
+    arguments: Arguments of the recipe.
+    hparams: The recipe's YAML file, in place of the table's.
+    grid: Grid of tuning, in place of the table's.
+    measure, select: In place of the table's; data sets only.
     """
 
     name: str
@@ -185,36 +160,20 @@ class _TableKeys(Config):
 class Table:
     """A table of trainings.
 
-    Arguments
-    ---------
-    path : Path
-        The file that it was read from.
-    recipe : Path
-        The script that trains.
-    hparams : Path or None
-        Its YAML file.
-    arguments : Mapping
-        Of all runs.
-    command_line : tuple of str
-        Arguments of all runs, passed on as they are.
-    seeds : tuple of int
-        One run each, for each network and data set.
-    baseline : str
-        The network that the others are compared with.
-    measure, select : Measure
-        The metric that is compared, and that of development data by which settings are chosen;
-        ``select`` is None without tuning.
-    also : tuple of Measure
-        Further metrics for the reports.
-    tuning : Tuning or None
-        What is tuned, equally for all networks.
-    networks, data : tuple of Part
-        What is compared, and on what.
-    curve : str or None
-        The metric of the training log to plot over the epochs.
-    clock : str
-        ``"wall"`` or ``"cpu"``: time of a step in plots; the latter where runs share a machine
-        without accelerator.
+    recipe: The script that trains.
+    hparams: Its YAML file.
+    arguments: Of all runs.
+    command_line: Arguments of all runs, passed on as they are.
+    seeds: One run each, for each network and data set.
+    baseline: The network that the others are compared with.
+    measure, select: The metric that is compared, and that of development data by which settings
+        are chosen; ``select`` is None without tuning.
+    also: Further metrics for the reports.
+    tuning: What is tuned, equally for all networks.
+    networks, data: What is compared, and on what.
+    curve: The metric of the training log to plot over the epochs.
+    clock: ``"wall"`` or ``"cpu"``: time of a step in plots; the latter where runs share a
+        machine without accelerator.
     """
 
     path: Path
@@ -252,15 +211,7 @@ class Table:
 
 
 def read_table(path: str | Path) -> Table:
-    """Reads and checks the file of a table.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it, the recipe or the recipe's YAML file does not exist.
-    ValueError
-        If a key or a value is wrong; the message names the file and the key.
-    """
+    """Reads and checks the file of a table."""
     path = Path(path)
     keys = from_mapping(_TableKeys, read_yaml(path), str(path), null_is_missing=True)
     command_line = keys.command_line
@@ -288,13 +239,6 @@ def read_table(path: str | Path) -> Table:
 
 def read_yaml(path: Path) -> Any:
     """Reads a YAML file without executing anything in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it does not exist.
-    ValueError
-        If it is not YAML, or has tags.
 
     Example
     -------

@@ -15,9 +15,9 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.modules.dropout import DropoutSwitch
 from gatedrnn.modules.features import feature_lengths
-from gatedrnn.scoring.word_errors import error_metrics, word_errors
+from gatedrnn.modules.network_options import DropoutSwitch
+from gatedrnn.scoring.alignment import error_metrics, word_errors
 from gatedrnn.tasks.asr.ctc_search import align_words
 from gatedrnn.tasks.asr.decode import Scores, search
 from gatedrnn.tasks.asr.test_decoding import TestSearch

@@ -22,7 +22,7 @@ from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Choices, ConfigError, Range, check_keys, from_mapping
 from gatedrnn.modules.features import LogMel
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
 from gatedrnn.tasks.asr.frontend import Frontend
 from gatedrnn.tasks.asr.heads import HEADS, add_head, head_name

@@ -22,7 +22,7 @@ from gatedrnn.tasks.command_line import (
 )
 
 if TYPE_CHECKING:
-    from gatedrnn.scoring.transcript import Transcripts
+    from gatedrnn.scoring.formats import Transcripts
     from gatedrnn.tasks.asr.apply import Failure, Recognizer
     from gatedrnn.tasks.asr.bundle import Bundle
     from gatedrnn.tasks.asr.decode import SearchOptions
@@ -271,7 +271,7 @@ def _formats(arguments: argparse.Namespace, recognizer: Recognizer) -> list[str]
 def _references(path: str | None, items: Sequence[Item]) -> Transcripts | None:
     """The references, read before hours are spent on the hypotheses."""
     from gatedrnn.scoring import Transcript, Transcripts, read
-    from gatedrnn.scoring.transcript import words_of
+    from gatedrnn.scoring.formats import words_of
 
     if path is None:
         return None
@@ -289,8 +289,8 @@ def _references(path: str | None, items: Sequence[Item]) -> Transcripts | None:
 
 def _error_rate(references: Transcripts, transcripts: Sequence[Transcript]) -> str:
     from gatedrnn.scoring import Options, Transcript, Transcripts, score
+    from gatedrnn.scoring.formats import words_of
     from gatedrnn.scoring.report import score_sections
-    from gatedrnn.scoring.transcript import words_of
 
     names = references.by_id()
     hypotheses = tuple(Transcript(t.name, words_of(t.text)) for t in transcripts if t.name in names)

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.dataset import SpeechDataset, speech_dataset
-from gatedrnn.data.distant_speech import DistantSpeech, ImpulseResponses, Noises, simulate_rooms
+from gatedrnn.data.dataset import (
+    DistantSpeech,
+    ImpulseResponses,
+    Noises,
+    SpeechDataset,
+    simulate_rooms,
+    speech_dataset,
+)
 
 #: Sets whose name ends like this are made distant.
 DISTANT = "-distant"

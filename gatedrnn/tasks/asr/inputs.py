@@ -15,8 +15,7 @@ from gatedrnn.data.audio import INPUT_SUFFIXES, AudioError, AudioFile, BlockResa
 from gatedrnn.data.files import list_files
 from gatedrnn.data.preparation import TOLERANCE
 from gatedrnn.data.report import Report
-from gatedrnn.data.tables import read_columns
-from gatedrnn.data.utterance import COLUMNS, read_csv
+from gatedrnn.data.tables import COLUMNS, read_columns, read_csv
 from gatedrnn.tasks.asr.corpora.manifest import read_manifest
 from gatedrnn.tasks.asr.transcript import check_name
 

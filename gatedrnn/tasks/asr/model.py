@@ -10,8 +10,8 @@ from speechbrain.nnet.RNN import LSTM
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.initialisation import init_weights
-from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking, valid_frames
+from gatedrnn.modules.features import ConvSubsampling, FrameStacking, valid_frames
+from gatedrnn.modules.network_options import init_weights
 from gatedrnn.nnet import RecurrentStack, frame_counts
 from gatedrnn.tasks.asr.ctc_search import GreedyCTC, PrefixBeam, greedy, prefix_beam_search
 from gatedrnn.tasks.asr.decode import IncrementalSearch, Scores, SearchOptions
@@ -113,7 +113,7 @@ class CTCModel(nn.Module):
         Channels of the convolutions of ``"conv"``.
     init : Mapping or None
         Initial values of weights of the stack: see
-        :func:`~gatedrnn.modules.initialisation.init_weights`.
+        :func:`~gatedrnn.modules.network_options.init_weights`.
     bptt_frames : int
         Truncated back-propagation through time: gradients stop at every multiple of so many
         (subsampled) frames, the state is carried over; 0 for the whole utterance.

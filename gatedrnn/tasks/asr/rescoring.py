@@ -11,7 +11,7 @@ import torch
 from speechbrain.utils.distributed import run_on_main
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.scoring.word_errors import error_metrics, word_errors
+from gatedrnn.scoring.alignment import error_metrics, word_errors
 from gatedrnn.tasks.language_modeling.bundle import load_language_model
 from gatedrnn.tasks.language_modeling.nbest import read_nbest
 from gatedrnn.tasks.language_modeling.rescoring import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gatedrnn.data.errors import MissingExtraError
+from gatedrnn.lazy import MissingExtraError
 from gatedrnn.tasks.asr.inputs import Item, locate, stream_blocks
 
 #: Samples per second of the voice activity detector.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gatedrnn.engine.cpu.step import obstacle
-from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.modules.features import ConvSubsampling, FrameStacking
 from gatedrnn.nnet import RecurrentStack, StreamingStack, frame_counts
 from gatedrnn.tasks.asr.frontend import Frontend
 

@@ -18,9 +18,9 @@ from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.heads import head_name, make_model
 from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
+from gatedrnn.training.checkpoints import load_parts
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
 
@@ -31,7 +31,7 @@ _ENCODER_PARTS, _ACOUSTIC = ("subsampling.", "encoder."), "acoustic."
 def load_encoder(acoustic: nn.Module, source: str | Path) -> Path:
     """Loads subsampling and recurrent stack of another training.
 
-    ``source`` is as in :func:`~gatedrnn.training.pretrained.load_parts`.
+    ``source`` is as in :func:`~gatedrnn.training.checkpoints.load_parts`.
     """
     remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
     best = {"min_key": "WER"}

@@ -15,7 +15,7 @@ from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Choices, Range
 from gatedrnn.modules.features import LogMel
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions

@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.data.errors import require
-from gatedrnn.modules.features import LogMel, feature_lengths
-from gatedrnn.modules.initialisation import init_weights
-from gatedrnn.modules.subsampling import FrameStacking, valid_frames
+from gatedrnn.lazy import require
+from gatedrnn.modules.features import FrameStacking, LogMel, feature_lengths, valid_frames
+from gatedrnn.modules.network_options import init_weights
 from gatedrnn.nnet import frame_counts
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
@@ -532,7 +531,7 @@ class RecurrentSoundEncoder(AudioEncoder):
     features : Mapping or None
         Arguments of :class:`~gatedrnn.modules.features.LogMel`.
     init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
+        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
 
     Raises
     ------

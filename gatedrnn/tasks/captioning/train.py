@@ -17,8 +17,7 @@ from torch import nn
 from gatedrnn.data.config import Choices, Config, Range
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.result_table import render
-from gatedrnn.modules.dropout import DropoutSwitch
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import DropoutSwitch, parameters
 from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.search import SampledSequences, greedy
@@ -45,11 +44,11 @@ from gatedrnn.tokens import EOS, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Objective
+from gatedrnn.training.checkpoints import load_parts
 from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, on_main_first, size_within_budget
 from gatedrnn.training.launch import run_recipe
 from gatedrnn.training.log import Curve
-from gatedrnn.training.pretrained import load_parts
 
 logger = get_logger(__name__)
 

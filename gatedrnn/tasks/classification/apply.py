@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatedrnn.data.errors import require
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import read_lines
+from gatedrnn.data.tables import read_lines
+from gatedrnn.lazy import require
 from gatedrnn.tasks.classification.bundle import ClassifierBundle
 from gatedrnn.tasks.classification.corpora.images import as_sequences, read_idx
 from gatedrnn.tasks.classification.data import ImageFrames, SequenceDataset

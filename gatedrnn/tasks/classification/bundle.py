@@ -14,7 +14,7 @@ from gatedrnn.bundle.format import WEIGHTS, BundleConfig
 from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Config, Range
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.classification.data import ImageFrames
 from gatedrnn.tasks.classification.model import SequenceClassifier, WordEmbedding
 from gatedrnn.tokens import EOS_NAME, Tokens, load

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.dropout import DropoutRates, drop_units
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import DropoutRates, drop_units, init_weights
 from gatedrnn.nnet.lengths import frame_counts
 
 #: Ways to pool the outputs of a sequence.
@@ -143,11 +142,11 @@ class SequenceClassifier(nn.Module):
         ``"last"``: the output after the last frame (of the reverse direction after the first);
         ``"mean"`` or ``"max"`` over the frames.
     dropout : float or Mapping
-        See :class:`~gatedrnn.modules.dropout.DropoutRates`: ``embedding`` is the rate of the
+        See :class:`~gatedrnn.modules.DropoutRates`: ``embedding`` is the rate of the
         frames, ``output`` that of the pooled output; for ``words`` use the embedding's
         ``word_dropout``.
     init : Mapping or None
-        Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
+        Initial values of weights of the stack: see :mod:`gatedrnn.modules.network_options`.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.cells.registry import find
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.classification.bundle import (
     TRAINING_ONLY,
     ClassifierConfig,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import Text, read_text
+from gatedrnn.data.tables import Text, read_text
 from gatedrnn.tasks.language_modeling.bundle import LanguageModel
 from gatedrnn.tasks.language_modeling.evaluation import (
     AdaptiveModel,

@@ -14,7 +14,7 @@ from gatedrnn.bundle.format import BundleConfig
 from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tokens import EOS_NAME, Tokens, load
 

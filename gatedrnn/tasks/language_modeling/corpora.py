@@ -10,8 +10,7 @@ from typing import Any
 
 from gatedrnn.data.files import find_file, list_files
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import Text, read_bytes, read_lines, read_text
-from gatedrnn.data.utterance import read_csv
+from gatedrnn.data.tables import Text, read_bytes, read_csv, read_lines, read_text
 
 __all__ = ["CORPORA", "Corpus", "read_corpus"]
 

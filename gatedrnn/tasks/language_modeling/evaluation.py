@@ -335,7 +335,7 @@ def word_scores(encoded: Encoded, tokens: Tokens, log_probs: torch.Tensor) -> It
 
     Example
     -------
-    >>> from gatedrnn.data.text import Text
+    >>> from gatedrnn.data.tables import Text
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"], "<eos>")
     >>> encoded = tokens.encode_text(Text("mine", ["GO ON"]))

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.dropout import DropoutRates, drop_units
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import DropoutRates, drop_units, init_weights
 from gatedrnn.modules.softmax import AdaptiveSoftmax, FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.data.report import Report
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.language_modeling.bundle import (
     TRAINING_ONLY,
     LanguageModelConfig,
@@ -45,10 +45,10 @@ from gatedrnn.tasks.language_modeling.model import TextLoss, TextModel
 from gatedrnn.tokens import EOS_NAME, IGNORE, learn_once, read_text_tokens
 from gatedrnn.training.batching import EpochBatchSampler
 from gatedrnn.training.brain import Brain, Objective
+from gatedrnn.training.checkpoints import CarriedState
 from gatedrnn.training.distributed import sum_over_ranks
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
-from gatedrnn.training.recoverables import CarriedState
 
 logger = get_logger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import read_bytes
+from gatedrnn.data.tables import read_bytes
 from gatedrnn.tasks.music.bundle import MusicBundle
 from gatedrnn.tasks.music.corpora import LOWEST, read_parts, roll_of_notes
 from gatedrnn.tasks.music.decode import continue_piece, frame_losses

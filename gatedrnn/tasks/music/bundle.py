@@ -13,7 +13,7 @@ from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import WEIGHTS, BundleConfig
 from gatedrnn.bundle.kind import BundleKind
 from gatedrnn.bundle.model_spec import ModelSpec, check_model_arguments
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.music.model import SequenceModel
 
 __all__ = ["MusicBundle", "MusicConfig", "MusicSpec", "load_music_model"]

@@ -22,7 +22,7 @@ from scipy.io.matlab import MatReadError
 
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Check, Report
-from gatedrnn.data.text import read_bytes
+from gatedrnn.data.tables import read_bytes
 
 #: Keys of a piano, and their lowest and highest MIDI note: key k is note ``LOWEST + k``.
 KEYS, LOWEST, HIGHEST = 88, 21, 108

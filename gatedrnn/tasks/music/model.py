@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.dropout import drop_units
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import drop_units, init_weights
 from gatedrnn.nnet.stack import Hidden
 
 
@@ -54,7 +53,7 @@ class SequenceModel(nn.Module):
     locked : bool
         Drop the same units in all frames of a sequence.
     init : Mapping or None
-        Initial values of weights of the stack: see :mod:`gatedrnn.modules.initialisation`.
+        Initial values of weights of the stack: see :mod:`gatedrnn.modules.network_options`.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from torch import nn
 from gatedrnn.bundle.from_training import arguments_of
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.music.bundle import TRAINING_ONLY, MusicConfig, MusicSpec
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import PieceDataset, collate

@@ -11,7 +11,7 @@ from torch import nn
 from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import WEIGHTS, BundleConfig
 from gatedrnn.bundle.kind import BundleKind
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.corpora import Languages

@@ -119,7 +119,7 @@ def _search(arguments: argparse.Namespace, default: Any) -> Any:
 
 def _lines(paths: list[Path]) -> list[str]:
     from gatedrnn.data.report import Report
-    from gatedrnn.data.text import read_lines, split_lines
+    from gatedrnn.data.tables import read_lines, split_lines
 
     report = Report("text")
     lines = []

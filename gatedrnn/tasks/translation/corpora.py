@@ -19,7 +19,7 @@ from typing import Any
 from gatedrnn.data.config import Config
 from gatedrnn.data.files import find_file
 from gatedrnn.data.report import Check, Report
-from gatedrnn.data.text import read_bytes, read_lines
+from gatedrnn.data.tables import read_bytes, read_lines
 
 __all__ = ["LAYOUTS", "Languages", "Pairs", "ParallelCorpus", "read_parallel"]
 

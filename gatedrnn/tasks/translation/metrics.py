@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
+from gatedrnn.lazy import require
 
 #: sacreBLEU's tokenizers; ``zh`` for Chinese, ``char`` for other languages without spaces.
 TOKENIZERS = ("13a", "intl", "zh", "char", "none")

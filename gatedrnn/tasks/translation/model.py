@@ -12,8 +12,7 @@ from torch import nn
 from gatedrnn import nnet
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
-from gatedrnn.modules.dropout import DropoutRates
-from gatedrnn.modules.initialisation import init_weights
+from gatedrnn.modules.network_options import DropoutRates, init_weights
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
 from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
@@ -48,9 +47,9 @@ class TokenEncoder(Encoder):
         Width of the token embedding.
     dropout : float or Mapping
         Of the embedding, between recurrent layers and of the encoder output: see
-        :class:`~gatedrnn.modules.dropout.DropoutRates`, without ``words`` and ``locked``.
+        :class:`~gatedrnn.modules.network_options.DropoutRates`, without ``words`` and ``locked``.
     init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.initialisation`.
+        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
 from gatedrnn.data.report import Report
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.seq2seq.brain import Seq2SeqBrain
 from gatedrnn.tasks.translation.bundle import TranslatorConfig
 from gatedrnn.tasks.translation.corpora import Languages, Pairs, ParallelCorpus

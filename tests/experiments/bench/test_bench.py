@@ -12,20 +12,21 @@ from torch import nn
 from gatedrnn.cells import CELLS
 from gatedrnn.cli import bench as command
 from gatedrnn.cli.main import main
-from gatedrnn.experiments.bench import measure as measuring
+from gatedrnn.experiments.bench import implementations as measuring
 from gatedrnn.experiments.bench.implementations import (
     SCALING_BASE,
     SUITES,
     Benchmark,
     Implementation,
     Shape,
+    Timing,
     ligru,
     ours,
+    peak_memory,
     products,
     torch_gru,
     torch_lstm,
 )
-from gatedrnn.experiments.bench.measure import Timing, peak_memory
 from gatedrnn.experiments.bench.report import as_growth
 
 SMALL = Shape(2, 3, 8, layers=2)

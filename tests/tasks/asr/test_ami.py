@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.data.preparation import Prepared
-from gatedrnn.data.utterance import Utterance, read_csv
+from gatedrnn.data.tables import Utterance, read_csv
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 from gatedrnn.tasks.asr.corpora.ami.segments import kaldi, plain
 from recipes.AMI import ami_prepare

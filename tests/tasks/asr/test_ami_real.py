@@ -13,7 +13,7 @@ import soundfile
 
 from gatedrnn.data.dataset import speech_dataset
 from gatedrnn.data.preparation import Prepared
-from gatedrnn.data.utterance import read_csv
+from gatedrnn.data.tables import read_csv
 from gatedrnn.tasks.asr.corpora.ami.meetings import find_partition
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
 from tests.data.corpora import real_data

@@ -14,7 +14,7 @@ from gatedrnn.data import audio as data_audio
 from gatedrnn.data.audio import AudioError, BlockResampler
 from gatedrnn.data.dataset import SpeechDataset
 from gatedrnn.data.report import ISSUES
-from gatedrnn.data.utterance import Utterance, read_csv
+from gatedrnn.data.tables import Utterance, read_csv
 from gatedrnn.tasks.asr import inputs as audio
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.inputs import (

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from gatedrnn.data.preparation import Policy, Prepared
-from gatedrnn.data.utterance import read_csv
+from gatedrnn.data.tables import read_csv
 from gatedrnn.tasks.asr.corpora import prepare, prepare_corpus, read
 from tests.data.corpora import RATE, real_data, tone
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.data.audio import INPUT_SUFFIXES
-from gatedrnn.data.utterance import COLUMNS, Utterance, read_csv, write_csv
+from gatedrnn.data.tables import COLUMNS, Utterance, read_csv, write_csv
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from gatedrnn.tasks.asr.inputs import Item, find_items
 from tests.data.corpora import real_data

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from gatedrnn.data.preparation import Policy, Prepared, hold_out_speakers
-from gatedrnn.data.utterance import Utterance, read_csv
+from gatedrnn.data.tables import Utterance, read_csv
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import cut, tone
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from gatedrnn.data.dataset import speech_dataset
-from gatedrnn.data.utterance import read_csv
+from gatedrnn.data.tables import read_csv
 from gatedrnn.tasks.asr.corpora import prepare_corpus
 from tests.data.corpora import real_data
 from tests.tasks.asr.tiny import hparams

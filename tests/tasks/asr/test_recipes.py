@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from gatedrnn.cli.main import main
-from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr.corpora import prepare, read
 from gatedrnn.tasks.asr.rescoring import check_language_model, notes
 from gatedrnn.tasks.asr.results_text import table

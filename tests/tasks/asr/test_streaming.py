@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gatedrnn.modules.subsampling import ConvSubsampling, FrameStacking
+from gatedrnn.modules.features import ConvSubsampling, FrameStacking
 from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.streaming import Streamer
 from gatedrnn.tasks.asr.streaming_modules import StreamingFeatures, streaming_subsampling

@@ -24,7 +24,7 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.modules.features import LogMel
-from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr import train as run
 from gatedrnn.tasks.asr.brain import RecogniserBrain
 from gatedrnn.tasks.asr.heads.attention import AttentionModel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.classification.data import SequenceDataset
 from gatedrnn.tasks.classification.model import POOLINGS, SequenceClassifier, WordEmbedding
 from gatedrnn.tasks.classification.train import make_model

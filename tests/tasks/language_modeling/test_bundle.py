@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.cli.main import main
-from gatedrnn.data.text import Text
+from gatedrnn.data.tables import Text
 from gatedrnn.tasks.asr.bundle import read_bundle
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,

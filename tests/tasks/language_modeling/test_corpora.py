@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import read_lines
+from gatedrnn.data.tables import read_lines
 from gatedrnn.tasks.language_modeling.corpora import read_corpus
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gatedrnn.cells.registry import REGISTRY
-from gatedrnn.data.text import Text
+from gatedrnn.data.tables import Text
 from gatedrnn.tasks.language_modeling.data import streams
 from gatedrnn.tasks.language_modeling.decode import GenerationOptions, generate
 from gatedrnn.tasks.language_modeling.evaluation import (

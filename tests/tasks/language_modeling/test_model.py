@@ -7,7 +7,7 @@ import torch
 from speechbrain.decoders.scorer import RNNLMRescorer, RNNLMScorer
 
 from gatedrnn.cells.registry import REGISTRY
-from gatedrnn.modules.parameter_budget import parameters, size_for
+from gatedrnn.modules.network_options import parameters, size_for
 from gatedrnn.modules.softmax import AdaptiveSoftmax
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tokens import Words

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gatedrnn.cells.registry import REGISTRY
-from gatedrnn.data.text import Text
+from gatedrnn.data.tables import Text
 from gatedrnn.tasks.language_modeling import prefix_scores as prefixes
 from gatedrnn.tasks.language_modeling.evaluation import EvaluationOptions, log_probabilities, score
 from gatedrnn.tasks.language_modeling.model import TextModel

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from gatedrnn.experiments.compare.specification import read_table
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.music.gates import plot_gates
 from gatedrnn.tasks.music.train import train_music
 from gatedrnn.training.recipe_yaml import read_recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gatedrnn.modules.parameter_budget import parameters
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.music.corpora import Music
 from gatedrnn.tasks.music.data import PieceDataset, collate
 from gatedrnn.tasks.music.model import SequenceModel

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.simulation.tones import SAMPLE_RATE, make_utterance
+from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 
 #: Set -> its speakers: those of the test are in no other set.
 SPEAKERS = {"train": range(30), "dev": range(30, 35), "test": range(35, 40)}

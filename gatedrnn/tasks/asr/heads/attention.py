@@ -14,7 +14,7 @@ from torch import nn
 from gatedrnn import nnet
 from gatedrnn.cells.registry import find
 from gatedrnn.lobes.attentional_decoder import AttentionalRNNDecoder
-from gatedrnn.modules.subsampling import valid_frames
+from gatedrnn.modules.features import valid_frames
 from gatedrnn.tasks.asr.decode import Scores, SearchOptions
 from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted, sum_log_probs
 from gatedrnn.tasks.asr.model import CTCModel

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import gatedrnn
-from gatedrnn.modules.subsampling import ConvSubsampling
+from gatedrnn.modules.features import ConvSubsampling
 from gatedrnn.nnet import RecurrentStack
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.asr.onnx.graph import OPSET, Graph, need

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatedrnn.data.errors import MissingExtraError
 from gatedrnn.engine.ir import Operand, Program
+from gatedrnn.lazy import MissingExtraError
 
 #: Scalar operation of :mod:`gatedrnn.engine.ir` -> the ONNX operator that does it. ``expm1``,
 #: ``log1p`` and ``ne`` have none, and are made of two.

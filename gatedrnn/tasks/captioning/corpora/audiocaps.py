@@ -7,8 +7,7 @@ from pathlib import Path
 
 from gatedrnn.data.files import list_files
 from gatedrnn.data.report import Report
-from gatedrnn.data.tables import read_rows
-from gatedrnn.data.text import find_text
+from gatedrnn.data.tables import find_text, read_rows
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 #: The corpus's names of the splits -> ours.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import find_text, read_utf8
+from gatedrnn.data.tables import find_text, read_utf8
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem
 
 _LISTS = {

@@ -18,10 +18,10 @@ from torchaudio.functional import resample
 
 from gatedrnn.data import audio
 from gatedrnn.data.config import Choices, Config, Range
-from gatedrnn.data.errors import require
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_rows
+from gatedrnn.lazy import require
 
 #: In the order in which they are written.
 SPLITS = ("train", "dev", "test")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.data.text import read_utf8
+from gatedrnn.data.tables import read_utf8
 from gatedrnn.tasks.captioning.corpora.items import SPLIT_NAMES, CaptionItem
 
 #: The part of COCO's validation images that is neither for validation nor for test.

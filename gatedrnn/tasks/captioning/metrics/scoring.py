@@ -18,7 +18,7 @@ import numpy as np
 
 from gatedrnn.data.config import Choices, Config, Range
 from gatedrnn.data.result_table import ResultTable, Section, list_names
-from gatedrnn.scoring.bootstrap import Interval, bounds, resample
+from gatedrnn.scoring.measures import Interval, bounds, resample
 from gatedrnn.tasks.captioning.metrics.ngrams import (
     ORDERS,
     BleuCounts,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gatedrnn.data.report import Check, Report
-from gatedrnn.data.text import read_bytes
+from gatedrnn.data.tables import read_bytes
 from gatedrnn.tasks.classification.data import LabelledSet, Splits, hold_out
 
 #: Tried in this order; the last one can decode every file.

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from gatedrnn.data.audio import AudioError, AudioFile, inspect
 from gatedrnn.data.preparation import Prepared, prepare, statistics_of
 from gatedrnn.data.report import Check, Report
-from gatedrnn.data.utterance import Utterance
+from gatedrnn.data.tables import Utterance
 from gatedrnn.tasks.asr.corpora.ami.annotations import (
     Annotations,
     Participant,
