@@ -196,18 +196,7 @@ class BlockResampler:
         self._done = 0
 
     def push(self, samples: torch.Tensor) -> torch.Tensor:
-        """Takes a block.
-
-        Arguments
-        ---------
-        samples : torch.Tensor
-            (samples,), any number.
-
-        Returns
-        -------
-        torch.Tensor
-            The samples that are final by now, (samples,): a little less than the signal so far.
-        """
+        """Takes a block (samples,); returns the samples that are final by now, (samples,)."""
         if self.unit == self.factor:
             return samples
         self._held = torch.cat([self._held, samples])
@@ -222,18 +211,10 @@ class BlockResampler:
         return samples
 
     def flush(self, samples: torch.Tensor | None = None) -> torch.Tensor:
-        """Ends the signal; another one may follow.
+        """Ends the signal and returns its last samples, (samples,); another one may follow.
 
-        Arguments
-        ---------
-        samples : torch.Tensor or None
-            The last block, (samples,), if it has not been pushed. A signal that is a single block
-            is resampled by a single call of torchaudio's, as in training.
-
-        Returns
-        -------
-        torch.Tensor
-            The last samples, (samples,).
+        ``samples``: the last block, if it has not been pushed. A signal that is a single block is
+        resampled by a single call of torchaudio's, as in training.
         """
         held, done = self._held, self._done
         if samples is not None:

@@ -1,4 +1,8 @@
-"""SpeechBrain datasets of prepared CSV files."""
+"""SpeechBrain datasets of prepared CSV files; reverberation and noise of distant speech.
+
+Random numbers depend on the seed, the epoch and the name of an utterance, never on the order of
+utterances, workers or ranks.
+"""
 
 from __future__ import annotations
 
@@ -108,33 +112,11 @@ class SpeechDataset(DynamicItemDataset):
         self.set_output_keys(["id", "sig", "wrd", "words", "duration", "spk_id"])
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch, on which effects depend.
-
-        Arguments
-        ---------
-        epoch : int
-            Its number.
-        """
+        """Sets the epoch, on which effects depend."""
         self._epoch.fill_(epoch)
 
     def load(self, utterance: Utterance) -> torch.Tensor:
-        """Reads the signal of an utterance.
-
-        Arguments
-        ---------
-        utterance : Utterance
-            The utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            (samples,).
-
-        Raises
-        ------
-        ValueError
-            If the recording is shorter than when it was prepared, or has too few channels.
-        """
+        """Reads the signal (samples,) of an utterance; an error if the recording has changed."""
         frames = utterance.stop - utterance.start
         audio, rate = audio_io.load(
             utterance.wav, frame_offset=utterance.start, num_frames=frames, dtype=torch.float32
@@ -311,20 +293,7 @@ class Noises:
         return len(self.files)
 
     def segment(self, samples: int, generator: np.random.Generator) -> torch.Tensor:
-        """Reads a random segment of noise; short recordings are repeated.
-
-        Arguments
-        ---------
-        samples : int
-            Its length.
-        generator : numpy.random.Generator
-            Decides which.
-
-        Returns
-        -------
-        torch.Tensor
-            (samples,).
-        """
+        """Reads a random segment (samples,) of noise; short recordings are repeated."""
         file, info = self.files[int(generator.integers(len(self.files)))]
         # A little more, since resampling rounds.
         frames = min(info.frames, samples * info.samplerate // self.rate + 2)
@@ -396,21 +365,9 @@ class DistantSpeech:
         return (self.responses or self.noises).rate
 
     def __call__(self, signal: torch.Tensor, name: str, epoch: int = 0) -> torch.Tensor:
-        """Makes an utterance distant; its level and length are kept.
+        """Makes an utterance (samples,) distant; its level and length are kept.
 
-        Arguments
-        ---------
-        signal : torch.Tensor
-            (samples,).
-        name : str
-            The utterance's.
-        epoch : int
-            Each epoch has another room and noise.
-
-        Returns
-        -------
-        torch.Tensor
-            (samples,).
+        Room and noise depend on ``name``, the utterance's, and on the epoch.
         """
         generator = self._generator(name, epoch)
         if generator.random() >= self.share:

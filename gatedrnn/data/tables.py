@@ -1,4 +1,4 @@
-"""Rows of CSV, TSV and JSON-lines files, compressed or not."""
+"""Texts and tables (CSV, TSV, JSON lines; compressed or not), and the CSV files of utterances."""
 
 from __future__ import annotations
 

@@ -138,19 +138,10 @@ class RNNLM(StockRNNLM):
     ) -> torch.Tensor | tuple[torch.Tensor, Hidden]:
         """Scores the next token after every token.
 
-        Arguments
-        ---------
-        x : torch.Tensor
-            Tokens, (batch, time), or (batch,) for one token of each sequence.
-        hx : torch.Tensor or tuple or None
-            State before the first token, as returned; ``None`` at the start.
-
-        Returns
-        -------
-        logits : torch.Tensor
-            (batch, time, vocabulary), or (batch, vocabulary) for one token of each sequence.
-        hidden : torch.Tensor or tuple
-            State after the last token; only with ``return_hidden``.
+        x: tokens, (batch, time), or (batch,) for one token of each sequence
+        hx: state before the first token, as returned; ``None`` at the start
+        Returns: logits, (batch, time, vocabulary) or (batch, vocabulary); with ``return_hidden``
+            also the state after the last token
         """
         one_token = x.dim() == 1
         embedded = self.dropout(self.embedding(x.unsqueeze(1) if one_token else x))

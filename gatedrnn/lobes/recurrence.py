@@ -1,4 +1,4 @@
-"""How a lobe makes the recurrent network it was given as a class."""
+"""Recurrent classes: made for a lobe of known width, and registered in SpeechBrain by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-mel features with JSON-serialisable options, so that models can be exported."""
+"""Log-mel features, and subsampling of their frames."""
 
 from __future__ import annotations
 
@@ -86,33 +86,15 @@ class LogMel(nn.Module):
         )
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        """Computes features, in float32.
-
-        Arguments
-        ---------
-        signal : torch.Tensor
-            (batch, samples).
-
-        Returns
-        -------
-        torch.Tensor
-            dB, (batch, samples // hop + 1, n_mels).
-        """
+        """Features in dB, float32: (batch, samples) -> (batch, samples // hop + 1, n_mels)."""
         with torch.autocast(signal.device.type, enabled=False):
             return self.energies(self.compute_STFT(signal.float()))
 
     def energies(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Log-mel energies of a spectrum.
 
-        Arguments
-        ---------
-        spectrum : torch.Tensor
-            Real and imaginary parts, (batch, frames, frequencies, 2).
-
-        Returns
-        -------
-        torch.Tensor
-            dB, (batch, frames, n_mels).
+        spectrum: real and imaginary parts, (batch, frames, frequencies, 2)
+        Returns: dB, (batch, frames, n_mels)
         """
         return self.compute_fbanks(spectral_magnitude(spectrum))
 
@@ -169,19 +151,9 @@ class FrameStacking(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Stacks frames, padding the last ones with zeros.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features), zero past an utterance's end.
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, ceil(time / factor), features * factor).
-        counts : torch.Tensor
-            (batch,).
+        features: (batch, time, features), zero past an utterance's end
+        counts: frames of each utterance, (batch,)
+        Returns: (batch, ceil(time / factor), features * factor), and the new counts, (batch,)
         """
         short = -features.shape[1] % self.factor
         features = nn.functional.pad(features, (0, 0, 0, short))
@@ -220,21 +192,11 @@ class ConvSubsampling(nn.Module):
     def forward(
         self, features: torch.Tensor, counts: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Takes (batch, time, features) and counts to (batch, time / 4, output_size) and counts.
+        """Subsamples features.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features), zero past an utterance's end.
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-
-        Returns
-        -------
-        features : torch.Tensor
-            (batch, ceil(time / 4), output_size).
-        counts : torch.Tensor
-            (batch,).
+        features: (batch, time, features), zero past an utterance's end
+        counts: frames of each utterance, (batch,)
+        Returns: (batch, ceil(time / 4), output_size), and the new counts, (batch,)
         """
         hidden = features.unsqueeze(1)
         for convolution in (self.first, self.second):

@@ -109,13 +109,7 @@ class DropoutSwitch:
                 self.rates.append((module, name, rate))
 
     def switch(self, on: bool) -> None:
-        """Sets all rates to what they were, or to zero.
-
-        Arguments
-        ---------
-        on : bool
-            Whether to drop.
-        """
+        """Sets all rates to what they were, or to zero."""
         for module, name, rate in self.rates:
             setattr(module, name, rate if on else 0.0)
 

@@ -36,45 +36,18 @@ class FullSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def reset_parameters(self, bound: float) -> None:
-        """Initialises the matrix uniformly, the bias with zeros.
-
-        Arguments
-        ---------
-        bound : float
-            Maximum absolute value.
-        """
+        """Initialises the matrix uniformly within ``bound``, the bias with zeros."""
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of all tokens.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (..., width).
-
-        Returns
-        -------
-        torch.Tensor
-            (..., vocabulary).
-        """
+        """Logits of all tokens: (..., width) -> (..., vocabulary)."""
         return nn.functional.linear(x, self.weight, self.bias)
 
     def losses(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Negative log-probability of each target.
+        """Negative log-probabilities: x (..., width), targets (...) -> (...).
 
-        Arguments
-        ---------
-        x : torch.Tensor
-            (..., width).
-        targets : torch.Tensor
-            (...); ``-100`` for none.
-
-        Returns
-        -------
-        torch.Tensor
-            (...), zero where there is no target; at least in single precision.
+        A target of ``-100`` counts as none and has a loss of zero. At least in single precision.
         """
         scores = _precise(self(x)).flatten(0, -2)
         losses = nn.functional.cross_entropy(
@@ -130,13 +103,7 @@ class AdaptiveSoftmax(nn.AdaptiveLogSoftmaxWithLoss):
         super().__init__(width, vocabulary, list(cutoffs), div_value)
 
     def reset_parameters(self, bound: float | None = None) -> None:
-        """Initialises the weights.
-
-        Arguments
-        ---------
-        bound : float or None
-            Uniformly within this absolute value; None for torch's own initialisation.
-        """
+        """Initialises the weights uniformly within ``bound``; None for torch's own way."""
         if bound is None:
             super().reset_parameters()
         else:
@@ -144,36 +111,12 @@ class AdaptiveSoftmax(nn.AdaptiveLogSoftmaxWithLoss):
                 nn.init.uniform_(weight, -bound, bound)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities of all tokens.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (..., width).
-
-        Returns
-        -------
-        torch.Tensor
-            (..., vocabulary).
-        """
+        """Log-probabilities of all tokens: (..., width) -> (..., vocabulary)."""
         with torch.autocast(x.device.type, enabled=False):
             return self.log_prob(self._as_weights(x).flatten(0, -2)).view(*x.shape[:-1], -1)
 
     def losses(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Negative log-probability of each target.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            (..., width).
-        targets : torch.Tensor
-            (...); ``-100`` for none.
-
-        Returns
-        -------
-        torch.Tensor
-            (...), zero where there is no target.
-        """
+        """Negative log-probabilities, as those of :class:`FullSoftmax`."""
         valid = (targets != IGNORE).flatten()
         # Losses of the clusters are combined in the precision of the input.
         with torch.autocast(x.device.type, enabled=False):

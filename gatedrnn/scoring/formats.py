@@ -1,4 +1,4 @@
-"""Readers of transcripts: which format a file has, and what it holds."""
+"""Transcripts, and readers of the formats of their files."""
 
 from __future__ import annotations
 
@@ -245,36 +245,18 @@ def detect(path: str | Path) -> str:
 
 
 def is_trn(line: str) -> bool:
-    """Whether a line ends in an utterance id in parentheses.
-
-    Example
-    -------
-    >>> is_trn("GO ON (ann-1)"), is_trn("ann-1 GO ON")
-    (True, False)
-    """
+    """Whether a line ends in an utterance id in parentheses."""
     return _TRN.match(line) is not None
 
 
 def is_stm(line: str) -> bool:
-    """Whether a line looks like a segment: recording, channel, speaker, start, end, text.
-
-    Example
-    -------
-    >>> is_stm("m1 1 ann 0.5 1.25 GO ON"), is_stm("m1 1 0.5 0.25 GO 0.9")
-    (True, False)
-    """
+    """Whether a line looks like a segment: recording, channel, speaker, start, end, text."""
     fields = line.split()
     return len(fields) >= 5 and all(_seconds(f) is not None for f in fields[3:5])
 
 
 def is_ctm(line: str) -> bool:
-    """Whether a line looks like a word: recording, channel, start, duration, word, confidence.
-
-    Example
-    -------
-    >>> is_ctm("m1 1 0.5 0.25 GO 0.9"), is_ctm("m1 1 ann 0.5 1.25 GO ON")
-    (True, False)
-    """
+    """Whether a line looks like a word: recording, channel, start, duration, word, confidence."""
     fields = line.split()
     return len(fields) in (5, 6) and all(_seconds(f) is not None for f in fields[2:4])
 
@@ -358,29 +340,13 @@ def read_trn(path: str | Path) -> Transcripts:
 
 
 def read_kaldi(path: str | Path) -> Transcripts:
-    """Reads Kaldi's ``text``: a line is the utterance id, then the words.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "text"
-    >>> _ = path.write_text("u1 GO ON\\nu2\\n")
-    >>> [(t.id, t.text) for t in read_kaldi(path).items]
-    [('u1', 'GO ON'), ('u2', '')]
-    """
+    """Reads Kaldi's ``text``: a line is the utterance id, then the words."""
     fields = [words_of(line) for _, line in lines_of(path)]
     return Transcripts(str(path), "kaldi", tuple(Transcript(f[0], f[1:]) for f in fields))
 
 
 def read_tsv(path: str | Path) -> Transcripts:
-    """Reads two columns, id and text, separated by a tab; a line of column names is skipped.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "a.tsv"
-    >>> _ = path.write_text("id\\ttext\\nu1\\tGO ON\\n")
-    >>> [(t.id, t.text) for t in read_tsv(path).items]
-    [('u1', 'GO ON')]
-    """
+    """Reads two columns, id and text, separated by a tab; a line of column names is skipped."""
     items = []
     for index, (number, line) in enumerate(lines_of(path)):
         cells = line.split("\t")

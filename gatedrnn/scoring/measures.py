@@ -1,4 +1,7 @@
-"""The score of a system: error rates with intervals, by speaker and recording, and its errors."""
+"""Scores of systems: error rates with intervals, by speaker, recording or whole meeting (cpWER).
+
+Intervals are those of Bisani and Ney, ICASSP 2004.
+"""
 
 from __future__ import annotations
 

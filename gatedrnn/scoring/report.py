@@ -1,4 +1,4 @@
-"""Reports of scores: sections of text and tables to read, JSON-serialisable records."""
+"""Reports of scores: sections to read, JSON-serialisable records, files for NIST's sclite."""
 
 from __future__ import annotations
 

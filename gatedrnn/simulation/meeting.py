@@ -1,4 +1,4 @@
-"""One simulated meeting: turns placed in time, spoken, and recorded by every microphone."""
+"""One simulated meeting: turns placed in time, spoken, and recorded in a room by microphones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Characters, words and SentencePiece pieces, of speech and of texts."""
+"""Characters, words and SentencePiece pieces, of speech and of texts; words of captions."""
 
 from __future__ import annotations
 
@@ -190,11 +190,8 @@ class Words(Tokens):
 
     Arguments
     ---------
-    names : sequence of str
-        Names of the tokens, the special symbols among them.
-    alphabet : str or None
-        All characters of the training text, for tokens of texts; None for tokens of speech
-        recognizers.
+    names, alphabet
+        See :class:`Tokens`.
 
     Example
     -------
@@ -253,23 +250,18 @@ class Words(Tokens):
         return cls([*first, *names], alphabet)
 
     def split(self, text: str) -> Sequence[str]:
-        """See :meth:`Tokens.split`."""
         return text.split()
 
     def token_text(self, token: int) -> str:
-        """See :meth:`Tokens.token_text`."""
         return f"{self.names[token]} "
 
     def word_spans(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """See :meth:`Tokens.word_spans`."""
         return [(self.names[token], i, i + 1) for i, token in enumerate(tokens)]
 
     def begins_word(self, token: int) -> bool:
-        """See :meth:`Tokens.begins_word`."""
         return True
 
     def join(self, tokens: Sequence[int]) -> str:
-        """See :meth:`Tokens.join`."""
         return " ".join(self.names[token] for token in tokens)
 
 
@@ -278,11 +270,8 @@ class Characters(Tokens):
 
     Arguments
     ---------
-    names : sequence of str
-        Names of the tokens, the special symbols among them.
-    alphabet : str or None
-        All characters of the training text, for tokens of texts; None for tokens of speech
-        recognizers.
+    names, alphabet
+        See :class:`Tokens`.
 
     Example
     -------
@@ -309,16 +298,13 @@ class Characters(Tokens):
         return cls([EOS_NAME, *alphabet, UNKNOWN_NAME], alphabet)
 
     def split(self, text: str) -> str:
-        """See :meth:`Tokens.split`."""
         # A part of a text may begin or end with a space that counts; a transcript may not.
         return " ".join(text.split()) if self.alphabet is None else text
 
     def token_text(self, token: int) -> str:
-        """See :meth:`Tokens.token_text`."""
         return self.names[token]
 
     def word_spans(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """See :meth:`Tokens.word_spans`."""
         spans, word, start = [], "", 0
         for position, name in enumerate([*(self.names[token] for token in tokens), " "]):
             if name != " ":
@@ -329,11 +315,9 @@ class Characters(Tokens):
         return spans
 
     def begins_word(self, token: int) -> bool:
-        """See :meth:`Tokens.begins_word`."""
         return self.names[token] == " "
 
     def join(self, tokens: Sequence[int]) -> str:
-        """See :meth:`Tokens.join`."""
         return self.split("".join(self.names[token] for token in tokens))
 
     def encode_text(self, text: Text) -> Encoded:
@@ -360,8 +344,7 @@ class Pieces(Tokens):
     model : bytes
         A serialized SentencePiece model; its piece i is token i + 1.
     alphabet : str or None
-        All characters of the training text, for tokens of texts; None for tokens of speech
-        recognizers.
+        See :class:`Tokens`.
 
     Example
     -------
@@ -435,40 +418,32 @@ class Pieces(Tokens):
         return [i for part in parts for i in self._processor.encode(part, out_type=out_type)]
 
     def split(self, text: str) -> list[str]:
-        """See :meth:`Tokens.split`."""
         return self._encode(text, str)
 
     def encode(self, text: str) -> list[int]:
-        """See :meth:`Tokens.encode`."""
         pieces = self._encode(text, int)
         return [i + 1 for i in pieces if self.unk is not None or i != self._unknown]
 
     def unknown(self, text: str) -> list[str]:
-        """See :meth:`Tokens.unknown`."""
         pairs = zip(self._encode(text, int), self.split(text), strict=True)
         return [part for i, part in pairs if i == self._unknown]
 
     def token_text(self, token: int) -> str:
-        """See :meth:`Tokens.token_text`."""
         return self.names[token].replace(_MARK, " ")
 
     def word_spans(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
-        """See :meth:`Tokens.word_spans`."""
         starts = [i for i, token in enumerate(tokens) if i == 0 or self.begins_word(token)]
         spans = zip(starts, [*starts[1:], len(tokens)], strict=True)
         words = [(self.join(tokens[a:b]), a, b) for a, b in spans]
         return [word for word in words if word[0]]
 
     def begins_word(self, token: int) -> bool:
-        """See :meth:`Tokens.begins_word`."""
         return self.names[token].startswith(_MARK)
 
     def join(self, tokens: Sequence[int]) -> str:
-        """See :meth:`Tokens.join`."""
         return " ".join("".join(map(self.token_text, tokens)).split())
 
     def to_dict(self) -> dict[str, Any]:
-        """See :meth:`Tokens.to_dict`."""
         data = super().to_dict()
         del data["names"]
         return {**data, "model": self.model.hex()}
@@ -613,7 +588,6 @@ class Vocabulary(Words):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """See :meth:`Tokens.to_dict`."""
         return {
             "kind": self.kind,
             "names": self.names,

@@ -1,4 +1,4 @@
-"""Checkpoints that are written atomically and verified when they are read."""
+"""Checkpoints: written atomically, verified when read; their parts besides weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timed networks (ours, torch's, SpeechBrain's, the bare matrix products), and named suites."""
+"""Timed networks and named suites; timing in turn, so that a drift of the machine affects all."""
 
 from __future__ import annotations
 
