@@ -207,7 +207,6 @@ def to_dict(config: Any) -> dict[str, Any]:
 def json_schema(cls: type) -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the mappings from which a dataclass can be made.
 
-
     Example
     -------
     >>> @dataclasses.dataclass(frozen=True)
