@@ -24,12 +24,12 @@ RENAMED = {
     "gatedrnn.inference.Item": "gatedrnn.tasks.asr.inputs.Item",
     "gatedrnn.inference.Reading": "gatedrnn.tasks.asr.apply.RecognitionResult",
     "gatedrnn.inference.Recogniser": "gatedrnn.tasks.asr.apply.Recognizer",
-    "gatedrnn.inference.Segment": "gatedrnn.tasks.asr.transcript.TranscriptSegment",
+    "gatedrnn.inference.Segment": "gatedrnn.tasks.asr.writers.TranscriptSegment",
     "gatedrnn.inference.SegmentationOptions": (
         "gatedrnn.tasks.asr.segmentation.SegmentationOptions"
     ),
     "gatedrnn.inference.Streamer": "gatedrnn.tasks.asr.streaming.Streamer",
-    "gatedrnn.inference.Transcript": "gatedrnn.tasks.asr.transcript.Transcript",
+    "gatedrnn.inference.Transcript": "gatedrnn.tasks.asr.writers.Transcript",
     "gatedrnn.inference.TranscriptionOptions": "gatedrnn.tasks.asr.apply.TranscriptionOptions",
     "gatedrnn.inference.export": "gatedrnn.tasks.registry.export",
     "gatedrnn.inference.find_items": "gatedrnn.tasks.asr.inputs.find_items",
@@ -71,7 +71,7 @@ RENAMED = {
     "gatedrnn.training.TransducerModel": "gatedrnn.tasks.asr.heads.transducer.TransducerModel",
     "gatedrnn.training.optimisers.make_decay": "gatedrnn.training.optimizers.make_decay",
     "gatedrnn.training.optimisers.make_optimiser": "gatedrnn.training.optimizers.make_optimiser",
-    "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.data.distant_speech",
+    "gatedrnn.training.data.distant_speech": "gatedrnn.tasks.asr.corpora.distant_speech",
     "gatedrnn.training.scheduled_sampling.ScheduledSampling": (
         "gatedrnn.seq2seq.brain.ScheduledSampling"
     ),

@@ -32,8 +32,8 @@ from gatedrnn.data.plots import draw_recording
 from gatedrnn.simulation.corpus import CorpusOptions, plan_corpus
 from gatedrnn.simulation.meeting import ARRAY_SIZE, simulate_meeting
 from gatedrnn.simulation.voices import SAMPLE_RATE
-from gatedrnn.tasks.asr.rescoring import notes
-from gatedrnn.tasks.asr.results_text import read_n_best, table, transcripts
+from gatedrnn.tasks.asr.language_model import notes
+from gatedrnn.tasks.asr.train import read_n_best, table, transcripts
 from gatedrnn.training.recipe_yaml import read_recipe
 
 HERE = Path(os.path.relpath(Path(__file__).parent))

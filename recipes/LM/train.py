@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatedrnn.data.report import Report
-from gatedrnn.tasks.language_modeling.corpora import Corpus, read_corpus
+from gatedrnn.tasks.language_modeling.data import Corpus, read_corpus
 from gatedrnn.tasks.language_modeling.train import train_lm
 from gatedrnn.training.launch import run_script
 

@@ -7,10 +7,10 @@ import json
 import pytest
 import soundfile
 
-from gatedrnn.data.dataset import simulate_rooms, speech_dataset
+from gatedrnn.data.dataset import speech_dataset
+from gatedrnn.data.dataset import simulate_rooms
 from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
-from gatedrnn.tasks.asr.corpora import prepare_corpus
-from gatedrnn.tasks.asr.data import distant_speech
+from gatedrnn.tasks.asr.corpora import distant_speech, prepare_corpus
 from gatedrnn.training.log import TrainingLog
 
 
@@ -33,7 +33,7 @@ def test_figures_travel_to_tensorboard(tmp_path):
 
 def test_rooms_are_simulated_on_the_fly(tmp_path, monkeypatch):
     pytest.importorskip("pyroomacoustics", reason="no pyroomacoustics")
-    few = "gatedrnn.tasks.asr.data.simulate_rooms"
+    few = "gatedrnn.tasks.asr.corpora.simulate_rooms"
     monkeypatch.setattr(few, lambda count, rate, seed: simulate_rooms(8, rate, seed=seed))
     rows = []
     for i in range(4):

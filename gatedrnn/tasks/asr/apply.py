@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from gatedrnn.data.audio import AudioError
+from gatedrnn.nnet import RecurrentStack, StreamingStack, frame_counts
 from gatedrnn.tasks.asr.bundle import Bundle, read_bundle
-from gatedrnn.tasks.asr.ctc_search import align_words
-from gatedrnn.tasks.asr.decode import Scores, SearchOptions, search
+from gatedrnn.tasks.asr.decode import ExternalLM, Scores, SearchOptions, align_words, search
 from gatedrnn.tasks.asr.inputs import (
     AudioSpan,
     Item,
@@ -20,10 +22,8 @@ from gatedrnn.tasks.asr.inputs import (
     read_samples,
     stream_blocks,
 )
-from gatedrnn.tasks.asr.lm_integration import ExternalLM
 from gatedrnn.tasks.asr.segmentation import SegmentationOptions, VoiceDetector, find_chunks
-from gatedrnn.tasks.asr.streaming_modules import QuantizedStack
-from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment
+from gatedrnn.tasks.asr.writers import Transcript, TranscriptSegment
 from gatedrnn.tokens.hypotheses import Hypothesis, Word, distinct
 
 QUANTIZATIONS = (None, "int8")
@@ -171,6 +171,51 @@ class Recognizer:
         return RecognitionResult(texts[0][0], tuple(words), texts, confidence)
 
 
+class QuantizedStack(nn.Module):
+    """Replaces a unidirectional stack by one with 8-bit weights, on the CPU, for evaluation.
+
+    Raises a ValueError if the stack is bidirectional, is not one of ours, or cannot be compiled.
+
+    Example
+    -------
+    >>> from gatedrnn.nnet import RAN
+    >>> stack = RAN(8, input_size=3, num_layers=2).eval()
+    >>> x = torch.rand(2, 5, 3)
+    >>> output, _ = QuantizedStack(stack)(x, lengths=torch.tensor([1.0, 0.6]))
+    >>> bool((output[0] - stack(x)[0][0]).abs().max() < 0.05), bool(output[1, 3:].any())
+    (True, False)
+    """
+
+    bidirectional = False
+
+    def __init__(self, stack: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(stack, RecurrentStack):
+            raise ValueError(f"int8 is for the recurrences of gatedrnn, not {type(stack).__name__}")
+        self.stream = StreamingStack(stack, quantize="int8")
+        self.output_size = stack.output_size
+
+    def forward(
+        self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, None]:
+        """Runs a batch, one sequence after the other; there is no state before or after.
+
+        x: (batch, frames, input_size)
+        lengths: relative lengths, (batch,)
+
+        Returns (batch, frames, output_size), zero after the end of a sequence, and None.
+        """
+        if hx is not None:
+            raise ValueError("a quantized stack starts each sequence from zeros: hx must be None")
+        counts = frame_counts(lengths, x.shape[1], x.shape[0])
+        output = x.new_zeros(*x.shape[:2], self.output_size)
+        for sequence, (frames, count) in enumerate(zip(x, counts.tolist(), strict=True)):
+            self.stream.reset()
+            for t in range(count):
+                output[sequence, t] = self.stream(frames[t : t + 1])[0]
+        return output, None
+
+
 @dataclass(frozen=True)
 class TranscriptionOptions:
     """Options of transcription.
@@ -290,7 +335,7 @@ def transcribe(
     >>> import soundfile
     >>> from gatedrnn.tasks.asr.inputs import find_items
     >>> from gatedrnn.tasks.asr.bundle import RecognizerConfig
-    >>> from gatedrnn.tasks.asr.frontend import Frontend
+    >>> from gatedrnn.tasks.asr.model import Frontend
     >>> from gatedrnn.tasks.asr.bundle import RecognizerSpec
     >>> from gatedrnn.tokens import Characters
     >>> tokens = Characters.learn(["GO ON"])

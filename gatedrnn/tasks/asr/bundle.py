@@ -23,11 +23,9 @@ from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Choices, ConfigError, Range, check_keys, from_mapping
 from gatedrnn.modules.features import LogMel
 from gatedrnn.modules.network_options import parameters
-from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
-from gatedrnn.tasks.asr.frontend import Frontend
+from gatedrnn.tasks.asr.decode import FUSION, RESCORING, ExternalLM, SearchOptions
 from gatedrnn.tasks.asr.heads import HEADS, add_head, head_name
-from gatedrnn.tasks.asr.lm_integration import FOLDER, ExternalLM
-from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.asr.model import CTCModel, Frontend
 from gatedrnn.tasks.language_modeling.bundle import (
     LANGUAGE_MODEL,
     LanguageModel,
@@ -46,6 +44,8 @@ __all__ = [
     "write_bundle",
 ]
 
+#: Subfolder of a recognizer's bundle for its language model.
+LM_FOLDER = "lm"
 #: The acoustic model as ONNX: of whole signals, and of one frame of a stream.
 ENCODER, STEP = "encoder.onnx", "step.onnx"
 #: Names of the statistics of the features among the weights.
@@ -241,7 +241,7 @@ class RecognizerConfig(BundleConfig):
             "search": {"beam_size": self.search.beam_size, **options},
         }
         if self.search.lm_mode is not None:
-            own["language_model"] = {"folder": FOLDER, **language_model}
+            own["language_model"] = {"folder": LM_FOLDER, **language_model}
         return own
 
     @classmethod
@@ -263,9 +263,9 @@ def _with_lm_options(search: SearchOptions, options: Any) -> SearchOptions:
             f"language_model: must be an object with named values, not {options!r:.80}"
         )
     check_keys(options, ("folder", *_LM_KEYS), "language_model")
-    if options.get("folder") != FOLDER:
+    if options.get("folder") != LM_FOLDER:
         raise ConfigError(
-            f"language_model: folder must be {FOLDER!r}, in the bundle's own folder, not "
+            f"language_model: folder must be {LM_FOLDER!r}, in the bundle's own folder, not "
             f"{options.get('folder')!r:.80}"
         )
     if options.get("mode") is None:
@@ -394,16 +394,16 @@ class RecognizerKind(BundleKind[Bundle]):
         """Reads the language model."""
         if bundle.config.search.lm_mode is None:
             return bundle
-        language_model = LANGUAGE_MODEL.read(folder / FOLDER)
+        language_model = LANGUAGE_MODEL.read(folder / LM_FOLDER)
         try:
             return bundle.with_language_model(language_model, bundle.config.search)
         except ValueError as error:
-            raise ValueError(f"{folder / FOLDER}: {error}") from error
+            raise ValueError(f"{folder / LM_FOLDER}: {error}") from error
 
     def write_more(self, draft: Path, bundle: Bundle) -> None:
         """Writes the language model."""
         if bundle.language_model is not None:
-            LANGUAGE_MODEL.write(draft / FOLDER, bundle.language_model)
+            LANGUAGE_MODEL.write(draft / LM_FOLDER, bundle.language_model)
 
     def more_texts(self, name: str, bundle: Bundle) -> dict[str, str]:
         """The card, and for CTC the YAML of SpeechBrain's ``EncoderASR``."""
@@ -441,8 +441,8 @@ class RecognizerKind(BundleKind[Bundle]):
         lm: WithLanguageModel | None = None,
     ) -> Bundle:
         """See :meth:`BundleKind.export`; optionally with a language model, and as ONNX."""
-        from gatedrnn.tasks.asr.onnx.export import export_encoder, export_step
-        from gatedrnn.tasks.asr.onnx.graph import need
+        from gatedrnn.tasks.asr.onnx_export import export_encoder, export_step
+        from gatedrnn.tasks.asr.onnx_graph import need
 
         if onnx:
             need("onnx")
@@ -550,7 +550,7 @@ def _lm_summary(search: SearchOptions, lm: LanguageModel) -> str:
     where = "in its search" if search.lm_mode == FUSION else "on the n-best lists of its search"
     internal = f", internal {-search.lm_internal:g}" if search.lm_internal else ""
     return (
-        f"With a language model (`{FOLDER}`: {options['num_layers']} layers of "
+        f"With a language model (`{LM_FOLDER}`: {options['num_layers']} layers of "
         f"`{options['network']}`, {options['hidden_size']} cells each; {spec.vocabulary} tokens "
         f"({lm.tokens.kind}), {parameters(lm.model):,} parameters), used {where}: weight "
         f"{search.lm_weight:g}, insertion {search.lm_insertion:g}{internal}, a beam of "

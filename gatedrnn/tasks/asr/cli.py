@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gatedrnn.tasks.asr.decode import SearchOptions
     from gatedrnn.tasks.asr.inputs import Item
     from gatedrnn.tasks.asr.streaming import Streamer, StreamTiming
-    from gatedrnn.tasks.asr.transcript import Transcript
+    from gatedrnn.tasks.asr.writers import Transcript
     from gatedrnn.tasks.language_modeling.rescoring import LMWeights
 
 STANDARD_INPUT = "-"
@@ -323,7 +323,7 @@ def stream_files(
     from gatedrnn.data.audio import AudioError
     from gatedrnn.tasks.asr.apply import Failure, transcript_of
     from gatedrnn.tasks.asr.inputs import locate, stream_blocks
-    from gatedrnn.tasks.asr.transcript import TranscriptSegment
+    from gatedrnn.tasks.asr.writers import TranscriptSegment
 
     block_size = max(1, round(_block_seconds(arguments) * recognizer.sample_rate))
     streamer = _streamer(recognizer, arguments)

@@ -1,19 +1,23 @@
-"""Search: its options, its input, and one entry point for all heads."""
+"""Search: its options, one entry point for all heads, CTC's searches, times of words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
+from torchaudio.functional import forced_align
 
 from gatedrnn.data.config import Range
-from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tasks.asr.language_model import Fusion, Prefix, internal_log_probs
+from gatedrnn.tasks.language_modeling.bundle import LanguageModel
+from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
 from gatedrnn.tasks.language_modeling.rescoring import LMWeights
-from gatedrnn.tokens.hypotheses import Hypothesis
+from gatedrnn.tokens import BLANK, Tokens
+from gatedrnn.tokens.hypotheses import Hypothesis, Word, distinct, log_add
 
 #: Use of a language model: in the beam search, or on the n-best lists that it returns.
 FUSION, RESCORING = "fusion", "rescoring"
@@ -219,3 +223,391 @@ def check_fusion(model: nn.Module, beam_size: int) -> None:
             f"a language model in the search needs a beam_size of at least 2, not {beam_size}: "
             "the greedy search has nothing to choose from"
         )
+
+
+class ExternalLM:
+    """A language model beside a recognizer, as the ``lm_*`` of its search options say.
+
+    Raises a ValueError if the language model has no letter of the recognizer's alphabet, or does
+    not model ends of sentences.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        options: SearchOptions,
+        tokens: Tokens,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not language_model.config.model.line_ends:
+            raise ValueError(
+                "the language model was trained on text without ends of lines: it cannot tell how "
+                "probable it is that a sentence ends"
+            )
+        self.model, self.model_tokens = language_model.model.to(device), language_model.tokens
+        self.tokens, self.weights = tokens, options.lm_weights
+        fusion = Fusion(self.model, self.model_tokens, tokens, replace(self.weights, internal=0.0))
+        self.fusion = fusion if options.lm_mode == FUSION else None
+
+    def search(
+        self, model: nn.Module, scores: Scores, options: SearchOptions
+    ) -> list[list[Hypothesis]]:
+        """Hypotheses of each utterance with the language model, the best first."""
+        self.check_beam(options.beam_size)
+        return self.ranked(model, search(model, scores, options, self.fusion))
+
+    def check_beam(self, beam_size: int) -> None:
+        """Raises a ValueError for greedy search, which leaves nothing to choose from."""
+        if beam_size < 2:
+            raise ValueError(
+                f"a language model needs a beam_size of at least 2, not {beam_size}; --no-lm "
+                "leaves it out"
+            )
+
+    def ranked(
+        self, model: nn.Module, lists: Sequence[Sequence[Hypothesis]]
+    ) -> list[list[Hypothesis]]:
+        """Rescores the lists of a search; those of fusion stay as they are."""
+        if self.fusion is not None:
+            return [list(hypotheses) for hypotheses in lists]
+        lists = [distinct(hypotheses, self.tokens) for hypotheses in lists]
+        flat = [h for hypotheses in lists for h in hypotheses]
+        texts = [self.tokens.decode(h.tokens) for h in flat]
+        values = score_texts(self.model, self.model_tokens, texts).log_probs.tolist()
+        internal = [0.0] * len(flat)
+        if self.weights.internal:
+            internal = internal_log_probs(model, [h.tokens for h in flat]).tolist()
+        rescored = iter(
+            [self._rescored(*row) for row in zip(flat, texts, values, internal, strict=True)]
+        )
+        ordered = [[next(rescored) for _ in hypotheses] for hypotheses in lists]
+        return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in ordered]
+
+    def _rescored(self, h: Hypothesis, text: str, log_prob: float, internal: float) -> Hypothesis:
+        weights = self.weights
+        score = h.score + weights.weight * log_prob + weights.insertion * len(text.split())
+        parts = {"am": h.score, "lm": log_prob}
+        if weights.internal:
+            parts["ilm"] = internal
+        return Hypothesis(h.tokens, score - weights.internal * internal, parts)
+
+
+def greedy(log_probs: torch.Tensor, counts: torch.Tensor) -> list[Hypothesis]:
+    """Takes the best token of each frame, collapses repetitions and removes blanks.
+
+    The score of a hypothesis is that of the best alignment.
+
+    log_probs: (batch, frames, tokens)
+    counts: frames of each utterance, (batch,)
+    """
+    scores, best = (value.cpu() for value in log_probs.max(-1))
+    hypotheses = []
+    for score, path, count in zip(scores, best, counts.tolist(), strict=True):
+        tokens = torch.unique_consecutive(path[:count]).tolist()
+        hypotheses.append(
+            Hypothesis(tuple(t for t in tokens if t != BLANK), float(score[:count].sum()))
+        )
+    return hypotheses
+
+
+class GreedyCTC:
+    """Greedy search of one utterance, frames at a time: an ``IncrementalSearch``.
+
+    Example
+    -------
+    >>> search = GreedyCTC()
+    >>> for token in (1, 1, 0, 1):
+    ...     search.advance(torch.eye(2)[[token]].log())
+    >>> search.hypotheses()[0].tokens
+    (1, 1)
+    """
+
+    def __init__(self) -> None:
+        self._tokens: list[int] = []
+        self._last, self._score = BLANK, 0.0
+
+    def advance(self, log_probs: torch.Tensor, encoded: torch.Tensor | None = None) -> None:
+        """Takes (frames, tokens)."""
+        scores, best = log_probs.max(-1)
+        self._score += float(scores.sum())
+        for token in best.tolist():
+            if token not in (BLANK, self._last):
+                self._tokens.append(token)
+            self._last = token
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Tokens so far."""
+        return tuple(self._tokens)
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """The one hypothesis."""
+        return [Hypothesis(self.best, self._score)]
+
+
+def prefix_beam_search(
+    log_probs: torch.Tensor,
+    counts: torch.Tensor,
+    options: SearchOptions,
+    fusion: Fusion | None = None,
+) -> list[list[Hypothesis]]:
+    """Searches the most probable hypotheses of each utterance, summing over their alignments.
+
+    In a beam that is wide enough it is exact. SpeechBrain's ``CTCPrefixBeamSearcher`` finds the
+    same, as a test shows, but more slowly at the same pruning, and returns no tokens, without
+    which there is no alignment and there are no times of words.
+
+    log_probs: (batch, frames, tokens)
+    counts: frames of each utterance, (batch,)
+    """
+    beams = [PrefixBeam(options, fusion) for _ in range(len(log_probs))]
+    if fusion is None:
+        for beam, scores, count in zip(beams, log_probs, counts.tolist(), strict=True):
+            beam.advance(scores[:count])
+        return [beam.hypotheses() for beam in beams]
+    # Frame by frame in all utterances: the language model takes new tokens of all as one batch.
+    frames = [
+        _unpruned(scores[:count], options.min_log_prob)
+        for scores, count in zip(log_probs, counts.tolist(), strict=True)
+    ]
+    for t in range(max(map(len, frames), default=0)):
+        active = [
+            (beam, beam.expand(*rows[t]))
+            for beam, rows in zip(beams, frames, strict=True)
+            if t < len(rows)
+        ]
+        fusion.settle([prefix for _, expansion in active for prefix in expansion.due])
+        for beam, expansion in active:
+            beam.keep(expansion)
+    fusion.settle([prefix for beam in beams for prefix in beam.ended()])
+    return [beam.hypotheses() for beam in beams]
+
+
+class Expansion:
+    """Candidates for the beam after one more frame."""
+
+    __slots__ = ("due", "ends", "prefixes")
+
+    def __init__(self) -> None:
+        #: Tokens -> log-probability of the alignments that end in a blank, and in the last token.
+        self.ends: dict[tuple[int, ...], tuple[float, float]] = {}
+        #: Tokens -> log-probability of all alignments, and state of fusion; empty without it.
+        self.prefixes: dict[tuple[int, ...], tuple[float, Prefix]] = {}
+        #: Prefixes that the language model must score before :meth:`PrefixBeam.keep`.
+        self.due: list[Prefix] = []
+
+
+class PrefixBeam:
+    """Prefix beam search of one utterance, frames at a time: an ``IncrementalSearch``.
+
+    Example
+    -------
+    >>> beam = PrefixBeam(SearchOptions(16))
+    >>> for frame in torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log():
+    ...     beam.advance(frame.unsqueeze(0))
+    >>> for h in beam.hypotheses():
+    ...     print(h.tokens, round(math.exp(h.score), 2))
+    (1,) 0.64
+    () 0.36
+    """
+
+    def __init__(self, options: SearchOptions, fusion: Fusion | None = None) -> None:
+        self.beam_size, self.min_log_prob = options.beam_size, options.min_log_prob
+        self.fusion = fusion
+        # Prefix -> log-probability of the alignments that end in a blank, and in its last token.
+        self._beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}
+        if fusion is not None:
+            self._prefixes[()] = fusion.begin()
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Tokens of the best partial hypothesis."""
+        return next(iter(self._beams))
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """The hypotheses of the frames so far, the best first."""
+        if self.fusion is None:
+            return [Hypothesis(prefix, log_add(*ends)) for prefix, ends in self._beams.items()]
+        ended = self.ended()
+        self.fusion.settle(ended)
+        hypotheses = []
+        for (tokens, ends), prefix in zip(self._beams.items(), ended, strict=True):
+            score = log_add(*ends)
+            parts = {"am": score, **self.fusion.parts(prefix)}
+            hypotheses.append(Hypothesis(tokens, score + prefix.bonus, parts))
+        return sorted(hypotheses, key=lambda h: (-h.score, h.tokens))
+
+    def ended(self) -> list[Prefix]:
+        """State of fusion of each hypothesis if it ends here; to be settled."""
+        return [self.fusion.ended(self._prefixes[tokens]) for tokens in self._beams]
+
+    def advance(self, log_probs: torch.Tensor, encoded: torch.Tensor | None = None) -> None:
+        """Takes (frames, tokens)."""
+        for row, tokens in _unpruned(log_probs, self.min_log_prob):
+            expansion = self.expand(row, tokens)
+            if expansion.due:
+                self.fusion.settle(expansion.due)
+            self.keep(expansion)
+
+    def expand(self, row: torch.Tensor, candidates: list[int]) -> Expansion:
+        """Extends all prefixes by the candidate tokens of a frame; :meth:`keep` prunes them."""
+        nothing = -math.inf
+        tokens = [(t, float(row[t])) for t in candidates if t != BLANK]
+        blank = float(row[BLANK])
+        expansion = Expansion()
+        ends = expansion.ends
+        for prefix, (in_blank, in_token) in self._beams.items():
+            both = log_add(in_blank, in_token)
+            last = prefix[-1] if prefix else None
+            old_blank, old_token = ends.get(prefix, (nothing, nothing))
+            stay = nothing if last is None else in_token + float(row[last])
+            ends[prefix] = (log_add(old_blank, both + blank), log_add(old_token, stay))
+            for token, score in tokens:
+                # The same token is a repetition, unless there is a blank in between.
+                source = in_blank if token == last else both
+                if source == nothing:
+                    continue
+                longer = (*prefix, token)
+                old_blank, old_token = ends.get(longer, (nothing, nothing))
+                ends[longer] = (old_blank, log_add(old_token, source + score))
+        if self.fusion is not None:
+            self._add_fusion(expansion)
+        return expansion
+
+    def keep(self, expansion: Expansion) -> None:
+        """Keeps the best of a settled expansion."""
+        if self.fusion is None:
+            ranked = sorted(expansion.ends.items(), key=lambda item: (-log_add(*item[1]), item[0]))
+            self._beams = dict(ranked[: self.beam_size])
+            return
+        scored = [(-(score + prefix.bonus), t) for t, (score, prefix) in expansion.prefixes.items()]
+        kept = [tokens for _, tokens in sorted(scored)[: self.beam_size]]
+        self._beams = {tokens: expansion.ends[tokens] for tokens in kept}
+        self._prefixes = {tokens: expansion.prefixes[tokens][1] for tokens in kept}
+
+    def _add_fusion(self, expansion: Expansion) -> None:
+        """Adds the state of fusion; prunes what no language model score can keep in the beam."""
+        acoustic = {tokens: log_add(*ends) for tokens, ends in expansion.ends.items()}
+        expansion.prefixes = {t: (acoustic[t], prefix) for t, prefix in self._prefixes.items()}
+        known = [score + prefix.bonus for score, prefix in expansion.prefixes.values()]
+        threshold = self._threshold(known)
+        waiting = []
+        for tokens, score in acoustic.items():
+            if tokens in self._prefixes:
+                continue
+            parent = self._prefixes[tokens[:-1]]
+            if score + self.fusion.upper_bound(parent, tokens[-1]) < threshold:
+                continue
+            prefix = self.fusion.grow(parent, tokens[-1])
+            if prefix.due:
+                waiting.append((tokens, score, prefix))
+            else:
+                known.append(score + prefix.bonus)
+                expansion.prefixes[tokens] = score, prefix
+        threshold = self._threshold(known)
+        for tokens, score, prefix in waiting:
+            if score + prefix.bonus >= threshold:
+                expansion.prefixes[tokens] = score, prefix
+                expansion.due.append(prefix)
+
+    def _threshold(self, known: list[float]) -> float:
+        """The lowest score with which a hypothesis can stay in the beam."""
+        if len(known) < self.beam_size:
+            return -math.inf
+        return sorted(known, reverse=True)[self.beam_size - 1]
+
+
+def word_times(
+    log_probs: torch.Tensor, hypothesis: Hypothesis, tokens: Tokens, seconds_per_frame: float
+) -> list[Word]:
+    """Start, end and confidence of each word, by the best CTC alignment of its tokens.
+
+    log_probs: of one utterance, without padding, (frames, tokens)
+
+    Raises a ValueError if the utterance has too few frames.
+
+    Example
+    -------
+    >>> from gatedrnn.tokens import Characters
+    >>> characters = Characters(["<blank>", " ", "A", "B"])
+    >>> path = torch.tensor([0, 2, 2, 1, 0, 3, 3, 0])
+    >>> log_probs = torch.nn.functional.one_hot(path, 4).mul(9.0).log_softmax(-1)
+    >>> for w in word_times(log_probs, Hypothesis((2, 1, 3), 0.0), characters, 0.04):
+    ...     print(w.word, round(w.start, 2), round(w.end, 2), round(w.confidence, 2))
+    A 0.04 0.12 1.0
+    B 0.2 0.28 1.0
+    """
+    targets = list(hypothesis.tokens)
+    if not targets:
+        return []
+    needed = frames_needed(targets)
+    if len(log_probs) < needed:
+        raise ValueError(
+            f"{len(targets)} tokens, {needed - len(targets)} of them repeated, do not fit into "
+            f"{len(log_probs)} frames"
+        )
+    path, scores = forced_align(
+        log_probs.float().cpu().unsqueeze(0),
+        torch.tensor([targets], dtype=torch.int32),
+        blank=BLANK,
+    )
+    spans = _spans(path[0].tolist())
+    probs = scores[0].exp().tolist()
+    words = []
+    for word, first, after in tokens.word_spans(targets):
+        frames = [f for a, b in spans[first:after] for f in range(a, b)]
+        words.append(
+            Word(
+                word,
+                spans[first][0] * seconds_per_frame,
+                spans[after - 1][1] * seconds_per_frame,
+                sum(probs[f] for f in frames) / len(frames),
+            )
+        )
+    return words
+
+
+def align_words(
+    scores: Scores, utterance: int, hypothesis: Hypothesis, tokens: Tokens, seconds: float
+) -> list[Word]:
+    """:func:`word_times` of an utterance of a batch; no words if CTC cannot align them."""
+    count = int(scores.counts[utterance])
+    if scores.log_probs is None or count < frames_needed(hypothesis.tokens):
+        return []
+    return word_times(scores.log_probs[utterance, :count], hypothesis, tokens, seconds)
+
+
+def frames_needed(tokens: Sequence[int]) -> int:
+    """Minimum number of frames of an alignment: between two equal tokens there is a blank.
+
+    Example
+    -------
+    >>> frames_needed([3, 3, 1])
+    4
+    """
+    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+
+
+def _unpruned(log_probs: torch.Tensor, min_log_prob: float) -> list[tuple[torch.Tensor, list[int]]]:
+    """Each frame with its tokens that are not pruned."""
+    scores = log_probs.detach().double().cpu()
+    kept = scores > min_log_prob
+    kept.scatter_(1, scores.argmax(1, keepdim=True), True)
+    return [
+        (row, mask.nonzero().squeeze(1).tolist()) for row, mask in zip(scores, kept, strict=True)
+    ]
+
+
+def _spans(path: list[int]) -> list[tuple[int, int]]:
+    """First frame, and frame after the last, of each token of an alignment."""
+    spans: list[tuple[int, int]] = []
+    previous = BLANK
+    for frame, token in enumerate(path):
+        if token != BLANK:
+            if token == previous:
+                spans[-1] = (spans[-1][0], frame + 1)
+            else:
+                spans.append((frame, frame + 1))
+        previous = token
+    return spans

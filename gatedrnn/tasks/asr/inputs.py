@@ -17,7 +17,7 @@ from gatedrnn.data.preparation import TOLERANCE
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import COLUMNS, read_columns, read_csv
 from gatedrnn.tasks.asr.corpora.manifest import read_manifest
-from gatedrnn.tasks.asr.transcript import check_name
+from gatedrnn.tasks.asr.writers import check_name
 
 logger = logging.getLogger(__name__)
 

@@ -1,79 +1,33 @@
-"""The acoustic model: subsampling, a recurrent stack, and an output layer for CTC."""
+"""Features, the acoustic model for CTC, and the base class of models with a head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from speechbrain.nnet.RNN import LSTM
+from speechbrain.processing.features import InputNormalization
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.features import ConvSubsampling, FrameStacking, valid_frames
+from gatedrnn.modules.features import LogMel, feature_lengths
 from gatedrnn.modules.network_options import init_weights
+from gatedrnn.modules.features import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
-from gatedrnn.tasks.asr.ctc_search import GreedyCTC, PrefixBeam, greedy, prefix_beam_search
-from gatedrnn.tasks.asr.decode import IncrementalSearch, Scores, SearchOptions
-from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tasks.asr.decode import (
+    GreedyCTC,
+    IncrementalSearch,
+    PrefixBeam,
+    Scores,
+    SearchOptions,
+    greedy,
+    prefix_beam_search,
+)
+from gatedrnn.tasks.asr.language_model import Fusion
 from gatedrnn.tokens import BLANK
 from gatedrnn.tokens.hypotheses import Hypothesis
-
-
-class StockLSTM(LSTM):
-    """SpeechBrain's LSTM with the interface of our stacks, as a baseline.
-
-    ``init_range`` has no effect: SpeechBrain has its own initial values.
-
-    Example
-    -------
-    >>> output, _ = StockLSTM(3, 4, 2)(torch.rand(2, 22, 3), lengths=torch.tensor([1.0, 13 / 22]))
-    >>> bool(output[1, 12].any()), bool(output[1, 13].any())
-    (True, False)
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        init_range: float | None = None,
-    ) -> None:
-        super().__init__(
-            hidden_size,
-            input_size=input_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-        )
-        self.bidirectional = bidirectional
-        self.output_size = hidden_size * (2 if bidirectional else 1)
-
-    def forward(
-        self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, Any]:
-        """Runs the stack on (batch, frames, input_size); zero after the end of an utterance."""
-        frames = x.shape[1]
-        if lengths is not None:
-            # SpeechBrain truncates lengths to frames: rounding errors would remove a frame.
-            lengths = (torch.round(lengths * frames) + 0.25) / frames
-        output, state = super().forward(x, hx, lengths)
-        return nn.functional.pad(output, (0, 0, 0, frames - output.shape[1])), state
-
-
-class EncodedFrames(NamedTuple):
-    """Output of the recurrent stack.
-
-    output: (batch, frames, width)
-    counts: frames of each utterance, (batch,)
-    auxiliary: the stack's own loss term, summed over the valid frames; or None
-    """
-
-    output: torch.Tensor
-    counts: torch.Tensor
-    auxiliary: torch.Tensor | None
 
 
 class CTCModel(nn.Module):
@@ -288,24 +242,264 @@ class CTCModel(nn.Module):
         return torch.cat(output, dim=1), torch.stack(present).sum() if present else None
 
 
-def _auxiliary(encoder: nn.Module) -> torch.Tensor | None:
-    return encoder.auxiliary_loss() if isinstance(encoder, RecurrentStack) else None
+class HeadModel(nn.Module):
+    """An acoustic model with a head, trained with the head's loss and CTC.
+
+    Arguments
+    ---------
+    acoustic : CTCModel
+        The acoustic model; its output layer is that of CTC.
+    ctc_weight : float
+        Weight of the CTC loss, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If the weight is out of its range.
+    """
+
+    #: Key of the model among :data:`gatedrnn.tasks.asr.heads.HEADS`.
+    head: str
+
+    def __init__(self, acoustic: CTCModel, ctc_weight: float) -> None:
+        super().__init__()
+        if not 0.0 <= ctc_weight < 1.0:
+            raise ValueError(
+                f"ctc_weight must be at least 0 and below 1 (head: ctc is for that), not "
+                f"{ctc_weight}"
+            )
+        self.acoustic = acoustic
+        self.ctc_weight = ctc_weight
+        # Data parallelism waits for the gradients of all parameters with requires_grad.
+        acoustic.output.requires_grad_(ctc_weight > 0)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The recurrent stack."""
+        return self.acoustic.encoder
+
+    @property
+    def factor(self) -> int:
+        """Subsampling factor."""
+        return self.acoustic.factor
+
+    def forward(
+        self, features: torch.Tensor, lengths: torch.Tensor, targets: torch.Tensor
+    ) -> HeadOutput:
+        """Scores the tokens of transcripts, each given those before it.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            (batch, time, features).
+        lengths : torch.Tensor
+            Relative lengths in (0, 1], (batch,).
+        targets : torch.Tensor
+            Transcripts, (batch, tokens).
+
+        Returns
+        -------
+        HeadOutput
+        """
+        encoded, counts, auxiliary = self.acoustic.encode(features, lengths)
+        logits = self.score(encoded, counts, targets)
+        return HeadOutput(self.ctc_log_probs(encoded), counts, auxiliary, encoded, logits)
+
+    @abstractmethod
+    def score(
+        self, encoded: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Float32 scores of the tokens of transcripts.
+
+        encoded: encoder output, (batch, frames, width)
+        counts: frames of each utterance, (batch,)
+        targets: transcripts, (batch, tokens)
+        """
+
+    @abstractmethod
+    def head_losses(
+        self, output: HeadOutput, targets: torch.Tensor, sizes: torch.Tensor
+    ) -> torch.Tensor:
+        """Loss of the head for each utterance, (batch,); arguments as of :meth:`losses`."""
+
+    def losses(
+        self, output: HeadOutput, targets: torch.Tensor, sizes: torch.Tensor
+    ) -> torch.Tensor:
+        """Weighted sum of the losses of head and CTC for each utterance, (batch,).
+
+        output: of ``forward``
+        targets: transcripts, (batch, tokens)
+        sizes: tokens of each transcript, (batch,)
+        """
+        losses = self.head_losses(output, targets, sizes)
+        if output.log_probs is None:
+            return losses
+        ctc = ctc_losses(output.log_probs, output.counts, targets, sizes)
+        return (1.0 - self.ctc_weight) * losses + self.ctc_weight * ctc
+
+    def ctc_log_probs(self, encoded: torch.Tensor) -> torch.Tensor | None:
+        """CTC log-probabilities, (batch, frames, vocabulary); None if ``ctc_weight`` is 0."""
+        return self.acoustic.score(encoded) if self.ctc_weight else None
+
+    def scores(self, features: torch.Tensor, lengths: torch.Tensor) -> Scores:
+        """Input of the search; arguments as of ``forward``."""
+        encoded, counts, _ = self.acoustic.encode(features, lengths)
+        return Scores(self.ctc_log_probs(encoded), counts, encoded)
+
+    @abstractmethod
+    def search(self, scores: Scores, options: SearchOptions) -> list[list[Hypothesis]]:
+        """Hypotheses of each utterance; see :func:`gatedrnn.tasks.asr.decode.search`."""
+
+    def incremental_search(
+        self, options: SearchOptions, fusion: Fusion | None = None
+    ) -> IncrementalSearch:
+        """Search of one utterance, frames at a time; a ValueError if there is none."""
+        raise ValueError(
+            f"head {self.head} cannot stream: it needs the whole utterance for each token; train "
+            "with head: ctc or transducer"
+        )
+
+    @abstractmethod
+    def internal_log_probs(self, targets: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities by the internal language model, (batch,), double, on the CPU.
+
+        targets: token sequences, (batch, tokens)
+        sizes: length of each, (batch,)
+        """
 
 
-def _pick(state: Any, active: torch.Tensor) -> Any:
-    if isinstance(state, tuple):
-        return tuple(part[:, active] for part in state)
-    return state[:, active]
+class HeadOutput(NamedTuple):
+    """Output of a model with a head; the first three are those of :class:`CTCModel`.
+
+    log_probs: of CTC, (batch, frames, vocabulary); None if CTC has no part in the loss
+    counts: frames of each utterance, (batch,)
+    auxiliary: the acoustic stack's own loss term, summed over the valid frames; or None
+    encoded: input of the head, (batch, frames, width)
+    logits: float32 scores of the head
+    """
+
+    log_probs: torch.Tensor | None
+    counts: torch.Tensor
+    auxiliary: torch.Tensor | None
+    encoded: torch.Tensor
+    logits: torch.Tensor
 
 
-def _put(state: Any, active: torch.Tensor, new: Any, batch: int) -> Any:
-    """The state of all utterances with that of some replaced, detached."""
-    if isinstance(new, tuple):
-        olds = (None,) * len(new) if state is None else state
-        return tuple(_put(old, active, part, batch) for old, part in zip(olds, new, strict=True))
-    new = new.detach()
-    base = new.new_zeros(new.shape[0], batch, *new.shape[2:]) if state is None else state
-    return base.index_copy(1, active, new)
+class EncodedFrames(NamedTuple):
+    """Output of the recurrent stack.
+
+    output: (batch, frames, width)
+    counts: frames of each utterance, (batch,)
+    auxiliary: the stack's own loss term, summed over the valid frames; or None
+    """
+
+    output: torch.Tensor
+    counts: torch.Tensor
+    auxiliary: torch.Tensor | None
+
+
+class Frontend(nn.Module):
+    """Features of signals, normalised as in training.
+
+    features: the features
+    statistics: mean and standard deviation of the training data, each (features,); None to
+        normalise each utterance by its own
+    """
+
+    def __init__(
+        self, features: LogMel, statistics: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.statistics = statistics
+        self.normalize = InputNormalization(
+            norm_type="sentence" if statistics is None else "global"
+        )
+        if statistics is not None:
+            self.normalize.glob_mean, self.normalize.glob_std = statistics
+        self.eval()
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the signals."""
+        return self.features.options["sample_rate"]
+
+    def forward(self, signals: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes the features of a batch.
+
+        Returns: (batch, frames, features).
+        Returns: Relative lengths, (batch,).
+        """
+        longest = max(len(signal) for signal in signals)
+        batch = torch.stack([nn.functional.pad(s, (0, longest - len(s))) for s in signals])
+        lengths = torch.tensor([len(s) / longest for s in signals], device=batch.device)
+        return self.of_batch(batch, lengths)
+
+    def of_batch(
+        self, batch: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes the features of signals that are padded already.
+
+        batch: (batch, samples).
+        lengths: Relative lengths in samples, (batch,).
+        Returns: (batch, frames, features).
+        Returns: Relative lengths in frames, (batch,).
+        """
+        features = self.features(batch)
+        lengths = feature_lengths(lengths, batch.shape[1], features.shape[1], self.features.hop)
+        return self.normalize(features, lengths), lengths
+
+    def to(self, device: str | torch.device) -> Frontend:
+        """Moves everything to a device."""
+        super().to(device)
+        # SpeechBrain's own ``to`` is not called for a module within a module.
+        self.normalize.to(device)
+        if self.statistics is not None:
+            self.statistics = tuple(value.to(device) for value in self.statistics)
+        return self
+
+
+class StockLSTM(LSTM):
+    """SpeechBrain's LSTM with the interface of our stacks, as a baseline.
+
+    ``init_range`` has no effect: SpeechBrain has its own initial values.
+
+    Example
+    -------
+    >>> output, _ = StockLSTM(3, 4, 2)(torch.rand(2, 22, 3), lengths=torch.tensor([1.0, 13 / 22]))
+    >>> bool(output[1, 12].any()), bool(output[1, 13].any())
+    (True, False)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        init_range: float | None = None,
+    ) -> None:
+        super().__init__(
+            hidden_size,
+            input_size=input_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+        )
+        self.bidirectional = bidirectional
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+
+    def forward(
+        self, x: torch.Tensor, hx: Any = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Any]:
+        """Runs the stack on (batch, frames, input_size); zero after the end of an utterance."""
+        frames = x.shape[1]
+        if lengths is not None:
+            # SpeechBrain truncates lengths to frames: rounding errors would remove a frame.
+            lengths = (torch.round(lengths * frames) + 0.25) / frames
+        output, state = super().forward(x, hx, lengths)
+        return nn.functional.pad(output, (0, 0, 0, frames - output.shape[1])), state
 
 
 def ctc_losses(
@@ -334,3 +528,43 @@ def ctc_losses(
         reduction="none",
         zero_infinity=True,
     )
+
+
+def shifted(targets: torch.Tensor, first: int) -> torch.Tensor:
+    """Input of a decoder: (batch, tokens) to (batch, tokens + 1) with ``first`` in front.
+
+    Example
+    -------
+    >>> shifted(torch.tensor([[5, 6]]), 0)
+    tensor([[0, 5, 6]])
+    """
+    return nn.functional.pad(targets, (1, 0), value=first)
+
+
+def sum_log_probs(
+    log_probs: torch.Tensor, targets: torch.Tensor, sizes: torch.Tensor
+) -> torch.Tensor:
+    """Sum of (batch, tokens, vocabulary) at the targets (batch, tokens) up to sizes (batch,)."""
+    chosen = log_probs.gather(2, targets.unsqueeze(2)).squeeze(2).double()
+    inside = torch.arange(targets.shape[1], device=sizes.device) < sizes.unsqueeze(1)
+    return chosen.masked_fill(~inside, 0.0).sum(1).cpu()
+
+
+def _auxiliary(encoder: nn.Module) -> torch.Tensor | None:
+    return encoder.auxiliary_loss() if isinstance(encoder, RecurrentStack) else None
+
+
+def _pick(state: Any, active: torch.Tensor) -> Any:
+    if isinstance(state, tuple):
+        return tuple(part[:, active] for part in state)
+    return state[:, active]
+
+
+def _put(state: Any, active: torch.Tensor, new: Any, batch: int) -> Any:
+    """The state of all utterances with that of some replaced, detached."""
+    if isinstance(new, tuple):
+        olds = (None,) * len(new) if state is None else state
+        return tuple(_put(old, active, part, batch) for old, part in zip(olds, new, strict=True))
+    new = new.detach()
+    base = new.new_zeros(new.shape[0], batch, *new.shape[2:]) if state is None else state
+    return base.index_copy(1, active, new)

@@ -1,7 +1,8 @@
-"""Training of speech recognizers, whatever their head."""
+"""Training of recognizers with any head, and its results as text."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,30 +13,23 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
+from gatedrnn.data.result_table import ResultTable
+from gatedrnn.scoring.alignment import RULES, align
 from gatedrnn.tasks.asr.brain import RecogniserBrain
 from gatedrnn.tasks.asr.bundle import RecognizerConfig, describe_recognizer
 from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.heads import head_name, make_model
-from gatedrnn.tasks.asr.rescoring import check_language_model, rescore_tests
+from gatedrnn.tasks.asr.language_model import check_language_model, rescore_tests
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
-from gatedrnn.training.checkpoints import load_parts
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
+from gatedrnn.training.checkpoints import load_parts
 
 logger = get_logger(__name__)
-
 #: Prefixes of the weights of the encoder, and of the acoustic model in a model with a head.
 _ENCODER_PARTS, _ACOUSTIC = ("subsampling.", "encoder."), "acoustic."
-
-
-def load_encoder(acoustic: nn.Module, source: str | Path) -> Path:
-    """Loads subsampling and recurrent stack of another training.
-
-    ``source`` is as in :func:`~gatedrnn.training.checkpoints.load_parts`.
-    """
-    remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
-    best = {"min_key": "WER"}
-    return load_parts(acoustic, source, _ENCODER_PARTS, best, remedy, _ACOUSTIC)
+#: Stands for a deleted or an inserted word.
+NOTHING = "***"
 
 
 class Speech(Protocol):
@@ -78,7 +72,7 @@ class RecogniserTraining(Training):
     :func:`~gatedrnn.tasks.asr.heads.make_model` takes, ``normalize``, and optionally
     ``pretrained_encoder``, for :func:`load_encoder`, and
     ``language_model``, which rescores the tests: see
-    :func:`~gatedrnn.tasks.asr.rescoring.check_language_model`.
+    :func:`~gatedrnn.tasks.asr.language_model.check_language_model`.
     """
 
     task = "asr"
@@ -195,6 +189,89 @@ def train_asr(
         return RecogniserTraining(hparams, run_opts, sets).run()
 
     return run_recipe(arguments, work)
+
+
+def load_encoder(acoustic: nn.Module, source: str | Path) -> Path:
+    """Loads subsampling and recurrent stack of another training.
+
+    ``source`` is as in :func:`~gatedrnn.training.checkpoints.load_parts`.
+    """
+    remedy = "Give the network, num_layers, sizes and subsampling that it was trained with"
+    best = {"min_key": "WER"}
+    return load_parts(acoustic, source, _ENCODER_PARTS, best, remedy, _ACOUSTIC)
+
+
+def table(
+    sets: Mapping[str, Mapping[str, float]],
+    rescored: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
+    """Word error rates of ``"sets"`` of ``results.json``, and of the ``"sets"`` after rescoring.
+
+    Example
+    -------
+    >>> counts = {"substitutions": 6, "deletions": 3, "insertions": 1}
+    >>> metrics = {"WER": 5.0, "words": 200, "utterances": 30, **counts}
+    >>> print(table({"eval": metrics}, {"eval": {**metrics, "WER": 4.5, "deletions": 2}}))
+    set             utterances  words  WER %  sub  del  ins
+    eval                    30    200   5.00    6    3    1
+    eval, rescored          30    200   4.50    6    2    1
+    """
+    result = ResultTable(["set", "utterances", "words", "WER %", "sub", "del", "ins"])
+    keys = ("utterances", "words", "WER", "substitutions", "deletions", "insertions")
+    for name in sets:
+        for label, rows in ((name, sets), (f"{name}, rescored", rescored or {})):
+            if name in rows:
+                result.add(label, *(rows[name][key] for key in keys))
+    return result.text()
+
+
+def read_n_best(path: str | Path) -> list[dict[str, Any]]:
+    """The records of ``nbest_SET.jsonl`` of a training's folder."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def side_by_side(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[str, str]:
+    """Two lines with aligned words; wrong words of the hypothesis are in lower case.
+
+    Example
+    -------
+    >>> reference, hypothesis = "WE NEED A NEW BUTTON".split(), "WE NEED NEW PATTERN".split()
+    >>> print("\\n".join(side_by_side(reference, hypothesis)))
+    WE NEED A   NEW BUTTON
+    WE NEED *** NEW pattern
+    """
+    columns = []
+    for above, below in align(reference, hypothesis, RULES["levenshtein"]):
+        shown = NOTHING if below is None else below if above == below else below.lower()
+        columns.append((NOTHING if above is None else above, shown))
+    widths = [max(map(len, column)) for column in columns]
+    above, below = (
+        " ".join(c[row].ljust(w) for c, w in zip(columns, widths, strict=True)).rstrip()
+        for row in (0, 1)
+    )
+    return above, below
+
+
+def transcripts(records: Sequence[Mapping[str, Any]], count: int = 6, words: int = 12) -> str:
+    """Reference and hypothesis of some n-best records, evenly spaced over the set.
+
+    Only those with 3 to ``words`` words are shown, so that they fit a line.
+
+    Example
+    -------
+    >>> print(transcripts([{"id": "a", "ref": "GO ON NOW", "hyps": [{"text": "GO ON"}]}]))
+    a
+      reference   GO ON NOW
+      hypothesis  GO ON ***
+    """
+    fitting = [r for r in records if 3 <= len(r["ref"].split()) <= words]
+    fitting.sort(key=lambda r: r["id"])
+    step = max(1, len(fitting) // max(1, count))
+    lines = []
+    for record in fitting[::step][:count]:
+        above, below = side_by_side(record["ref"].split(), record["hyps"][0]["text"].split())
+        lines += [record["id"], f"  reference   {above}", f"  hypothesis  {below}"]
+    return "\n".join(lines)
 
 
 def _report_unknown(tokens: Any, sets: Mapping[str, Speech]) -> None:

@@ -13,9 +13,9 @@ _MODULES = {
     "TextModel": "model",
     "evaluate_file": "apply",
     "generate": "decode",
-    "load_language_model": "export",
+    "load_language_model": "bundle",
     "log_probs": "apply",
-    "read_nbest": "nbest",
+    "read_nbest": "rescoring",
     "rescore_sets": "rescoring",
     "train_lm": "train",
 }

@@ -173,7 +173,7 @@ def run_rescore(arguments: argparse.Namespace) -> int:
       gatedrnn rescore lm results/nbest_dev.jsonl results/nbest_test.jsonl --output rescored
     """
     from gatedrnn.tasks.language_modeling import rescoring
-    from gatedrnn.tasks.language_modeling.nbest import read_nbest
+    from gatedrnn.tasks.language_modeling.rescoring import read_nbest
 
     paths = [arguments.dev, *arguments.tests]
     files = _output_files(paths, arguments.output)

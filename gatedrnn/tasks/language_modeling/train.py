@@ -23,8 +23,8 @@ from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
     TextModelSpec,
 )
-from gatedrnn.tasks.language_modeling.corpora import Corpus
 from gatedrnn.tasks.language_modeling.data import (
+    Corpus,
     InOrder,
     LineDataset,
     WindowDataset,
@@ -264,7 +264,7 @@ class LanguageModelBrain(Brain):
 
 
 class LanguageModelTraining(Training):
-    """A training on a :class:`~gatedrnn.tasks.language_modeling.corpora.Corpus`.
+    """A training on a :class:`~gatedrnn.tasks.language_modeling.data.Corpus`.
 
     Of the YAML it takes ``tokens`` (and ``pieces``, ``min_count``, ``vocabulary``), ``model``, and
     optionally ``parameters``: the maximum number of parameters, in place of ``hidden_size``.

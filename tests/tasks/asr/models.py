@@ -9,7 +9,7 @@ import torch
 from gatedrnn.cells.registry import REGISTRY
 from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import Bundle, RecognizerConfig, RecognizerSpec
-from gatedrnn.tasks.asr.frontend import Frontend
+from gatedrnn.tasks.asr.model import Frontend
 from gatedrnn.tokens import Characters
 
 #: Every recurrence that has a row in the registry.

@@ -12,8 +12,8 @@ import pytest
 
 from gatedrnn.data.preparation import Prepared
 from gatedrnn.data.tables import Utterance, read_csv
+from gatedrnn.tasks.asr.corpora.ami.annotations import kaldi, plain
 from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
-from gatedrnn.tasks.asr.corpora.ami.segments import kaldi, plain
 from recipes.AMI import ami_prepare
 from tests.data.corpora import Nxt, cut, tone
 

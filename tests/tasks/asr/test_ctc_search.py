@@ -9,9 +9,8 @@ import pytest
 import torch
 from speechbrain.decoders import CTCPrefixBeamSearcher
 
-from gatedrnn.tasks.asr import ctc_search as ctc
-from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
-from gatedrnn.tasks.asr.decode import SearchOptions
+from gatedrnn.tasks.asr import decode as ctc
+from gatedrnn.tasks.asr.decode import SearchOptions, prefix_beam_search
 from gatedrnn.tokens import Characters
 
 FRAMES, VOCABULARY = 6, 4

@@ -10,14 +10,21 @@ import torch
 
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
-from gatedrnn.tasks.asr.internal_lm import (
+from gatedrnn.tasks.asr.language_model import (
     LabelPrior,
     internal_log_probs,
     write_label_prior,
 )
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.language_modeling.nbest import Candidate, NBest, read_nbest
-from gatedrnn.tasks.language_modeling.rescoring import INTERNALS, LMWeights, score_lists, tune
+from gatedrnn.tasks.language_modeling.rescoring import (
+    INTERNALS,
+    Candidate,
+    LMWeights,
+    NBest,
+    read_nbest,
+    score_lists,
+    tune,
+)
 from tests.tasks.language_modeling.test_rescoring import MODEL, TOKENS
 from tests.tasks.language_modeling.tiny import doubled
 

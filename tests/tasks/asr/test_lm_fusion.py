@@ -8,10 +8,16 @@ import math
 import pytest
 import torch
 
-from gatedrnn.tasks.asr.ctc_search import PrefixBeam, prefix_beam_search
-from gatedrnn.tasks.asr.decode import Scores, SearchOptions, incremental_search, search
+from gatedrnn.tasks.asr.decode import (
+    PrefixBeam,
+    Scores,
+    SearchOptions,
+    incremental_search,
+    prefix_beam_search,
+    search,
+)
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
-from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tasks.asr.language_model import Fusion
 from gatedrnn.tasks.asr.model import CTCModel
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts

@@ -15,8 +15,7 @@ from gatedrnn.cli.main import main
 from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import RecognizerConfig, read_bundle, write_bundle
 from gatedrnn.tasks.asr.decode import SearchOptions, search
-from gatedrnn.tasks.asr.internal_lm import internal_log_probs
-from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tasks.asr.language_model import Fusion, internal_log_probs
 from gatedrnn.tasks.asr.streaming import Streamer
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModel,

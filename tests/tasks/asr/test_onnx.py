@@ -12,10 +12,10 @@ import torch
 from gatedrnn import __version__, nnet
 from gatedrnn.cells import CELLS
 from gatedrnn.nnet import RecurrentStack
+from gatedrnn.tasks.asr import onnx_graph
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.onnx import graph as onnx_graph
-from gatedrnn.tasks.asr.onnx.export import export_encoder, export_step
+from gatedrnn.tasks.asr.onnx_export import export_encoder, export_step
 from tests import cases
 from tests.engine.own_cells import Everything, MinimalGatedUnit, Unknown
 

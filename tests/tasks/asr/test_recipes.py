@@ -17,9 +17,8 @@ import torch
 from gatedrnn.cli.main import main
 from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr.corpora import prepare, read
-from gatedrnn.tasks.asr.rescoring import check_language_model, notes
-from gatedrnn.tasks.asr.results_text import table
-from gatedrnn.tasks.asr.train import train_asr
+from gatedrnn.tasks.asr.language_model import check_language_model, notes
+from gatedrnn.tasks.asr.train import table, train_asr
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
     TextModelSpec,

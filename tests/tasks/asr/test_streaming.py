@@ -7,8 +7,7 @@ import torch
 
 from gatedrnn.modules.features import ConvSubsampling, FrameStacking
 from gatedrnn.tasks.asr.decode import SearchOptions
-from gatedrnn.tasks.asr.streaming import Streamer
-from gatedrnn.tasks.asr.streaming_modules import StreamingFeatures, streaming_subsampling
+from gatedrnn.tasks.asr.streaming import Streamer, StreamingFeatures, streaming_subsampling
 from tests.tasks.asr import models
 
 #: Seconds, from 10 ms to more than the signal, and some that fit no frame.
@@ -115,7 +114,7 @@ def test_int8():
 
 def test_reference_stack_streams_too(monkeypatch):
     """Where there is no compiler, the state goes from chunk to chunk through the stack itself."""
-    monkeypatch.setattr("gatedrnn.tasks.asr.streaming_modules.obstacle", lambda *_: "no compiler")
+    monkeypatch.setattr("gatedrnn.tasks.asr.streaming.obstacle", lambda *_: "no compiler")
     recogniser = models.recogniser()
     signal = models.signal(1.0)
     whole = recogniser.recognize([signal], SearchOptions())[0]

@@ -10,10 +10,8 @@ import torch
 
 from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
-from gatedrnn.tasks.asr.ctc_search import prefix_beam_search
-from gatedrnn.tasks.asr.decode import SearchOptions, search
-from gatedrnn.tasks.asr.internal_lm import LABEL_PRIOR, internal_log_probs
-from gatedrnn.tasks.asr.lm_fusion import Fusion
+from gatedrnn.tasks.asr.decode import SearchOptions, prefix_beam_search, search
+from gatedrnn.tasks.asr.language_model import LABEL_PRIOR, Fusion, internal_log_probs
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
     TextModelSpec,

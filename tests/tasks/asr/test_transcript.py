@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment, check_name
+from gatedrnn.tasks.asr.writers import Transcript, TranscriptSegment, check_name
 from gatedrnn.tokens.hypotheses import Word
 
 

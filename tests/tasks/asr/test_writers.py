@@ -8,8 +8,16 @@ import re
 
 import pytest
 
-from gatedrnn.tasks.asr.transcript import Transcript, TranscriptSegment
-from gatedrnn.tasks.asr.writers import WRITERS, CueOptions, TranscriptFiles, cues, escape, timestamp
+from gatedrnn.tasks.asr.writers import (
+    WRITERS,
+    CueOptions,
+    Transcript,
+    TranscriptFiles,
+    TranscriptSegment,
+    cues,
+    escape,
+    timestamp,
+)
 from gatedrnn.tokens.hypotheses import Word
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gatedrnn.data.report import Report
 from gatedrnn.data.tables import read_lines
-from gatedrnn.tasks.language_modeling.corpora import read_corpus
+from gatedrnn.tasks.language_modeling.data import read_corpus
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 AMI = DATA / "ami" / "lm_text"

@@ -10,8 +10,16 @@ import pytest
 import torch
 
 from gatedrnn.tasks.language_modeling.model import TextModel
-from gatedrnn.tasks.language_modeling.nbest import Candidate, NBest, distinct_texts, read_nbest
-from gatedrnn.tasks.language_modeling.rescoring import LMWeights, ScoredLists, score_lists, tune
+from gatedrnn.tasks.language_modeling.rescoring import (
+    Candidate,
+    LMWeights,
+    NBest,
+    ScoredLists,
+    distinct_texts,
+    read_nbest,
+    score_lists,
+    tune,
+)
 from gatedrnn.tokens import Characters, Words
 
 

@@ -12,7 +12,7 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.seed import seed_everything
 
 from gatedrnn.data.tables import Text
-from gatedrnn.tasks.language_modeling.corpora import Corpus
+from gatedrnn.tasks.language_modeling.data import Corpus
 from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.train import LanguageModelBrain, LanguageModelTraining
 from gatedrnn.training import fit

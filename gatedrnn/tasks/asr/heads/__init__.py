@@ -8,9 +8,8 @@ from typing import Any
 from torch import nn
 
 from gatedrnn.tasks.asr.heads.attention import AttentionModel
-from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput
 from gatedrnn.tasks.asr.heads.transducer import TransducerModel
-from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.asr.model import CTCModel, HeadModel, HeadOutput
 
 __all__ = [
     "HEADS",

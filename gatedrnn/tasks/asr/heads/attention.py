@@ -16,8 +16,7 @@ from gatedrnn.cells.registry import find
 from gatedrnn.lobes.attentional_decoder import AttentionalRNNDecoder
 from gatedrnn.modules.features import valid_frames
 from gatedrnn.tasks.asr.decode import Scores, SearchOptions
-from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted, sum_log_probs
-from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.asr.model import CTCModel, HeadModel, HeadOutput, shifted, sum_log_probs
 from gatedrnn.tokens import BLANK
 from gatedrnn.tokens.hypotheses import Hypothesis
 

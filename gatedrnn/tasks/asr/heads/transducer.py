@@ -13,9 +13,8 @@ from torchaudio.functional import rnnt_loss
 from gatedrnn import nnet
 from gatedrnn.lobes.transducer_search import TransducerBeamSearcher
 from gatedrnn.tasks.asr.decode import IncrementalSearch, Scores, SearchOptions
-from gatedrnn.tasks.asr.heads.base import HeadModel, HeadOutput, shifted, sum_log_probs
-from gatedrnn.tasks.asr.lm_fusion import Fusion
-from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.asr.language_model import Fusion
+from gatedrnn.tasks.asr.model import CTCModel, HeadModel, HeadOutput, shifted, sum_log_probs
 from gatedrnn.tokens import BLANK
 from gatedrnn.tokens.hypotheses import Hypothesis
 

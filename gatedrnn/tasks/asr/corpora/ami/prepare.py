@@ -16,11 +16,16 @@ from gatedrnn.data.preparation import Prepared, prepare, statistics_of
 from gatedrnn.data.report import Check, Report
 from gatedrnn.data.tables import Utterance
 from gatedrnn.tasks.asr.corpora.ami.annotations import (
+    NORMALIZATIONS,
+    SEGMENTATIONS,
     Annotations,
     Participant,
+    Piece,
+    clip,
     read_meetings,
     read_segments,
     read_words,
+    report_overlaps,
 )
 from gatedrnn.tasks.asr.corpora.ami.meetings import (
     PARTITIONS,
@@ -29,13 +34,6 @@ from gatedrnn.tasks.asr.corpora.ami.meetings import (
     choose,
     find_partition,
     find_recordings,
-)
-from gatedrnn.tasks.asr.corpora.ami.segments import (
-    NORMALIZATIONS,
-    SEGMENTATIONS,
-    Piece,
-    clip,
-    report_overlaps,
 )
 
 logger = logging.getLogger(__name__)
@@ -85,13 +83,13 @@ class AmiOptions:
     mic : str
         See :class:`~gatedrnn.tasks.asr.corpora.ami.meetings.Microphone`.
     segmentation : str
-        ``"unsplit"`` or ``"words30"``, see ``gatedrnn.tasks.asr.corpora.ami.segments``.
+        ``"unsplit"`` or ``"words30"``, see ``gatedrnn.tasks.asr.corpora.ami.annotations``.
     partition : str
         See :func:`~gatedrnn.tasks.asr.corpora.ami.meetings.find_partition`.
     include_ib4005 : bool
         Train on IB4005, whose speakers are in dev too.
     normalize : str
-        ``"plain"`` or ``"kaldi"``, see ``gatedrnn.tasks.asr.corpora.ami.segments``.
+        ``"plain"`` or ``"kaldi"``, see ``gatedrnn.tasks.asr.corpora.ami.annotations``.
 
     Raises
     ------

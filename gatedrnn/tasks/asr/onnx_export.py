@@ -17,8 +17,7 @@ import gatedrnn
 from gatedrnn.modules.features import ConvSubsampling
 from gatedrnn.nnet import RecurrentStack
 from gatedrnn.tasks.asr.model import CTCModel
-from gatedrnn.tasks.asr.onnx.graph import OPSET, Graph, need
-from gatedrnn.tasks.asr.onnx.recurrence import LayerPrinter
+from gatedrnn.tasks.asr.onnx_graph import OPSET, Graph, LayerPrinter, need
 
 #: Largest difference of a log-probability or a state, of a value v: TOLERANCE * (1 + abs(v)).
 #: Both compute in float32; what differs is the order of sums, and sigmoid and tanh within their
