@@ -127,17 +127,10 @@ class Recognizer:
     ) -> list[RecognitionResult]:
         """Recognizes a batch.
 
-        Arguments
-        ---------
-        signals : sequence of torch.Tensor
-            Each (samples,), at :attr:`sample_rate`; the result for one without samples is empty.
-        options : SearchOptions or None
-            Options of the search; None for :attr:`options`, those of the bundle. A language model
-            and its weights are fixed by the bundle.
-
-        Returns
-        -------
-        list of RecognitionResult
+        signals: each (samples,), at :attr:`sample_rate`; the result for one without samples is
+            empty
+        options: options of the search; None for :attr:`options`, those of the bundle. A language
+            model and its weights are fixed by the bundle
         """
         options = options or self.options
         results = [RecognitionResult()] * len(signals)
@@ -231,11 +224,6 @@ class TranscriptionOptions:
     segmentation : SegmentationOptions
         Segmentation of long recordings into chunks.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> TranscriptionOptions(SearchOptions(beam_size=1)).batch_size
@@ -284,10 +272,6 @@ def transcribe_file(
         The file.
     options : TranscriptionOptions or None
         None for the defaults.
-
-    Returns
-    -------
-    Transcript
 
     Raises
     ------

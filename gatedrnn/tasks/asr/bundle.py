@@ -304,21 +304,10 @@ class Bundle:
     def with_language_model(self, language_model: LanguageModel, options: SearchOptions) -> Bundle:
         """The same recognizer with a language model, instead of its own if it has one.
 
-        Arguments
-        ---------
-        language_model : LanguageModel
-            The language model.
-        options : SearchOptions
-            Options of the search, with ``lm_mode``, width of the beam and weights.
+        language_model: the language model
+        options: options of the search, with ``lm_mode``, width of the beam and weights
 
-        Returns
-        -------
-        Bundle
-
-        Raises
-        ------
-        ValueError
-            If the recognizer cannot use the language model so.
+        Raises a ValueError if the recognizer cannot use the language model so.
         """
         ExternalLM(language_model, options, self.tokens)
         config = replace(self.config, search=options)
@@ -369,11 +358,9 @@ class RecognizerKind(BundleKind[Bundle]):
         return "kind" not in description
 
     def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
-        """See :meth:`BundleKind.load_tokens`."""
         return load(path, BLANK_NAME, config.model.vocabulary, model_file)
 
     def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> Bundle:
-        """See :meth:`BundleKind.make`."""
         statistics = (tensors[MEAN], tensors[STD]) if tensors else None
         frontend = Frontend(config.model.build_features(), statistics)
         return Bundle(config, tokens["tokens"], frontend, model)
@@ -386,7 +373,6 @@ class RecognizerKind(BundleKind[Bundle]):
         return {MEAN: bands, STD: bands}
 
     def tensors(self, bundle: Bundle) -> dict[str, torch.Tensor]:
-        """See :meth:`BundleKind.tensors`."""
         statistics = bundle.frontend.statistics
         return {} if statistics is None else dict(zip((MEAN, STD), statistics, strict=True))
 
@@ -461,7 +447,6 @@ class RecognizerKind(BundleKind[Bundle]):
         return bundle
 
     def headline(self, config: RecognizerConfig) -> str:
-        """See :meth:`BundleKind.headline`."""
         return f"head {config.model.head}, {config.model.vocabulary} tokens"
 
     def details(self, config: RecognizerConfig) -> list[str]:
@@ -475,7 +460,6 @@ class RecognizerKind(BundleKind[Bundle]):
         ]
 
     def card(self, name: str, bundle: Bundle) -> str:
-        """See :meth:`BundleKind.card`."""
         spec, training = bundle.config.model, bundle.config.training
         acoustic = {"network": "residual", "num_layers": 10, "hidden_size": 256, **spec.acoustic}
         direction = "in both directions"

@@ -49,11 +49,6 @@ class SearchOptions:
         Weight of the log-probabilities of the recognizer's internal language model, which are
         subtracted.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> SearchOptions(beam_size=8, lm_mode="rescoring", lm_weight=0.5).lm_weights
@@ -166,33 +161,7 @@ def search(
     options: SearchOptions = SearchOptions(),
     fusion: Fusion | None = None,
 ) -> list[list[Hypothesis]]:
-    """Searches hypotheses of each utterance; the best is first.
-
-    Arguments
-    ---------
-    model : CTCModel or HeadModel
-        The recognizer.
-    scores : Scores
-        Of its method ``scores``.
-    options : SearchOptions
-        Width of the beam, pruning, and number of hypotheses.
-    fusion : Fusion or None
-        A language model in the beam search, for head ``ctc``.
-
-    Raises
-    ------
-    ValueError
-        If the model, or greedy search, cannot be combined with a language model.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.asr.model import CTCModel
-    >>> model = CTCModel(9, input_size=6, num_layers=1, hidden_size=8, proj_size=4)
-    >>> scores = model.scores(torch.rand(1, 30, 6), torch.ones(1))
-    >>> lists = search(model, scores, SearchOptions(beam_size=4))
-    >>> len(lists), len(lists[0])
-    (1, 4)
-    """
+    """Searches hypotheses of each utterance; the best is first."""
     if fusion is not None:
         check_fusion(model, options.beam_size)
         return model.search(scores, options, fusion)
@@ -398,18 +367,7 @@ class Expansion:
 
 
 class PrefixBeam:
-    """Prefix beam search of one utterance, frames at a time: an ``IncrementalSearch``.
-
-    Example
-    -------
-    >>> beam = PrefixBeam(SearchOptions(16))
-    >>> for frame in torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log():
-    ...     beam.advance(frame.unsqueeze(0))
-    >>> for h in beam.hypotheses():
-    ...     print(h.tokens, round(math.exp(h.score), 2))
-    (1,) 0.64
-    () 0.36
-    """
+    """Prefix beam search of one utterance, frames at a time: an ``IncrementalSearch``."""
 
     def __init__(self, options: SearchOptions, fusion: Fusion | None = None) -> None:
         self.beam_size, self.min_log_prob = options.beam_size, options.min_log_prob
@@ -526,17 +484,6 @@ def word_times(
     log_probs: of one utterance, without padding, (frames, tokens)
 
     Raises a ValueError if the utterance has too few frames.
-
-    Example
-    -------
-    >>> from gatedrnn.tokens import Characters
-    >>> characters = Characters(["<blank>", " ", "A", "B"])
-    >>> path = torch.tensor([0, 2, 2, 1, 0, 3, 3, 0])
-    >>> log_probs = torch.nn.functional.one_hot(path, 4).mul(9.0).log_softmax(-1)
-    >>> for w in word_times(log_probs, Hypothesis((2, 1, 3), 0.0), characters, 0.04):
-    ...     print(w.word, round(w.start, 2), round(w.end, 2), round(w.confidence, 2))
-    A 0.04 0.12 1.0
-    B 0.2 0.28 1.0
     """
     targets = list(hypothesis.tokens)
     if not targets:

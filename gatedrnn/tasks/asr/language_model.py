@@ -41,6 +41,7 @@ from gatedrnn.tokens import BLANK, EOS, Tokens
 RESCORED_FOLDER = "rescored"
 #: File of a label prior in a training's output folder.
 LABEL_PRIOR = "label_prior.json"
+_OLD_HYPOTHESES = "readings"  # old name of the key "hypotheses" of results.json
 #: Minimum probability: a hypothesis must not win by a token that never occurred.
 _FLOOR = 1e-8
 #: Hypotheses that are scored at once, which bounds the memory.
@@ -235,16 +236,7 @@ class Prefix:
 
 
 class LabelPrior:
-    """Unigram probabilities of the tokens of CTC, accumulated over posteriors.
-
-    Example
-    -------
-    >>> prior = LabelPrior(3)
-    >>> posteriors = torch.tensor([[[0.5, 0.4, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]])
-    >>> prior.add(posteriors.log(), torch.tensor([2]))
-    >>> prior.log_probs().exp().mul(100).round().tolist()
-    [0.0, 75.0, 25.0]
-    """
+    """Unigram probabilities of the tokens of CTC, accumulated over posteriors."""
 
     def __init__(self, vocabulary: int) -> None:
         self.sums = torch.zeros(vocabulary, dtype=torch.float64)
@@ -274,35 +266,7 @@ def internal_log_probs(
     sequences: Sequence[Sequence[int]],
     label_prior: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Log-probabilities of token sequences by a recognizer's internal language model.
-
-    Arguments
-    ---------
-    model : CTCModel or HeadModel
-        The recognizer; its mode is restored.
-    sequences : sequence of sequence of int
-        Tokens, without blanks.
-    label_prior : torch.Tensor or None
-        Of :meth:`LabelPrior.log_probs`, for head ``ctc``.
-
-    Returns
-    -------
-    torch.Tensor
-        Natural logarithms, double, on the CPU, (sequences,); those of attention include the end.
-
-    Raises
-    ------
-    ValueError
-        If there is no label prior for head ``ctc``.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.asr.heads import CTCModel, TransducerModel
-    >>> acoustic = CTCModel(9, input_size=6, num_layers=1, hidden_size=8, proj_size=4)
-    >>> model = TransducerModel(acoustic, 9, hidden_size=8, joint_size=8)
-    >>> internal_log_probs(model, [(3, 4, 5), ()]).shape
-    torch.Size([2])
-    """
+    """Log-probabilities of token sequences by a recognizer's internal language model."""
     if model.head == "ctc":
         if label_prior is None:
             raise ValueError(
@@ -385,17 +349,7 @@ def rescore_tests(
 
 
 def notes(rescored: Mapping[str, Any]) -> str:
-    """Weights and cost of the rescored rows of a table.
-
-    Example
-    -------
-    >>> cost = {"language model seconds": 0.5, "search seconds": 2.0, "readings": 80}
-    >>> sets = {"dev": {"oracle WER": 7.0, **cost}}
-    >>> choice = {"weight": 0.5, "insertion": 1.0, "internal": 0.0, "tried": 260, "edges": []}
-    >>> print(notes({"language model": "lm", **choice, "sets": sets}))
-    rescored: language model weight 0.5, insertion 1, chosen on dev among 260
-    dev: oracle WER 7.00 %, 80 hypotheses, 0.5 s of language model, 2.0 s of search (0.25)
-    """
+    """Weights and cost of the rescored rows of a table."""
     chosen = f"language model weight {rescored['weight']:g}, insertion {rescored['insertion']:g}"
     if rescored["internal"]:
         chosen += f", internal {rescored['internal']:g}"
@@ -407,8 +361,9 @@ def notes(rescored: Mapping[str, Any]) -> str:
         )
     for name, f in rescored["sets"].items():
         spent, search = f["language model seconds"], f["search seconds"]
+        hypotheses = f["hypotheses"] if "hypotheses" in f else f[_OLD_HYPOTHESES]
         lines.append(
-            f"{name}: oracle WER {f['oracle WER']:.2f} %, {f['readings']} hypotheses, "
+            f"{name}: oracle WER {f['oracle WER']:.2f} %, {hypotheses} hypotheses, "
             f"{spent:.1f} s of language model, {search:.1f} s of search ({spent / search:.2f})"
         )
     return "\n".join(lines)

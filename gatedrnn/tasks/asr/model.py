@@ -147,21 +147,10 @@ class CTCModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Log-probabilities of the tokens in every frame.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features).
-        lengths : torch.Tensor
-            Relative lengths in (0, 1], (batch,).
-
-        Returns
-        -------
-        log_probs : torch.Tensor
-            Float32, (batch, frames, vocabulary).
-        counts : torch.Tensor
-            Frames of each utterance, (batch,).
-        auxiliary : torch.Tensor or None
-            The stack's own loss term, summed over the valid frames.
+        features: (batch, time, features)
+        lengths: relative lengths in (0, 1], (batch,)
+        Returns log-probabilities, float32, (batch, frames, vocabulary), and ``counts`` and
+        ``auxiliary`` of :class:`EncodedFrames`.
         """
         encoded, counts, auxiliary = self.encode(features, lengths)
         return self.score(encoded), counts, auxiliary
@@ -251,11 +240,6 @@ class HeadModel(nn.Module):
         The acoustic model; its output layer is that of CTC.
     ctc_weight : float
         Weight of the CTC loss, in [0, 1).
-
-    Raises
-    ------
-    ValueError
-        If the weight is out of its range.
     """
 
     #: Key of the model among :data:`gatedrnn.tasks.asr.heads.HEADS`.
@@ -288,18 +272,9 @@ class HeadModel(nn.Module):
     ) -> HeadOutput:
         """Scores the tokens of transcripts, each given those before it.
 
-        Arguments
-        ---------
-        features : torch.Tensor
-            (batch, time, features).
-        lengths : torch.Tensor
-            Relative lengths in (0, 1], (batch,).
-        targets : torch.Tensor
-            Transcripts, (batch, tokens).
-
-        Returns
-        -------
-        HeadOutput
+        features: (batch, time, features)
+        lengths: relative lengths in (0, 1], (batch,)
+        targets: transcripts, (batch, tokens)
         """
         encoded, counts, auxiliary = self.acoustic.encode(features, lengths)
         logits = self.score(encoded, counts, targets)
@@ -463,12 +438,6 @@ class StockLSTM(LSTM):
     """SpeechBrain's LSTM with the interface of our stacks, as a baseline.
 
     ``init_range`` has no effect: SpeechBrain has its own initial values.
-
-    Example
-    -------
-    >>> output, _ = StockLSTM(3, 4, 2)(torch.rand(2, 22, 3), lengths=torch.tensor([1.0, 13 / 22]))
-    >>> bool(output[1, 12].any()), bool(output[1, 13].any())
-    (True, False)
     """
 
     def __init__(
@@ -531,13 +500,7 @@ def ctc_losses(
 
 
 def shifted(targets: torch.Tensor, first: int) -> torch.Tensor:
-    """Input of a decoder: (batch, tokens) to (batch, tokens + 1) with ``first`` in front.
-
-    Example
-    -------
-    >>> shifted(torch.tensor([[5, 6]]), 0)
-    tensor([[0, 5, 6]])
-    """
+    """Input of a decoder: (batch, tokens) to (batch, tokens + 1) with ``first`` in front."""
     return nn.functional.pad(targets, (1, 0), value=first)
 
 

@@ -43,11 +43,6 @@ class SegmentationOptions:
     always : bool
         Detect speech in short recordings, too.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> SegmentationOptions(max_seconds=20.0).threshold

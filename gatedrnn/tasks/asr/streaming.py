@@ -99,20 +99,10 @@ class Streamer:
     def accept(self, samples: torch.Tensor) -> str:
         """Takes the next samples.
 
-        Arguments
-        ---------
-        samples : torch.Tensor
-            (samples,), float32 within [-1, 1], at the recognizer's sample rate; any number.
+        samples: (samples,), float32 within [-1, 1], at the recognizer's sample rate; any number
+        Returns the partial hypothesis; its last words may still change
 
-        Returns
-        -------
-        str
-            The partial hypothesis; its last words may still change.
-
-        Raises
-        ------
-        ValueError
-            If the samples have another shape.
+        Raises a ValueError if the samples have another shape.
         """
         if samples.dim() != 1:
             raise ValueError(f"samples must be (samples,), not {tuple(samples.shape)}")
@@ -125,13 +115,7 @@ class Streamer:
         return self.text
 
     def finish(self) -> RecognitionResult:
-        """Ends the stream.
-
-        Returns
-        -------
-        RecognitionResult
-            The result for the whole signal.
-        """
+        """Ends the stream: the result for the whole signal."""
         start = time.perf_counter()
         with torch.inference_mode():
             features = self._features.finish()
@@ -193,20 +177,7 @@ class Streamer:
 
 @dataclass(frozen=True)
 class StreamTiming:
-    """Speed of a stream, in seconds.
-
-    Arguments
-    ---------
-    audio : float
-        Duration of the signal.
-    busy : float
-        Computing time.
-    longest : float
-        Computing time of the slowest piece.
-    look_ahead : float
-        Maximum signal after a frame that is needed to score it: the latency of an infinitely fast
-        machine.
-    """
+    """Speed of a stream, in seconds."""
 
     audio: float
     busy: float
@@ -233,15 +204,6 @@ class StreamingFeatures:
     """Features of a stream of samples: those of the whole signal.
 
     Raises a ValueError if the features of the frontend need the whole signal.
-
-    Example
-    -------
-    >>> from gatedrnn.modules.features import LogMel
-    >>> frontend = Frontend(LogMel(dynamic_range=0), (torch.zeros(80), torch.ones(80)))
-    >>> signal, stream = torch.rand(1000), StreamingFeatures(frontend)
-    >>> pieces = [stream.accept(piece) for piece in signal.split(33)] + [stream.finish()]
-    >>> torch.allclose(torch.cat(pieces), frontend([signal])[0][0], atol=1e-5)
-    True
     """
 
     def __init__(self, frontend: Frontend) -> None:
@@ -265,7 +227,6 @@ class StreamingFeatures:
         self._any = False
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         self._any = self._any or len(piece) > 0
         samples = torch.cat([self._rest, piece])
         frames = max(0, (len(samples) - self._window) // self._hop + 1)
@@ -275,7 +236,6 @@ class StreamingFeatures:
         return self._compute(samples[: (frames - 1) * self._hop + self._window])
 
     def finish(self) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         if not self._any:
             return torch.zeros(0, self.frontend.features.options["n_mels"])
         return self.accept(torch.zeros(self._after))
@@ -305,14 +265,12 @@ class StreamingStacking:
         self._rest = torch.zeros(0, self.width)
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         frames = torch.cat([self._rest, piece])
         whole = len(frames) // self.factor * self.factor
         self._rest = frames[whole:]
         return frames[:whole].reshape(-1, self.factor * self.width)
 
     def finish(self) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         return self.accept(torch.zeros(-len(self._rest) % self.factor, self.width))
 
 
@@ -356,12 +314,10 @@ class StreamingConvolutions:
         self._bands = 0
 
     def accept(self, piece: torch.Tensor) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         self._bands = piece.shape[1]
         return self._project(self._second.accept(self._first.accept(piece.unsqueeze(0))))
 
     def finish(self) -> torch.Tensor:
-        """See :class:`StreamingModule`."""
         first = self._first.finish(self._bands)
         hidden = [self._second.accept(first), self._second.finish(first.shape[2])]
         return self._project(torch.cat(hidden, dim=1))
@@ -371,18 +327,7 @@ class StreamingConvolutions:
 
 
 def streaming_subsampling(module: nn.Module) -> StreamingModule:
-    """The streaming version of a subsampling.
-
-    Example
-    -------
-    >>> module = ConvSubsampling(8, channels=2, output_size=5)
-    >>> frames, stream = torch.rand(11, 8), streaming_subsampling(module)
-    >>> with torch.no_grad():
-    ...     pieces = [stream.accept(f) for f in frames.split(2)] + [stream.finish()]
-    ...     whole, _ = module(frames.unsqueeze(0), torch.tensor([11]))
-    >>> torch.allclose(torch.cat(pieces), whole[0], atol=1e-6)
-    True
-    """
+    """The streaming version of a subsampling."""
     if isinstance(module, FrameStacking):
         return StreamingStacking(module)
     return StreamingConvolutions(module)

@@ -205,17 +205,7 @@ def table(
     sets: Mapping[str, Mapping[str, float]],
     rescored: Mapping[str, Mapping[str, float]] | None = None,
 ) -> str:
-    """Word error rates of ``"sets"`` of ``results.json``, and of the ``"sets"`` after rescoring.
-
-    Example
-    -------
-    >>> counts = {"substitutions": 6, "deletions": 3, "insertions": 1}
-    >>> metrics = {"WER": 5.0, "words": 200, "utterances": 30, **counts}
-    >>> print(table({"eval": metrics}, {"eval": {**metrics, "WER": 4.5, "deletions": 2}}))
-    set             utterances  words  WER %  sub  del  ins
-    eval                    30    200   5.00    6    3    1
-    eval, rescored          30    200   4.50    6    2    1
-    """
+    """Word error rates of ``"sets"`` of ``results.json``, and of the ``"sets"`` after rescoring."""
     result = ResultTable(["set", "utterances", "words", "WER %", "sub", "del", "ins"])
     keys = ("utterances", "words", "WER", "substitutions", "deletions", "insertions")
     for name in sets:

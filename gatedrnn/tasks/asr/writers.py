@@ -24,15 +24,6 @@ def check_name(name: str) -> str:
     """Returns the name of a transcript, or raises a ValueError if it is no file name in a folder.
 
     It is relative, without suffix, with ``/`` between folders.
-
-    Example
-    -------
-    >>> check_name("day1/talk")
-    'day1/talk'
-    >>> check_name("../talk")
-    Traceback (most recent call last):
-    ...
-    ValueError: the name '../talk' must be relative, and without '.', '..' and empty parts
     """
     if not name or any(ord(c) < 32 for c in name):
         raise ValueError(f"the name {name!r} is empty or has control characters")
@@ -224,11 +215,6 @@ class CueOptions:
     min_seconds : float
         Minimum duration, if the next subtitle leaves time for it.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> CueOptions(max_lines=1).max_characters
@@ -285,7 +271,6 @@ class PlainText(Writer):
     name = "txt"
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         return [((s.start,), f"{_on_one_line(s.text)}\n") for s in transcript.segments if s.text]
 
 
@@ -295,7 +280,6 @@ class Json(Writer):
     name = "json"
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         text = json.dumps(transcript.as_dict(), ensure_ascii=False, allow_nan=False, indent=1)
         return [((transcript.name,), f"{text}\n")]
 
@@ -307,7 +291,6 @@ class JsonLines(Writer):
     combined = True
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         text = json.dumps(transcript.as_dict(), ensure_ascii=False, allow_nan=False)
         return [((transcript.name,), f"{text}\n")]
 
@@ -319,7 +302,6 @@ class Tsv(Writer):
     head = "start\tend\ttext\n"
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         return [
             (
                 (s.start,),
@@ -364,7 +346,6 @@ class Trn(Writer):
     combined = True
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         words = [*map(escape, transcript.text.split()), f"({escape(transcript.name)})"]
         return [((transcript.name,), " ".join(words) + "\n")]
 
@@ -375,7 +356,6 @@ class SubRip(Writer):
     name = "srt"
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         rows = []
         for number, cue in enumerate(cues(transcript, self.options), start=1):
             # An arrow within the text would be parsed as times.
@@ -392,7 +372,6 @@ class WebVtt(Writer):
     head = "WEBVTT\n\n"
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        """See :meth:`Writer.rows`."""
         rows = []
         for number, cue in enumerate(cues(transcript, self.options)):
             text = _for_markup("\n".join(cue.lines))
@@ -519,17 +498,7 @@ class Cue:
 
 
 def cues(transcript: Transcript, options: CueOptions | None = None) -> list[Cue]:
-    """Cuts a transcript into subtitles, sorted by time, preferably at pauses.
-
-    Example
-    -------
-    >>> words = [Word(w, i, i + 0.5, 1.0) for i, w in enumerate("GO ON AND STOP".split())]
-    >>> segment = TranscriptSegment(0.0, 4.0, "GO ON AND STOP", tuple(words))
-    >>> for cue in cues(Transcript("a", "a.wav", 4.0, (segment,)), CueOptions(8, 1)):
-    ...     print(cue.start, cue.end, *cue.lines)
-    0 1.5 GO ON
-    2 3.5 AND STOP
-    """
+    """Cuts a transcript into subtitles, sorted by time, preferably at pauses."""
     options = options or CueOptions()
     raw = []
     for segment in transcript.segments:
@@ -612,11 +581,6 @@ def escape(text: str) -> str:
     """A name or a word in NIST's formats, with ``%`` and hexadecimal digits for what they reserve.
 
     They reserve blanks, brackets, slashes on their own and semicolons at the start.
-
-    Example
-    -------
-    >>> escape("my talk (1)"), escape("and/or"), escape("/"), escape(";;")
-    ('my%20talk%20%281%29', 'and/or', '%2F', '%3B;')
     """
     escaped = "".join(_percent(c) if c.isspace() or c in "(){}" else c for c in text)
     if escaped in ("/", "@") or escaped.startswith(";;"):
@@ -625,13 +589,7 @@ def escape(text: str) -> str:
 
 
 def timestamp(seconds: float, point: str = ".") -> str:
-    """A time in the format of subtitles; ``point`` separates the milliseconds.
-
-    Example
-    -------
-    >>> timestamp(3725.0678), timestamp(3599.9996, ",")
-    ('01:02:05.068', '01:00:00,000')
-    """
+    """A time in the format of subtitles; ``point`` separates the milliseconds."""
     minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"

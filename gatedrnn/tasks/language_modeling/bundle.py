@@ -115,11 +115,9 @@ class LanguageModelKind(BundleKind[LanguageModel]):
     command, result = "perplexity {} FILE...", "perplexity {[perplexity]:.2f}"
 
     def load_tokens(self, name: str, path: Path, config: Any, model_file: str) -> Tokens:
-        """See :meth:`BundleKind.load_tokens`."""
         return load(path, EOS_NAME, config.model.vocabulary, model_file)
 
     def make(self, config: Any, model: nn.Module, tokens: Any, tensors: Any) -> LanguageModel:
-        """See :meth:`BundleKind.make`."""
         return LanguageModel(config, tokens["tokens"], model)
 
     def tied(self, config: LanguageModelConfig) -> tuple[str, str] | None:
@@ -131,7 +129,6 @@ class LanguageModelKind(BundleKind[LanguageModel]):
         return {"model": description}
 
     def card(self, name: str, bundle: LanguageModel) -> str:
-        """See :meth:`BundleKind.card`."""
         spec, training = bundle.config.model, bundle.config.training
         options = {"network": "lstmp", "num_layers": 2, "hidden_size": 650, **spec.model}
         text = "running text, with its state carried" if spec.carry_state else "single lines"

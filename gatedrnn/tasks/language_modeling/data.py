@@ -73,10 +73,6 @@ def read_corpus(layout: str, folder: str | Path, report: Report, **options: Any)
     **options : Any
         Of the layout's reader.
 
-    Returns
-    -------
-    Corpus
-
     Raises
     ------
     FileNotFoundError
@@ -266,39 +262,12 @@ class Turn:
 def ami(folder: Path, report: Report, order: str = "time", exclude: Sequence[str] = ()) -> Corpus:
     """Reads the transcripts of AMI: ``train``, ``dev`` and ``eval``.
 
-    Arguments
-    ---------
-    folder : Path
-        With ``train.tsv.gz`` and so on (``meeting.agent start end``, a tab, the text), or with the
-        CSV files, or the plain text, that ``ami_prepare.py --text-only`` writes.
-    report : Report
-        Told about issues.
-    order : str
-        ``"time"``: the turns of a meeting as they follow each other, so that an answer stands
-        after its question. ``"file"``: as the files have them, one speaker after the other. Plain
-        text has no times.
-    exclude : sequence of str
-        Meetings to leave out of the training text: ``["IB4005"]`` has speakers of dev.
+    The folder has ``train.tsv.gz`` and so on (``meeting.agent start end``, a tab, the text), or the
+    CSV files or text files that ``ami_prepare.py --text-only`` writes.
 
-    Returns
-    -------
-    Corpus
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is not there.
-    ValueError
-        If ``order`` is neither, or a meeting to leave out is not there.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> rows = "ES2011a.A 5.0 6.0\\tHELLO THERE\\nES2011a.B 4.0 5.0\\tHI\\n"
-    >>> for split in AMI_SPLITS:
-    ...     _ = (folder / f"{split}.tsv").write_text(rows)
-    >>> ami(folder, Report("mine")).train.lines
-    ['HI', 'HELLO THERE']
+    order: ``"time"``: the turns of a meeting in order of time, so that an answer follows its
+        question; ``"file"``: as in the files, speaker by speaker. Text files have no times.
+    exclude: meetings to leave out of the training text: ``["IB4005"]`` has speakers of dev.
     """
     if order not in AMI_ORDERS:
         raise ValueError(f"order must be {' or '.join(AMI_ORDERS)}, not {order!r}")

@@ -32,11 +32,6 @@ class GenerationOptions:
         Whether ``<unk>`` may be sampled.
     seed : int
         Seed of the sampling.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
     """
 
     count: int = 1

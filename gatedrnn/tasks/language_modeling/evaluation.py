@@ -62,18 +62,6 @@ class EvaluationOptions:
 class TextScore:
     """Log-probability of a text, and counts; ends of lines are words and characters, too.
 
-    Arguments
-    ---------
-    tokens, words, characters : int
-        Number of predicted tokens, words and characters.
-    unknown : int
-        Number of words, characters or pieces that have no token.
-    nats : float
-        Negative log-probability of all tokens.
-    unknown_nats : float
-        Nats of the characters of unknown words: see
-        :meth:`gatedrnn.tokens.Tokens.unknown_nats`.
-
     Example
     -------
     >>> result = TextScore(4, words=4, characters=16, unknown=0, nats=math.log(16), unknown_nats=0)
@@ -139,19 +127,10 @@ def log_probabilities(
 ) -> torch.Tensor:
     """Log-probability of every token given those before it, (tokens,), double, on the CPU.
 
-    Arguments
-    ---------
-    model : torch.nn.Module
-        Called as ``model(tokens, hx, targets)``, like ``TextModel``; its mode is restored.
-    encoded : Encoded
-        The text.
-    options : EvaluationOptions
-        Whether the state is carried over, and sizes of batches.
-    learner : AdaptiveModel or None
-        For dynamic evaluation: a copy of the model that is updated after each of its windows.
-    share : (int, int)
-        Rank of this process and number of processes: each evaluates some of the rows; the tokens of
-        the others stay zero, so that the results can be summed. Not with dynamic evaluation.
+    model: Called as ``model(tokens, hx, targets)``, like ``TextModel``; its mode is restored.
+    share: Rank of this process and number of processes: each evaluates some of the rows; the
+        tokens of the others stay zero, so that the results can be summed. Not with dynamic
+        evaluation.
     """
     rank, world = share
     if learner is not None and world > 1:
@@ -211,11 +190,6 @@ class DynamicEvaluation:
         (:func:`gradient_squares`), and let weights with large gradients return faster.
     epsilon : float
         Added to the root mean square.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
     """
 
     lr: float
@@ -331,17 +305,7 @@ class WordScore:
 
 
 def word_scores(encoded: Encoded, tokens: Tokens, log_probs: torch.Tensor) -> Iterator[WordScore]:
-    """Words of a text with their log-probabilities, which sum to those of the tokens.
-
-    Example
-    -------
-    >>> from gatedrnn.data.tables import Text
-    >>> from gatedrnn.tokens import Characters
-    >>> tokens = Characters.learn(["GO ON"], "<eos>")
-    >>> encoded = tokens.encode_text(Text("mine", ["GO ON"]))
-    >>> [(s.word, s.tokens) for s in word_scores(encoded, tokens, torch.zeros(6))]
-    [('GO', 2), ('ON', 3), ('<eos>', 1)]
-    """
+    """Words of a text with their log-probabilities, which sum to those of the tokens."""
     offsets, ids, values = encoded.offsets.tolist(), encoded.ids.tolist(), log_probs.tolist()
     for number, line in enumerate(encoded.text.lines, start=1):
         start, stop = offsets[number - 1 : number + 1]

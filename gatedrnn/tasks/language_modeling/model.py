@@ -139,27 +139,16 @@ class TextModel(nn.Module):
     ) -> tuple[torch.Tensor, Hidden] | TextLoss:
         """Scores the next token after every token.
 
-        Arguments
-        ---------
-        tokens : torch.Tensor
-            (batch, time), or (batch,) for one token of each sequence.
-        hx : torch.Tensor or tuple or None
-            State before the first token, as returned; ``None`` at the start.
-        targets : torch.Tensor or None
-            The next tokens, (batch, time), ``-100`` for none: then losses are returned, and an
-            adaptive softmax computes no more than they need.
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,); past them the recurrence's own loss term is not counted.
+        tokens: (batch, time), or (batch,) for one token of each sequence
+        hx: state before the first token, as returned; ``None`` at the start
+        targets: the next tokens, (batch, time), ``-100`` for none: then losses are returned, and
+            an adaptive softmax computes no more than they need
+        lengths: relative lengths, (batch,); past them the recurrence's own loss term is not
+            counted
 
-        Returns
-        -------
-        TextLoss
-            If there are targets. Otherwise:
-        scores : torch.Tensor
-            (batch, time, vocabulary), or (batch, vocabulary); with an adaptive softmax
-            log-probabilities.
-        hidden : torch.Tensor or tuple
-            State after the last token.
+        Returns a :class:`TextLoss` if there are targets; otherwise scores, (batch, time,
+        vocabulary) or (batch, vocabulary), with an adaptive softmax log-probabilities, and the
+        state after the last token.
         """
         single = tokens.dim() == 1
         x = self._drop(self._embed(tokens.unsqueeze(1) if single else tokens), self.drop.embedding)

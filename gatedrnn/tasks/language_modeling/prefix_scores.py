@@ -44,25 +44,8 @@ class TextScores:
 def score_texts(model: nn.Module, tokens: Any, texts: Sequence[str]) -> TextScores:
     """Scores texts, each from its start to its end, with the nats of unknown words.
 
-    Arguments
-    ---------
-    model : torch.nn.Module
-        Called as ``model(tokens, hx)`` with one token per row, like ``TextModel``; its mode is
-        restored.
-    tokens : Tokens
-        Its tokens.
-    texts : sequence of str
-        Words separated by single spaces; the same text may occur several times.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> from gatedrnn.tokens import Words
-    >>> tokens = Words.learn(["GO ON", "GO HOME"], "<eos>")
-    >>> model = TextModel(len(tokens), hidden_size=8)
-    >>> scores = score_texts(model, tokens, ["GO ON", "GO HOME", "GO"])
-    >>> scores.log_probs.shape, scores.tokens, scores.read
-    (torch.Size([3]), 8, 4)
+    model: Called as ``model(tokens, hx)`` with one token per row, like ``TextModel``; its mode
+        is restored.
     """
     begun = time.perf_counter()
     places = {text: i for i, text in enumerate(dict.fromkeys(texts))}

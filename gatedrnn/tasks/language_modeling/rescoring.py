@@ -38,17 +38,7 @@ KALDI_WORDS, KALDI_REFERENCE = "words_text", "text"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A hypothesis of an n-best list.
-
-    Arguments
-    ---------
-    text : str
-        Words separated by single spaces.
-    score : float
-        Log-probability by the recognizer, or another score: higher is better.
-    record : Mapping
-        Other keys of the hypothesis in its file.
-    """
+    """A hypothesis of an n-best list; ``record`` has its other keys in the file."""
 
     text: str
     score: float
@@ -57,19 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class NBest:
-    """The n-best list of an utterance.
-
-    Arguments
-    ---------
-    id : str
-        Name of the utterance.
-    reference : str or None
-        Reference transcript, if known.
-    candidates : tuple of Candidate
-        At least one, the best first, with different texts.
-    record : Mapping
-        Other keys of the utterance in its file.
-    """
+    """The n-best list of an utterance: at least one candidate, the best first, different texts."""
 
     id: str
     reference: str | None
@@ -78,14 +56,7 @@ class NBest:
 
 
 def distinct_texts(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Keeps the best of the hypotheses with the same text, sorted; an empty one if there is none.
-
-    Example
-    -------
-    >>> candidates = [Candidate("GO", -3.0), Candidate("NO", -2.0), Candidate("GO", -1.0)]
-    >>> [(c.text, c.score) for c in distinct_texts(candidates)]
-    [('GO', -1.0), ('NO', -2.0)]
-    """
+    """Keeps the best of the hypotheses with the same text, sorted; never none."""
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         if candidate.text not in best or candidate.score > best[candidate.text].score:
@@ -108,10 +79,6 @@ def read_nbest(path: str | Path, acoustic_scale: float = 1.0) -> list[NBest]:
         File or folder.
     acoustic_scale : float
         Multiplies Kaldi's acoustic costs.
-
-    Returns
-    -------
-    list of NBest
 
     Raises
     ------
@@ -193,15 +160,7 @@ def write_lm_weights(path: str | Path, weights: LMWeights) -> None:
 
 
 def read_lm_weights(path: str | Path) -> LMWeights:
-    """Reads the file of :func:`write_lm_weights`, or the output folder of ``gatedrnn rescore``.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> write_lm_weights(folder / LM_WEIGHTS_FILE, LMWeights(0.5, 1.0))
-    >>> read_lm_weights(folder)
-    LMWeights(weight=0.5, insertion=1.0, internal=0.0)
-    """
+    """Reads the file of :func:`write_lm_weights`, or the output folder of ``gatedrnn rescore``."""
     path = Path(path)
     path = path / LM_WEIGHTS_FILE if path.is_dir() else path
     if not path.is_file():

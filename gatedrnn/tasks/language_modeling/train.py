@@ -65,33 +65,17 @@ class LanguageModelBrain(Brain):
     batches of all processes; they are read side by side, ``bptt`` tokens at a time, and the state
     is carried from window to window, gradients are not. Otherwise each line is read by itself.
 
-    Arguments
-    ---------
-    tokens : Tokens
-        Tokens of the text.
-    modules : Mapping
-        ``model``.
-    hparams : Mapping
-        Besides those of :class:`~gatedrnn.training.brain.Brain`:
+    Of hparams it takes, besides those of :class:`~gatedrnn.training.brain.Brain`:
 
-        - ``carry_state``;
-        - ``batch_size``: streams of one process, or maximum number of lines of its batch;
-        - ``bptt``: tokens of a stream in a window, or longest line that is not cut;
-        - ``max_batch_tokens``: longest line times number of lines of one process's batch;
-        - ``loss_per``: ``"token"``: gradients of the mean over tokens, ``"stream"``: of the sum
-          over a stream's window, averaged over the streams, as in the papers' code, whose learning
-          rates and clipping it needs;
-        - ``valid_streams`` and ``eval_window``: see ``EvaluationOptions``;
-          tests read one stream;
-        - optionally ``dynamic_lr`` (dynamic evaluation, if above 0), ``dynamic_decay``,
-          ``dynamic_window`` and ``dynamic_rms``: see ``DynamicEvaluation``.
-    **kwargs : Any
-        The other arguments of :class:`~gatedrnn.training.brain.Brain`.
-
-    Raises
-    ------
-    ValueError
-        If ``loss_per`` is neither.
+    - ``carry_state``;
+    - ``batch_size``: streams of one process, or maximum number of lines of its batch;
+    - ``bptt``: tokens of a stream in a window, or longest line that is not cut;
+    - ``max_batch_tokens``: longest line times number of lines of one process's batch;
+    - ``loss_per``: ``"token"``: gradients of the mean over tokens; ``"stream"``: of the sum over a
+      stream's window, averaged over the streams, as in the papers' code;
+    - ``valid_streams`` and ``eval_window``: see ``EvaluationOptions``; tests read one stream;
+    - optionally ``dynamic_lr`` (dynamic evaluation, if above 0), ``dynamic_decay``,
+      ``dynamic_window`` and ``dynamic_rms``: see ``DynamicEvaluation``.
     """
 
     valid_metric = "perplexity"

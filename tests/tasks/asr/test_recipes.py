@@ -162,7 +162,7 @@ def test_a_language_model_is_a_key(tmp_path, manifests, bundle, capsys):
         assert found["WER"] == pytest.approx(100 * errors / found["words"])
         assert f"-> {found['WER']:.2f} % (oracle {found['oracle WER']:.2f} %)" in line
         assert f"-> {errors} errors in {found['words']} words" in line
-        assert f"{found['readings']} hypotheses, {found['unknown']} unknown" in line
+        assert f"{found['hypotheses']} hypotheses, {found['unknown']} unknown" in line
         ratio = found["language model seconds"] / found["search seconds"]
         assert found["language model to search"] == ratio
         assert (

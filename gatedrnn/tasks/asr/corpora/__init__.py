@@ -26,20 +26,8 @@ DISTANT = "-distant"
 def read_speech(path: Path, name: str, hparams: Mapping[str, Any]) -> SpeechDataset:
     """Makes the dataset of a prepared CSV file.
 
-    Arguments
-    ---------
-    path : Path
-        The file.
-    name : str
-        Name of the set: ``"train"`` gets ``distant_train`` and the bounds on durations, sets
-        whose name ends in ``"-distant"`` get ``distant_test``.
-    hparams : Mapping
-        ``sample_rate``; optionally ``min_seconds``, ``max_seconds``, ``distant_train`` and
-        ``distant_test`` (functions of :func:`distant_speech`'s kind, or null).
-
-    Returns
-    -------
-    SpeechDataset
+    Of the YAML it takes ``sample_rate``; for ``"train"`` ``min_seconds``, ``max_seconds`` and
+    ``distant_train``; for sets whose name ends in ``"-distant"`` ``distant_test``.
     """
     rate = hparams["sample_rate"]
     if name == "train":
@@ -176,10 +164,6 @@ def prepare_corpus(
         How unusual utterances are handled.
     **options : Any
         Options of the corpus's reader.
-
-    Returns
-    -------
-    Prepared
 
     Raises
     ------

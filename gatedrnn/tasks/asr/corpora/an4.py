@@ -28,22 +28,7 @@ _MARK = re.compile(r"<[^>]*>|\+\+[^+]*\+\+")
 
 
 def read(data_folder: Path, report: Report, out: Path) -> dict[str, Iterable[Entry]]:
-    """Reads the official layout or a pack.
-
-    Arguments
-    ---------
-    data_folder : Path
-        Folder of the corpus, with ``etc``, or with ``manifest.tsv``.
-    report : Report
-        Told about what is left out or converted.
-    out : Path
-        Headerless recordings are written again in its folder ``wav``, as WAV files.
-
-    Returns
-    -------
-    dict
-        Split -> entries.
-    """
+    """Reads the official layout or a pack; writes headerless recordings as WAV to ``out/wav``."""
     if (data_folder / PACK).is_file():
         return read_pack(data_folder)
     lists = {split: data_folder / "etc" / f"an4_{split}.fileids" for split in ("train", "test")}

@@ -24,22 +24,8 @@ def read(
 ) -> dict[str, Iterator[Entry] | list[Entry]]:
     """Reads a corpus in LibriSpeech's layout, or a pack.
 
-    Arguments
-    ---------
-    data_folder : Path
-        Folder of the subsets (``train-clean-100``, ...), each with speaker, chapter, and in that
-        the audio files and their ``.trans.txt``; or the folder of a pack.
-    report : Report
-        Told about audio without a transcript.
-    out : Path
-        Not used: nothing is converted.
-    subsets : Mapping or None
-        Split -> names of subsets; None for all that are there, by their names.
-
-    Returns
-    -------
-    dict
-        Split -> entries.
+    The layout has folders subset (``train-clean-100``, ...), speaker and chapter, with audio files
+    and their ``.trans.txt``. ``subsets``: split -> names of subsets; None for all that are there.
     """
     if (data_folder / PACK).is_file() and subsets is None:
         return read_pack(data_folder)

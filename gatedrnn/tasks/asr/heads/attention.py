@@ -144,7 +144,6 @@ class AttentionModel(HeadModel):
         return nn.functional.pad(targets, (0, 1)).scatter(1, sizes.unsqueeze(1), self.end)
 
     def search(self, scores: Scores, options: SearchOptions) -> list[list[Hypothesis]]:
-        """See :func:`gatedrnn.tasks.asr.decode.search`."""
         if options.beam_size > 1:
             return beam_search(self, scores.encoded, scores.counts, options)
         return [[best] for best in greedy(self, scores.encoded, scores.counts)]

@@ -121,7 +121,6 @@ class TransducerModel(HeadModel):
         return transducer_losses(output.logits, targets, output.counts, sizes)
 
     def search(self, scores: Scores, options: SearchOptions) -> list[list[Hypothesis]]:
-        """See :func:`gatedrnn.tasks.asr.decode.search`."""
         return beam_search(self, scores.encoded, scores.counts, options)
 
     def incremental_search(
@@ -156,13 +155,6 @@ def transducer_losses(
     targets: transcripts, (batch, tokens)
     counts: frames of each utterance, (batch,)
     sizes: tokens of each transcript, (batch,)
-
-    Example
-    -------
-    >>> logits = torch.zeros(1, 3, 2, 4)
-    >>> loss = transducer_losses(logits, torch.tensor([[2]]), torch.tensor([3]), torch.tensor([1]))
-    >>> round(float((-loss).exp()) * 4**4)  # alignments: the token in any of three frames
-    3
     """
     # torchaudio needs a batch that is as long as its longest members.
     frames, tokens = int(counts.max()), int(sizes.max())

@@ -81,25 +81,16 @@ class AmiOptions:
     Arguments
     ---------
     mic : str
-        See :class:`~gatedrnn.tasks.asr.corpora.ami.meetings.Microphone`.
+        Such as ``"sdm"`` or ``"ihm"``: see
+        :class:`~gatedrnn.tasks.asr.corpora.ami.meetings.Microphone`.
     segmentation : str
-        ``"unsplit"`` or ``"words30"``, see ``gatedrnn.tasks.asr.corpora.ami.annotations``.
+        ``"unsplit"`` or ``"words30"``: see :mod:`gatedrnn.tasks.asr.corpora.ami.annotations`.
     partition : str
         See :func:`~gatedrnn.tasks.asr.corpora.ami.meetings.find_partition`.
     include_ib4005 : bool
         Train on IB4005, whose speakers are in dev too.
     normalize : str
-        ``"plain"`` or ``"kaldi"``, see ``gatedrnn.tasks.asr.corpora.ami.annotations``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such choice.
-
-    Example
-    -------
-    >>> AmiOptions(mic="ihm").segmentation
-    'unsplit'
+        ``"plain"`` or ``"kaldi"``: see :mod:`gatedrnn.tasks.asr.corpora.ami.annotations`.
     """
 
     mic: str = "sdm"
@@ -130,26 +121,6 @@ def prepare_ami(
     call with the same options and files does nothing; another option prepares again. Without
     audio, ``wav`` is empty, and ``train.txt``, ``dev.txt`` and ``eval.txt`` hold the transcripts,
     one per line, for language models.
-
-    Arguments
-    ---------
-    annotations : str or Path
-        Folder or zip file of the manual annotations.
-    out : str or Path
-        Folder for the results.
-    audio : str or Path or None
-        Folder of the recordings, nested in any way; None for text only.
-    options : AmiOptions or None
-        None for the defaults.
-
-    Returns
-    -------
-    Prepared
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If annotations or recordings are not there, or no utterance is left.
     """
     options = options or AmiOptions()
     # Fails early, and before anything is read, if the partition is not one.
