@@ -7,8 +7,7 @@ import json
 import pytest
 import soundfile
 
-from gatedrnn.data.dataset import speech_dataset
-from gatedrnn.data.dataset import simulate_rooms
+from gatedrnn.data.dataset import simulate_rooms, speech_dataset
 from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr.corpora import distant_speech, prepare_corpus
 from gatedrnn.training.log import TrainingLog

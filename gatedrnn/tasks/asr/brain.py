@@ -17,8 +17,8 @@ from speechbrain.utils.logger import get_logger
 from torch import nn
 
 from gatedrnn.data.files import write_atomically
-from gatedrnn.modules.network_options import DropoutSwitch
 from gatedrnn.modules.features import feature_lengths
+from gatedrnn.modules.network_options import DropoutSwitch
 from gatedrnn.scoring.alignment import error_metrics, word_errors
 from gatedrnn.tasks.asr.decode import Scores, SearchOptions, align_words, check_fusion, search
 from gatedrnn.tasks.asr.language_model import (

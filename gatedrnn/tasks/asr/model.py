@@ -12,9 +12,14 @@ from speechbrain.processing.features import InputNormalization
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.features import LogMel, feature_lengths
+from gatedrnn.modules.features import (
+    ConvSubsampling,
+    FrameStacking,
+    LogMel,
+    feature_lengths,
+    valid_frames,
+)
 from gatedrnn.modules.network_options import init_weights
-from gatedrnn.modules.features import ConvSubsampling, FrameStacking, valid_frames
 from gatedrnn.nnet import RecurrentStack, frame_counts
 from gatedrnn.tasks.asr.decode import (
     GreedyCTC,

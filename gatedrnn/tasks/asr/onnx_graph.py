@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from gatedrnn.cells.declaration import previous
-from gatedrnn.lazy import MissingExtraError
 from gatedrnn.engine import UnsupportedOperation
 from gatedrnn.engine.ir import Operand, Program
 from gatedrnn.engine.segments import INPUT, VECTOR
 from gatedrnn.engine.trace import Segment, trace
+from gatedrnn.lazy import MissingExtraError
 from gatedrnn.nnet import RecurrentLayer
 
 #: Scalar operation of :mod:`gatedrnn.engine.ir` -> the ONNX operator that does it. ``expm1``,

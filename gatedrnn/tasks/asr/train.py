@@ -21,9 +21,9 @@ from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.heads import head_name, make_model
 from gatedrnn.tasks.asr.language_model import check_language_model, rescore_tests
 from gatedrnn.tokens import BLANK_NAME, learn_once, load
+from gatedrnn.training.checkpoints import load_parts
 from gatedrnn.training.fit import Training
 from gatedrnn.training.launch import run_recipe
-from gatedrnn.training.checkpoints import load_parts
 
 logger = get_logger(__name__)
 #: Prefixes of the weights of the encoder, and of the acoustic model in a model with a head.

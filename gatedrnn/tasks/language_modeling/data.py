@@ -17,8 +17,7 @@ from torch.utils.data import Dataset, Sampler
 
 from gatedrnn.data.files import find_file, list_files
 from gatedrnn.data.report import Report
-from gatedrnn.data.tables import Text, read_bytes, read_lines, read_text
-from gatedrnn.data.tables import read_csv
+from gatedrnn.data.tables import Text, read_bytes, read_csv, read_lines, read_text
 from gatedrnn.tokens import IGNORE
 
 #: The token that is read before the first one.

@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gatedrnn.data.dataset import SpeechDataset, speech_dataset
-from gatedrnn.data.dataset import DistantSpeech, ImpulseResponses, Noises, simulate_rooms
+from gatedrnn.data.dataset import (
+    DistantSpeech,
+    ImpulseResponses,
+    Noises,
+    SpeechDataset,
+    simulate_rooms,
+    speech_dataset,
+)
 from gatedrnn.data.files import list_files
 from gatedrnn.data.preparation import Entry, Policy, Prepared, prepare_entries
 from gatedrnn.data.report import Report
