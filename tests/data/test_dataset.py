@@ -15,6 +15,7 @@ from speechbrain.dataio.dataio import read_audio
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.dataio.dataset import DynamicItemDataset
 
+from gatedrnn.data.audio import inspect
 from gatedrnn.data.dataset import (
     DistantSpeech,
     ImpulseResponses,
@@ -257,3 +258,20 @@ def test_real_distant_an4(tmp_path):
         assert far[i]["sig"].shape == close[i]["sig"].shape
         assert torch.isfinite(far[i]["sig"]).all()
         assert not torch.equal(far[i]["sig"], close[i]["sig"])
+
+
+def test_csv_files_have_the_columns_of_speechbrain(tmp_path):
+    path = tmp_path / "train.csv"
+    write_csv(path, [Utterance("u1", 0.5, "a.wav", 0, 8000, 0, "ann", "YES")])
+    assert path.read_text().splitlines() == [
+        "ID,duration,wav,start,stop,channel,spk_id,wrd", "u1,0.500,a.wav,0,8000,0,ann,YES",
+    ]  # fmt: skip
+    assert read_csv(path) == [Utterance("u1", 0.5, "a.wav", 0, 8000, 0, "ann", "YES")]
+
+
+def test_a_file_that_was_cut_off_has_fewer_frames_than_it_declares(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(1000), 16000)
+    assert (inspect(path).frames, inspect(path).declared) == (1000, 1000)
+    path.write_bytes(path.read_bytes()[:1044])
+    assert (inspect(path).frames, inspect(path).declared) == (500, 1000)

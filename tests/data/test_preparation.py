@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gatedrnn.data.files import write_atomically
+from gatedrnn.data.files import fingerprint, write_atomically
 from gatedrnn.data.preparation import STAMP, prepare
 from gatedrnn.data.report import Report, read_report
 from gatedrnn.data.tables import Utterance, read_csv
@@ -79,3 +79,12 @@ def test_bytes_are_written_as_they_are(tmp_path):
     assert (tmp_path / "deep" / "a.bin").read_bytes() == b"\r\n\xff"
     write_atomically(tmp_path / "a.txt", "\r\u00e9\n")
     assert (tmp_path / "a.txt").read_bytes() == b"\r\xc3\xa9\n"
+
+
+def test_a_fingerprint_depends_on_options_and_on_files(tmp_path):
+    path = tmp_path / "a.wav"
+    before = fingerprint({"mic": "sdm"}, [path])
+    assert before == fingerprint({"mic": "sdm"}, [path])
+    path.write_text("now it exists")
+    assert before != fingerprint({"mic": "sdm"}, [path])
+    assert fingerprint({"mic": "sdm"}, []) != fingerprint({"mic": "ihm"}, [])

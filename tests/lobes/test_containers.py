@@ -9,6 +9,7 @@ from speechbrain.nnet.containers import LengthsCapableSequential, Sequential
 from speechbrain.nnet.linear import Linear
 
 from gatedrnn import nnet
+from gatedrnn.lobes.recurrence import build
 from tests.lobes.networks import CASES, IDS, lively, padded, same, swappable
 
 
@@ -103,3 +104,7 @@ def test_yaml_makes_them_by_dotted_path_with_options():
 def test_yaml_with_a_wrong_option_names_it():
     with pytest.raises(TypeError, match=r"(?s)gatedrnn\.nnet\.RAN.*no option variant"):
         load_hyperpyyaml("x: !new:gatedrnn.nnet.RAN {hidden_size: 2, input_size: 2, variant: 3g}")
+
+
+def test_options_of_a_recurrence_are_passed_on():
+    assert build("Lobe", nnet.LSTMP, 3, {"proj_size": 2}, hidden_size=4).output_size == 2

@@ -7,8 +7,8 @@ from speechbrain.utils.edit_distance import alignment, op_table
 
 from gatedrnn.data.result_table import render
 from gatedrnn.scoring import Options, read, score
-from gatedrnn.scoring.alignment import RULES, align, count, find_rule
-from gatedrnn.scoring.report import sclite_name, score_sections, write_files
+from gatedrnn.scoring.alignment import RULES, Counts, align, count, find_rule, total
+from gatedrnn.scoring.report import counts_record, sclite_name, score_sections, write_files
 from tests.scoring.nist import DATA, RECORDED, random_pairs, sclite, write_pairs
 
 
@@ -111,3 +111,12 @@ def test_spaces_count_as_characters_if_asked(tmp_path):
 def test_unknown_rule_is_named():
     with pytest.raises(ValueError, match="no alignment 'nist'; there are: sclite, levenshtein"):
         find_rule("nist")
+
+
+def test_counts_are_summed_and_recorded():
+    assert total([Counts(1), Counts(2, 1)]) == Counts(3, 1)
+    assert find_rule("levenshtein").gap == 1
+    assert counts_record(Counts(8, 1, 1, 0)) == {
+        "tokens": 10, "correct": 8, "substitutions": 1, "deletions": 1, "insertions": 0,
+        "errors": 2, "rate": 20.0,
+    }  # fmt: skip

@@ -17,6 +17,7 @@ from gatedrnn.scoring.formats import (
     read_map,
     read_stm,
     read_trn,
+    scored_words,
 )
 from gatedrnn.scoring.report import write_ctm, write_stm, write_trn
 from tests.scoring.nist import DATA
@@ -192,3 +193,7 @@ def test_speakers_and_recordings_of_kaldi(tmp_path):
         read_map(put(tmp_path, "bad", "ann-1\n"))
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_map(tmp_path / "none")
+
+
+def test_words_of_a_line_are_scored():
+    assert scored_words("a.trn", 1, "GO ON") == ("GO", "ON")

@@ -299,3 +299,22 @@ def test_bad_input(tmp_path):
             Sounds(**options)
     with pytest.raises(FileNotFoundError, match="simulate the set first"):
         Scenes.read_contents(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("items", "sizes"),
+    [
+        (Scenes(), {"train": 54, "dev": 9, "test": 9}),
+        (Sounds(), {"train": 28, "dev": 4, "test": 4}),
+    ],
+    ids=["scenes", "sounds"],
+)
+def test_sizes_of_the_splits(items, sizes):
+    assert {split: len(found) for split, found in items.combinations().items()} == sizes
+
+
+def test_phrases_agree_in_number():
+    assert Thing(1, "red", "square").phrases() == [
+        "a red square", "a red box", "one red square", "one red box",
+    ]  # fmt: skip
+    assert Thing(2, "red", "square").phrases() == ["two red squares", "two red boxes"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.batching import EpochBatchSampler, EvaluationBatchSampler, cut
 
 DURATIONS = torch.empty(203).uniform_(0.5, 9.0, generator=torch.Generator().manual_seed(3)).tolist()
 
@@ -74,3 +74,8 @@ def test_bad_bounds_are_named():
         EpochBatchSampler(DURATIONS, 0)
     with pytest.raises(ValueError, match="1 training utterances for 2 processes"):
         EpochBatchSampler([1.0], 10.0, world=2)
+
+
+def test_a_batch_is_cut_where_its_padded_duration_would_be_too_long():
+    assert cut([0, 1, 2], [1.0, 2.0, 3.0], max_seconds=4.0, max_size=None) == [[0, 1], [2]]
+    assert cut([0, 1, 2], [1.0, 2.0, 3.0], max_seconds=9.0, max_size=1) == [[0], [1], [2]]

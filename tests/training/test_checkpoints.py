@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from gatedrnn.training.checkpoints import UNFINISHED, RandomStates, SafeCheckpointer
+from gatedrnn.training.checkpoints import UNFINISHED, RandomStates, SafeCheckpointer, load_parts
 
 
 @pytest.fixture
@@ -120,3 +120,16 @@ def test_checkpoints_of_speechbrains_own_checkpointer_are_read(tmp_path):
         model.weight += 1
     assert SafeCheckpointer(tmp_path, {"model": model}).recover_if_possible() is not None
     assert torch.equal(model.weight, weight)
+
+
+def test_a_model_takes_parts_of_another(tmp_path):
+    source, target = (
+        torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, n)) for n in (4, 5)
+    )
+    path = tmp_path / "model.ckpt"
+    torch.save(source.state_dict(), path)
+    arguments = {"min_key": "loss"}, "Give the same sizes"
+    assert load_parts(target, path, ("0.",), *arguments) == path
+    assert torch.equal(target[0].weight, source[0].weight)
+    with pytest.raises(ValueError, match=r"does not fit this model: its 1\.weight .* same sizes"):
+        load_parts(target, path, ("1.",), *arguments)

@@ -7,7 +7,13 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from gatedrnn.training.distributed import SynchronisedBatchNorm, synchronise
+from gatedrnn.training.distributed import (
+    SynchronisedBatchNorm,
+    gather,
+    rank_and_world,
+    sum_over_ranks,
+    synchronise,
+)
 
 #: Items of each process.
 SHARES = (1, 3)
@@ -86,3 +92,9 @@ def test_alone_it_is_an_ordinary_one_with_the_same_tensors():
     assert type(single) is SynchronisedBatchNorm
     # SpeechBrain asks for torch's own, which does not run on a CPU: ours stays.
     assert type(nn.SyncBatchNorm.convert_sync_batchnorm(made)[1]) is SynchronisedBatchNorm
+
+
+def test_a_process_alone_is_rank_0_of_1():
+    assert rank_and_world() == (0, 1)
+    assert gather("here") == ["here"]
+    assert sum_over_ranks([1.0, 2.5], "cpu") == [1.0, 2.5]

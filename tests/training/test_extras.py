@@ -10,7 +10,7 @@ import soundfile
 from gatedrnn.data.dataset import simulate_rooms, speech_dataset
 from gatedrnn.simulation.small_sets import SAMPLE_RATE, make_utterance
 from gatedrnn.tasks.asr.corpora import distant_speech, prepare_corpus
-from gatedrnn.training.log import TrainingLog
+from gatedrnn.training.log import TrainingLog, new_epoch
 
 
 def test_figures_travel_to_tensorboard(tmp_path):
@@ -64,3 +64,7 @@ def test_rooms_are_simulated_on_the_fly(tmp_path, monkeypatch):
         for b in dev.effect.responses
         if a.shape == b.shape
     )
+
+
+def test_an_epoch_starts_without_norms_and_skipped_steps(tmp_path):
+    assert new_epoch() == {"norms": [], "skipped": 0} == TrainingLog(tmp_path).running

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gatedrnn.training.launch import run_recipe, run_script
+from gatedrnn.training.launch import refuse_another_training, run_recipe, run_script
 
 
 def flushed() -> bool:
@@ -77,3 +77,12 @@ def test_a_value_error_that_nobody_raised_has_a_traceback(monkeypatch):
 
 def test_success_is_zero(monkeypatch):
     assert run(monkeypatch, lambda arguments, read: None) == 0
+
+
+def test_a_folder_with_another_training_is_refused(tmp_path):
+    (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
+    (tmp_path / "hyperparams.yaml").write_text("network: ran\nlr: 0.1\n")
+    refuse_another_training(tmp_path, {"network": "ran", "lr": 0.2})
+    message = "holds a training with network 'ran', not 'gru': use another --output_folder"
+    with pytest.raises(ValueError, match=message):
+        refuse_another_training(tmp_path, {"network": "gru"})

@@ -27,7 +27,7 @@ from gatedrnn.experiments.bench.implementations import (
     torch_gru,
     torch_lstm,
 )
-from gatedrnn.experiments.bench.report import as_growth
+from gatedrnn.experiments.bench.report import as_growth, conditions
 
 SMALL = Shape(2, 3, 8, layers=2)
 
@@ -194,3 +194,7 @@ def test_peak_memory_grows_with_the_work():
     small = peak_memory([big], Shape(4, 50, 64))["big"]
     large = peak_memory([big], Shape(4, 2000, 64))["big"]
     assert large > 3 * max(small, 1_000_000)
+
+
+def test_conditions_name_the_type_of_numbers():
+    assert conditions("cpu", torch.float32)["dtype"] == "float32"

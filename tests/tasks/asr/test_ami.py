@@ -12,8 +12,18 @@ import pytest
 
 from gatedrnn.data.preparation import Prepared
 from gatedrnn.data.tables import Utterance, read_csv
-from gatedrnn.tasks.asr.corpora.ami.annotations import kaldi, plain
-from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, prepare_ami
+from gatedrnn.tasks.asr.corpora.ami.annotations import (
+    Annotations,
+    NxtSegment,
+    NxtToken,
+    Piece,
+    clip,
+    kaldi,
+    plain,
+    words30,
+)
+from gatedrnn.tasks.asr.corpora.ami.meetings import Microphone, choose, find_partition
+from gatedrnn.tasks.asr.corpora.ami.prepare import AmiOptions, explain, prepare_ami
 from recipes.AMI import ami_prepare
 from tests.data.corpora import Nxt, cut, tone
 
@@ -335,3 +345,45 @@ def test_command(corpus, tmp_path, capsys):
 def test_text_normalization(text, as_plain, as_kaldi):
     assert plain(text) == as_plain
     assert kaldi(text) == as_kaldi
+
+
+def test_annotations_are_found_in_a_folder_of_the_archive(tmp_path):
+    root = tmp_path / "ami_public_manual_1.6.2"
+    for name in (
+        "words/M.A.words.xml",
+        "segments/M.A.segments.xml",
+        "corpusResources/meetings.xml",
+    ):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("<xml/>")
+    with Annotations(tmp_path) as annotations:
+        assert annotations.names("words") == ["M.A.words.xml"]
+        assert annotations.read("words", "M.A.words.xml") == b"<xml/>"
+
+
+def test_a_microphone_has_one_recording_of_a_meeting():
+    recordings = {("M1", "headset-0"): Path("a.wav")}
+    assert choose(recordings, "M1", Microphone("ihm"), 0) == Path("a.wav")
+    assert choose(recordings, "M1", Microphone("ihm"), 1) is None
+
+
+def test_sizes_of_the_official_partition():
+    partition = find_partition("full-corpus-asr")
+    sizes = [len(partition.of_split(split)) for split in ("train", "dev", "eval")]
+    assert sizes == [136, 18, 16]
+    assert "IB4005" in explain("unsplit")
+
+
+def test_pieces_end_at_punctuation_and_at_the_end_of_the_recording():
+    tokens = tuple(
+        NxtToken(f"w{i}", "punctuation" if text in ".," else "word", text, i, i + 0.5, True)
+        for i, text in enumerate("Okay . So , yes .".split())
+    )
+    pieces = words30(NxtSegment("s", 0, 9, tokens))
+    expected = [("Okay", 0.0, 0.5), ("So yes", 2.0, 4.5)]
+    assert [(piece.text, piece.start, piece.end) for piece in pieces] == expected
+    words = (
+        NxtToken("w0", "word", "Hi", 1.0, 1.5, True),
+        NxtToken("w1", "word", "there", 5.0, 5.5, True),
+    )
+    assert clip(Piece(0.5, 6.0, words), 3.0).text == "Hi"

@@ -282,3 +282,10 @@ def test_rates_that_are_no_sound(tmp_path):
 def test_blocks_need_a_size(tmp_path):
     with pytest.raises(ValueError, match="blocks of 0 s"):
         list(stream_blocks(item(recording(tmp_path, "wav")), 16_000, 0))
+
+
+def test_channels_are_averaged_and_resampled(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, [[0.1, 0.5]] * 8000, 8000)
+    signal = read_samples(Item("a", path), 16000)
+    assert signal.shape == (16000,) and float(signal[8000]) == pytest.approx(0.3, abs=5e-4)

@@ -10,7 +10,7 @@ import torch
 from speechbrain.decoders import CTCPrefixBeamSearcher
 
 from gatedrnn.tasks.asr import decode as ctc
-from gatedrnn.tasks.asr.decode import SearchOptions, prefix_beam_search
+from gatedrnn.tasks.asr.decode import PrefixBeam, SearchOptions, prefix_beam_search
 from gatedrnn.tokens import Characters
 
 FRAMES, VOCABULARY = 6, 4
@@ -76,3 +76,13 @@ def test_words_get_the_times_of_their_best_alignment():
     ]
     with pytest.raises(ValueError, match="do not fit into 3 frames"):
         ctc.word_times(log_probs[:3], ctc.Hypothesis((2, 2, 3), 0.0), tokens, 0.03)
+
+
+def test_repeated_tokens_are_one_unless_a_blank_is_between():
+    rows = [[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]
+    (best,) = ctc.greedy(torch.tensor([rows]).log(), torch.tensor([4]))
+    assert best.tokens == (1, 1)
+    beam = PrefixBeam(SearchOptions(16))
+    for frame in torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log():
+        beam.advance(frame.unsqueeze(0))
+    assert beam.hypotheses()[0].tokens == (1,)

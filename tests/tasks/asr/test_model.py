@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.modules.features import LogMel
+from gatedrnn.tasks.asr.model import CTCModel, Frontend
 
 
 def small(**options):
@@ -68,3 +69,9 @@ def test_a_chunk_as_long_as_the_utterance_is_no_truncation():
 def test_truncation_needs_one_direction():
     with pytest.raises(ValueError, match="needs bidirectional: False"):
         small(bptt_frames=20, bidirectional=True)
+
+
+def test_features_of_signals_of_different_lengths():
+    features, lengths = Frontend(LogMel())([torch.rand(1600), torch.rand(800)])
+    assert features.shape == (2, 11, 80)
+    assert (lengths * 11).tolist() == [11.0, 6.0]

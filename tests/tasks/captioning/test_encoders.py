@@ -17,6 +17,7 @@ from gatedrnn.tasks.captioning.model import (
     FeatureEncoder,
     ImageEncoder,
     RecurrentSoundEncoder,
+    Regions,
     SoundEncoder,
 )
 
@@ -280,3 +281,7 @@ def test_a_transformer_of_torchvision(vision):
 def test_without_torchvision_it_is_told_what_to_install():
     with pytest.raises(ImportError, match=r"gatedrnn\[vision\]"):
         BackboneEncoder("resnet18")
+
+
+def test_regions_are_projected_to_the_width():
+    assert Regions(8, 4)(torch.rand(2, 6, 8)).shape == (2, 6, 4)

@@ -317,3 +317,18 @@ def test_vocabulary_as_plain_data():
     ):
         with pytest.raises(ValueError, match=message):
             from_dict({**found.to_dict(), **change})
+
+
+def test_a_manifest_is_json_lines(tmp_path):
+    path = tmp_path / "train.jsonl"
+    item = CaptionItem("1", "train", "/d/a.png", "image", ("a dog",))
+    write_manifest(path, [item])
+    assert path.read_text() == (
+        '{"id": "1", "split": "train", "image": "/d/a.png", "references": ["a dog"]}\n'
+    )
+    assert item.file.name == "a.png"
+
+
+def test_features_are_regions():
+    assert as_regions(np.ones((7, 7, 512))).shape == (49, 512)
+    assert as_regions(np.ones(512)).shape == (1, 512)

@@ -8,7 +8,13 @@ import os
 import pytest
 
 from gatedrnn.tasks.captioning.metrics import scoring
-from gatedrnn.tasks.captioning.metrics.ngrams import BleuCounts, Cider, DocumentFrequencies, rouge_l
+from gatedrnn.tasks.captioning.metrics.ngrams import (
+    BleuCounts,
+    Cider,
+    DocumentFrequencies,
+    ngrams,
+    rouge_l,
+)
 from gatedrnn.tasks.captioning.metrics.scoring import Captions, CaptionScoreOptions, score_captions
 from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
 
@@ -172,3 +178,11 @@ def test_bad_frequencies_and_sigma():
         DocumentFrequencies.of([])
     with pytest.raises(ValueError, match="sigma must be positive"):
         Cider(DocumentFrequencies.of([[["a"]]]), sigma=0)
+
+
+def test_ngrams_and_what_is_made_of_them():
+    assert ngrams(["a", "b"]) == {("a",): 1, ("b",): 1, ("a", "b"): 1}
+    counts = BleuCounts.of("a dog runs".split(), ["a dog runs".split()])
+    assert counts.scores[:3] == pytest.approx([1.0, 1.0, 1.0])
+    score = rouge_l("a dog runs".split(), ["a dog".split(), "the dog runs fast".split()])
+    assert score == pytest.approx(0.829932, abs=5e-7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +102,18 @@ def test_batches_are_scaled_and_padded():
     assert batch.inputs.tolist() == [[3, 0, 0], [4, 5, 6]]
     assert batch.lengths.tolist() == pytest.approx([1 / 3, 1.0])
     assert tokens.sizes == [1, 3]
+
+
+def test_sequences_of_a_batch_are_padded():
+    tokens = [torch.tensor([5, 6, 7]), torch.tensor([8])]
+    batch = SequenceDataset("dev", tokens, torch.tensor([0, 1])).__getitems__([1, 0])
+    assert batch.id == ("dev-1", "dev-0")
+    assert batch.inputs.tolist() == [[8, 0, 0], [5, 6, 7]] and batch.labels.tolist() == [1, 0]
+    frames = SequenceDataset("dev", torch.full((1, 2, 1), 255), torch.tensor([0]))
+    assert frames.sizes == [2]
+
+
+def test_a_budget_of_frames_sets_the_hidden_size():
+    make = partial(SequenceClassifier, network="slim")
+    model = make_model({"model": make, "parameter_budget": 52_610}, 10, 28)
+    assert model.rnn.hidden_size == 100

@@ -17,6 +17,7 @@ from gatedrnn.tasks.classification.corpora.images import (
     read_idx,
     read_images,
     sets_as_sequences,
+    unpacked,
 )
 from gatedrnn.tasks.classification.corpora.sentences import (
     read_labelled,
@@ -338,3 +339,30 @@ def test_wrong_files_of_vectors_are_one_clear_error(tmp_path):
         text.write_text(content)
         with pytest.raises(ValueError, match=f"line {number} has . numbers, the lines before it"):
             read_vectors(text, ["good", "a"])
+
+
+def test_the_last_ones_are_held_out():
+    whole = LabelledSet("all", list("abcde"), torch.tensor([0, 1, 0, 1, 0]))
+    first, last = hold_out(whole, 2)
+    assert (first.inputs, last.inputs) == (["a", "b", "c"], ["d", "e"])
+    assert (first.labels.tolist(), len(last)) == ([0, 1, 0], 2)
+
+
+def test_elements_of_an_idx_file_packed_or_not(tmp_path):
+    write_idx(tmp_path / "labels", np.array([3, 1, 4], dtype=np.uint8))
+    elements, _ = read_idx(tmp_path / "labels", 1)
+    assert elements.tolist() == [3, 1, 4] and elements.dtype == np.uint8
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"abc"))
+    assert unpacked(tmp_path / "a.gz") == b"abc"
+
+
+def test_an_image_is_a_sequence_of_its_rows_or_of_permuted_pixels():
+    images = torch.arange(12).reshape(1, 2, 2, 3)
+    assert as_sequences(images).tolist() == [[[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]]
+    assert as_sequences(images, "pixels", permutation=1)[0, :, 0].tolist() == [3, 9, 6, 0]
+
+
+def test_labels_and_bytes_of_a_line(tmp_path):
+    (tmp_path / "a.all").write_bytes(b"1 a clich\xe9\n0  fine \n")
+    found = read_labelled(tmp_path / "a.all", "all", 2, Report("mine"))
+    assert (found.inputs, found.labels.tolist()) == (["a cliché", "fine"], [1, 0])

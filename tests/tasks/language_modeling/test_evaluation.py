@@ -16,6 +16,7 @@ from gatedrnn.tasks.language_modeling.evaluation import (
     AdaptiveModel,
     DynamicEvaluation,
     EvaluationOptions,
+    detached,
     gradient_squares,
     log_probabilities,
     score,
@@ -220,3 +221,22 @@ def test_without_temperature_the_most_probable_is_taken():
         assert generate(model, TOKENS, options) == [text]
     with pytest.raises(ValueError, match="top_p above 0"):
         GenerationOptions(top_p=0.0)
+
+
+def test_windows_of_streams_side_by_side():
+    rows = streams(torch.tensor([5, 6, 7, 8, 9]), 2)
+    windows = [(w.inputs.tolist(), w.targets.tolist(), w.first) for w in rows.windows(2)]
+    assert windows == [
+        ([[0, 5], [6, 7]], [[5, 6], [7, 8]], True),
+        ([[6], [8]], [[-100], [9]], False),
+    ]
+
+
+def test_words_and_characters_of_a_text():
+    text = Text("dev", ["YEAH", "SO DO I"])
+    assert (text.words, text.characters) == (6, 13)
+
+
+def test_a_state_is_detached():
+    pair = (torch.ones(1, requires_grad=True), torch.ones(1))
+    assert [state.requires_grad for state in detached(pair)] == [False, False]

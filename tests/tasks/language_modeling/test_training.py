@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+from functools import partial
 
 import pytest
 import torch
 
+from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.language_modeling.data import streams
+from gatedrnn.tasks.language_modeling.model import TextModel
 from gatedrnn.tasks.language_modeling.train import make_model
 from gatedrnn.tokens import load
 from gatedrnn.training.optimizers import EpochDecay, PlateauDecay
@@ -195,3 +198,9 @@ def test_two_processes_are_one_with_twice_the_streams(tmp_path, carried):
     assert alone.code == 0, alone.said
     for name, figures in pair[0].figures.items():
         assert alone.figures[name] == pytest.approx(figures, rel=1e-6), name
+
+
+def test_a_budget_sets_the_hidden_size():
+    hparams = {"model": partial(TextModel), "parameter_budget": 20_000}
+    model, arguments = make_model(hparams, 50)
+    assert (arguments, parameters(model)) == ({"hidden_size": 31}, 18_960)

@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.small_sets import make_pieces
-from gatedrnn.tasks.music.corpora import CORPORA, KEYS, read_music
+from gatedrnn.tasks.music.corpora import CORPORA, KEYS, make_music, read_music
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "poly_music"
 
@@ -189,3 +189,10 @@ def test_other_counts_than_the_published_do_not_hold(tmp_path):
     assert [c.name for c in report.checks if not c.holds] == [
         "train pieces", "valid pieces", "test pieces",
     ]  # fmt: skip
+
+
+def test_a_piece_without_frames_is_reported():
+    report = Report("mine")
+    rolls = [np.zeros((0, 88), np.uint8), np.eye(88, dtype=np.uint8)]
+    assert make_music("valid", rolls, report).ids == ["valid-001"]
+    assert report.items("piece-empty") == {"valid-000": "no frames"}

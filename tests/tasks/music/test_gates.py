@@ -183,3 +183,8 @@ def test_any_model_and_all_files(tmp_path):
     slim = nnet.build("slim", input_size=3, hidden_size=4, variant="6")
     with pytest.raises(ValueError, match="no layer has a gate called i or f"):
         measure_gates(slim, lambda x: slim(x)[0].sum(), [torch.rand(1, 4, 3)])
+
+
+def test_a_unit_that_never_changes_has_no_correlation():
+    first, second = torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([[3.0, 1.0], [1.0, 2.0]])
+    assert correlation(first, second) == [-1.0, None]

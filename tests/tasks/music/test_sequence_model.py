@@ -109,3 +109,13 @@ def test_the_authors_sizes_are_those_of_the_budget(network, options, size):
     budget = count("lstmp", 200, {"peephole": False})
     assert budget == 569_688
     assert count(network, size, options) <= budget < count(network, size + 1, options)
+
+
+def test_pieces_and_batches_of_them():
+    piece = torch.eye(88, dtype=torch.uint8)[:5]
+    music = Music("train", ["a"], [piece])
+    assert (music.frames, music.notes) == (5, (21, 25))
+    dataset = PieceDataset(Music("valid", ["a", "b"], [piece, piece[:3]]), first_frame=False)
+    assert dataset.sizes == [4, 2]
+    batch = collate([dataset[0], dataset[1]])
+    assert batch.inputs.shape == (2, 4, 88) and batch.counts.tolist() == [4, 2]

@@ -162,3 +162,7 @@ def test_simulated_pairs(tmp_path):
     (tmp_path / "c" / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds files that were not simulated"):
         write_parallel(tmp_path / "c", 5, 1, 1)
+
+
+def test_sentences_are_compared_without_case_spaces_and_punctuation():
+    assert (plain("I'm  OK!"), plain("?!")) == ("imok", "?!")
