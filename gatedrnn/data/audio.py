@@ -160,15 +160,8 @@ class BlockResampler:
 
     Arguments
     ---------
-    source : int
-        Samples per second of the signal.
-    target : int
-        Samples per second of the result.
-
-    Raises
-    ------
-    ValueError
-        If a rate is not positive.
+    source, target : int
+        Samples per second of the signal and of the result.
 
     Example
     -------

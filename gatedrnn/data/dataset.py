@@ -270,7 +270,7 @@ class Noises:
     path : str or Path
         A folder of audio files, at any depth.
     rate : int
-        Samples per second wanted.
+        Samples per second of the segments.
 
     Raises
     ------
@@ -396,11 +396,11 @@ def simulate_rooms(
     Arguments
     ---------
     count : int
-        How many.
+        Number of impulse responses.
     rate : int
         Samples per second.
     seed : int
-        Decides rooms and places.
+        Seed of rooms and places.
     per_room : int
         Places of the speaker in each room.
     max_seconds : float

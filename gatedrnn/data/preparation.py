@@ -38,12 +38,6 @@ class Entry:
     ---------
     id : str
         Unique within the corpus.
-    audio : Path
-        The file.
-    text : str
-        Transcript.
-    speaker : str
-        Who speaks.
     start, stop : float or None
         Seconds; None for the start and the end of the file.
     channel : int
@@ -83,11 +77,6 @@ class Policy:
         always of whole speakers.
     seed : int
         Decides which speakers are held out.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
 
     Example
     -------
@@ -350,7 +339,7 @@ def prepare_entries(
     Arguments
     ---------
     corpus : str
-        Its name.
+        Name of the corpus.
     out : str or Path
         Folder for the results.
     entries : Mapping

@@ -310,10 +310,6 @@ class Utterance:
         ``speechbrain.dataio.dataio.read_audio`` takes them (at 16 kHz where ``wav`` is empty).
     channel : int
         Channel of the recording, from 0.
-    speaker : str
-        Who speaks.
-    words : str
-        Transcript.
 
     Example
     -------

@@ -22,17 +22,12 @@ class LogMel(nn.Module):
     n_mels : int
         Number of mel bands.
     hop_seconds : float
-        Between frames.
+        Seconds between frames.
     window_seconds : float
-        Length of a frame.
+        Seconds of a frame.
     dynamic_range : float
         Floor of the energies, in dB below the maximum of the utterance (80 in SpeechBrain); 0 for
         no floor, which streaming needs, as the maximum is not known before the end.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
 
     Example
     -------

@@ -35,11 +35,6 @@ class DropoutRates:
         One mask for all frames of a sequence (variational dropout, Gal & Ghahramani 2016), instead
         of one for each frame.
 
-    Raises
-    ------
-    ValueError
-        If a probability is not in [0, 1).
-
     Example
     -------
     >>> DropoutRates.of(0.5).layers
@@ -186,8 +181,6 @@ def size_for(make: Callable[[int], nn.Module], budget: int) -> tuple[int, int]:
 
     Returns
     -------
-    size : int
-        The size.
     parameters : int
         Number of parameters at that size.
 

@@ -78,9 +78,9 @@ def compare(first: Score, second: Score, options: Options | None = None) -> Comp
     Arguments
     ---------
     first : Score
-        Of a system.
+        Score of a system.
     second : Score
-        Of another system on the same reference.
+        Score of another system on the same reference.
     options : Options or None
         Resamples and seed; None for the defaults.
 

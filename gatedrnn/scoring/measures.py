@@ -141,14 +141,9 @@ class Options:
         Treatment of utterances that are on one side only, see
         :func:`gatedrnn.scoring.pairing.pair`; defaults "delete" and "error".
     resamples, seed : int
-        Of the bootstrap; defaults 10000 and 0.
+        Number and seed of bootstrap resamples; defaults 10000 and 0.
     top : int
         Confusions to keep of each kind; default 10.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range.
 
     Example
     -------
@@ -193,8 +188,6 @@ class Score:
 
     Arguments
     ---------
-    reference, hypothesis : Transcripts
-        As read.
     pairing : Pairing
         The scored utterances, and those on one side only.
     measures : Mapping

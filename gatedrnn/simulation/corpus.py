@@ -79,23 +79,14 @@ class CorpusOptions:
 
     Arguments
     ---------
-    train_minutes : float
-        Length of all training meetings together.
-    dev_minutes : float
-        The same for development.
-    eval_minutes : float
-        The same for evaluation.
+    train_minutes, dev_minutes, eval_minutes : float
+        Length of all meetings of a split together.
     meeting_minutes : float
         About how long a meeting is; meetings are longer where the names do not suffice.
     seed : int
         The same seed makes the same bytes.
     acoustics : Acoustics
         Rooms, microphones, overlap.
-
-    Raises
-    ------
-    ValueError
-        If a value is impossible.
 
     Example
     -------
@@ -126,11 +117,6 @@ class CorpusOptions:
 
 def plan_corpus(options: CorpusOptions) -> tuple[MeetingPlan, ...]:
     """Plans the meetings of a corpus and their participants.
-
-    Arguments
-    ---------
-    options : CorpusOptions
-        What decides the corpus.
 
     Example
     -------
@@ -163,9 +149,9 @@ def simulate_corpus(
     out : str or Path
         Folder of the corpus.
     options : CorpusOptions
-        What decides the corpus.
+        Lengths, seed and acoustics.
     jobs : int
-        How many processes.
+        Number of processes.
     progress : bool
         Whether to show a progress bar.
 

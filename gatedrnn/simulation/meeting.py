@@ -147,11 +147,6 @@ class Acoustics:
         Chance that a turn begins before the one before it has ended, and that a backchannel is
         spoken over the turn it answers.
 
-    Raises
-    ------
-    ValueError
-        If a value is impossible.
-
     Example
     -------
     >>> Acoustics(microphones=("Array1-01", "Array1-05")).array_channels

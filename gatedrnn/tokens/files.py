@@ -51,11 +51,6 @@ def learn(
         Occurrences that a word must have.
     max_size : int or None
         Maximum number of words, the special ones included.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
     """
     if kind == "words":
         return Words.learn(lines, special, min_count, max_size)

@@ -44,8 +44,6 @@ class Encoded:
 
     Arguments
     ---------
-    text : Text
-        The text.
     ids : torch.Tensor
         All tokens in a row, int32, (tokens,).
     offsets : torch.Tensor

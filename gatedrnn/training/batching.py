@@ -73,10 +73,8 @@ class EpochBatchSampler(Sampler[list[int]]):
         classification finds alignments of short utterances more easily.
     seed : int
         Seed of the batches.
-    rank : int
-        This process.
-    world : int
-        Number of processes.
+    rank, world : int
+        This process, and the number of processes.
 
     Raises
     ------
@@ -160,10 +158,8 @@ class EvaluationBatchSampler(Sampler[list[int]]):
         Longest duration times number of utterances of a batch.
     max_size : int or None
         Maximum number of utterances of a batch.
-    rank : int
-        This process.
-    world : int
-        Number of processes.
+    rank, world : int
+        This process, and the number of processes.
 
     Example
     -------

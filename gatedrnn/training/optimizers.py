@@ -34,16 +34,11 @@ def make_optimiser(
     lr : float
         Learning rate.
     momentum : float
-        Of ``"sgd"``.
+        Momentum of ``"sgd"``.
     betas : sequence of float
-        Of the others.
+        Averages of the gradient and its square, of ``"adam"`` and ``"adamw"``.
     weight_decay : float
-        Of all; ``"adamw"`` keeps it apart from the gradient.
-
-    Raises
-    ------
-    ValueError
-        If there is no such optimizer.
+        L2 penalty; ``"adamw"`` keeps it apart from the gradient.
 
     Example
     -------
@@ -78,11 +73,6 @@ def make_decay(
         Epochs without improvement that change nothing, of ``"plateau"``; the last epochs, of
         ``"worse"``.
 
-    Raises
-    ------
-    ValueError
-        If there is no such decay.
-
     Example
     -------
     >>> make_decay("epochs", factor=0.8, after=6)
@@ -113,11 +103,6 @@ class WarmupDecay:
         Fraction of the training, in [0, 1), before the decay.
     final : float
         Factor on the full rate at the end, in (0, 1].
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Example
     -------
@@ -164,11 +149,6 @@ class EpochDecay:
     after : int
         Epochs with the full rate.
 
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
-
     Example
     -------
     >>> decay = EpochDecay(factor=0.5, after=2)
@@ -206,11 +186,6 @@ class PlateauDecay:
         Minimum improvement, as a fraction of the best value.
     continuous : bool
         After the first decay, decay in every epoch (Mikolov).
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Example
     -------
@@ -261,11 +236,6 @@ class WorseDecay:
         Epochs with the full rate.
     recent : int
         Number of last epochs that a validation is compared with.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of its range.
 
     Example
     -------
