@@ -365,23 +365,14 @@ class RandomStates:
     @mark_as_saver
     def save(self, path: Path) -> None:
         """Writes the states; all ranks take part."""
-        states = gather(_random_state())
-        if if_main_process():
-            torch.save(states, path)
+        _save_of_all_ranks(path, _random_state())
 
     @mark_as_loader
     def load(self, path: Path, end_of_epoch: bool) -> None:
         """Restores the states of this rank."""
-        states = torch.load(path, weights_only=True)
-        rank, world = rank_and_world()
-        if len(states) != world:
-            if rank == 0:
-                logger.warning(
-                    f"The checkpoint was written by {len(states)} process(es), now there are "
-                    f"{world}: random numbers begin anew, the result will differ"
-                )
-            return
-        _set_random_state(states[rank])
+        state = _load_of_this_rank(path, "random numbers begin anew")
+        if state is not None:
+            _set_random_state(state)
 
 
 # On all ranks: the first one writes the states of all.
@@ -417,24 +408,12 @@ class CarriedState:
     @mark_as_saver
     def save(self, path: Path) -> None:
         """Writes the states of all processes; all take part."""
-        states = gather(self.to("cpu"))
-        if if_main_process():
-            torch.save(states, path)
+        _save_of_all_ranks(path, self.to("cpu"))
 
     @mark_as_loader
     def load(self, path: Path, end_of_epoch: bool) -> None:
         """Restores this rank's state; none at the end of an epoch."""
-        rank, world = rank_and_world()
-        states = torch.load(path, weights_only=True)
-        if len(states) == world:
-            self.value = None if end_of_epoch else states[rank]
-            return
-        self.value = None
-        if rank == 0 and not end_of_epoch:
-            logger.warning(
-                f"The checkpoint was written by {len(states)} process(es), now there are "
-                f"{world}: the text is cut elsewhere, the result will differ"
-            )
+        self.value = None if end_of_epoch else _load_of_this_rank(path, "the text is cut elsewhere")
 
 
 # On all ranks: each has its own streams.
@@ -498,6 +477,26 @@ class Cost:
         state = json.loads(Path(path).read_text(encoding="utf-8"))
         self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
         self.steps, self.known = state["steps"], state["known"]
+
+
+def _save_of_all_ranks(path: Path, state: Any) -> None:
+    states = gather(state)
+    if if_main_process():
+        torch.save(states, path)
+
+
+def _load_of_this_rank(path: Path, consequence: str) -> Any:
+    """This rank's state; ``None``, with a warning, if the number of processes has changed."""
+    states = torch.load(path, weights_only=True)
+    rank, world = rank_and_world()
+    if len(states) == world:
+        return states[rank]
+    if rank == 0:
+        logger.warning(
+            f"The checkpoint was written by {len(states)} process(es), now there are "
+            f"{world}: {consequence}, the result will differ"
+        )
+    return None
 
 
 def _random_state() -> dict[str, Any]:
