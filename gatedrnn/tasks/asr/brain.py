@@ -229,22 +229,6 @@ class TestSearch:
     ``language_model`` (a bundle, or the output folder of a training), needed with ``lm_weight``;
     and ``internal_lm``, which adds ``ilm`` to the n-best lists: the log-probability by the
     recognizer's internal language model.
-
-    Example
-    -------
-    >>> from types import SimpleNamespace
-    >>> from gatedrnn.tasks.asr.model import CTCModel
-    >>> from gatedrnn.tokens import Characters
-    >>> tokens = Characters.learn(["GO ON"])
-    >>> model = CTCModel(len(tokens), input_size=6, num_layers=1, hidden_size=8, proj_size=4)
-    >>> test = TestSearch(SimpleNamespace(beam_size=4, internal_lm=True), model, tokens)
-    >>> scores = Scores(torch.rand(1, 9, len(tokens)).log_softmax(-1), torch.tensor([9]))
-    >>> test.needs_label_prior, test.collects(scores)
-    (True, True)
-    >>> test.take_label_prior("cpu")
-    >>> lists = test.with_internal(model, test.search(model, scores))
-    >>> sorted(lists[0][0].parts), test.collects(scores)
-    (['ilm'], False)
     """
 
     #: pytest would collect the class for its name.

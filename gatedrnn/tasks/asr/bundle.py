@@ -148,19 +148,8 @@ class RecognizerSpec(ModelSpec):
 def describe_recognizer(hparams: Mapping[str, Any], vocabulary: int) -> RecognizerSpec:
     """The specification of a YAML's model.
 
-    Raises
-    ------
-    ValueError
-        If the model or its features are not made by this package alone, so that no file can
-        describe them.
-
-    Example
-    -------
-    >>> from functools import partial
-    >>> modules = {"compute_features": LogMel(), "normalize": InputNormalization()}
-    >>> spec = describe_recognizer({"model": partial(CTCModel, num_layers=3), **modules}, 30)
-    >>> spec.acoustic, spec.normalisation
-    ({'num_layers': 3}, 'global')
+    Raises a ValueError if the model or its features are not made by this package alone, so that no
+    file can describe them.
     """
     head = head_name(hparams)
     acoustic = arguments_of(hparams["model"], CTCModel, "model")
@@ -195,21 +184,7 @@ class RecognizerConfig(BundleConfig):
         The recognizer.
     search : SearchOptions
         Search of the training's test; ``lm_mode`` is None if there is no language model in the
-        subfolder ``lm``.
-
-    Raises
-    ------
-    ValueError
-        If such a recognizer cannot use a language model so.
-
-    Example
-    -------
-    >>> from gatedrnn.bundle.format import FileEntry
-    >>> files = {name: FileEntry(3, "0" * 64) for name in RecognizerConfig.FILES}
-    >>> spec = RecognizerSpec(30, {"num_layers": 2})
-    >>> config = RecognizerConfig(spec, SearchOptions(beam_size=4), files=files)
-    >>> RecognizerConfig.from_dict(config.to_dict()) == config
-    True
+        subfolder ``lm``. A ValueError if such a recognizer cannot use a language model so.
     """
 
     model: RecognizerSpec
@@ -279,21 +254,7 @@ def _with_lm_options(search: SearchOptions, options: Any) -> SearchOptions:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A recognizer, ready to run.
-
-    Arguments
-    ---------
-    config : RecognizerConfig
-        Its config.
-    tokens : Tokens
-        Its tokens.
-    frontend : Frontend
-        Computes normalized features of signals.
-    model : nn.Module
-        Scores tokens, given features.
-    language_model : LanguageModel or None
-        The language model that ``config.search`` has the options of.
-    """
+    """A recognizer, ready to run; ``config.search`` has the options of its language model."""
 
     config: RecognizerConfig
     tokens: Tokens
@@ -323,17 +284,10 @@ class Bundle:
 class WithLanguageModel:
     """A language model that is exported with a recognizer.
 
-    Arguments
-    ---------
-    folder : str or Path
-        Its bundle, or the output folder of its training.
-    weights : LMWeights
-        Its weights.
-    mode : str or None
-        ``lm_mode`` of :class:`~gatedrnn.tasks.asr.decode.SearchOptions`; None: fusion for head
-        ``ctc``, rescoring for others.
-    beam_size : int or None
-        Width of the beam; None for that of the training's test.
+    folder: its bundle, or the output folder of its training
+    mode: ``lm_mode`` of :class:`~gatedrnn.tasks.asr.decode.SearchOptions`; None: fusion for head
+        ``ctc``, rescoring for others
+    beam_size: None for that of the training's test
     """
 
     folder: str | Path
@@ -559,37 +513,9 @@ def write_bundle(
 ) -> RecognizerConfig:
     """Writes a bundle of a recognizer; see :meth:`~gatedrnn.bundle.kind.BundleKind.write`.
 
-    Arguments
-    ---------
-    folder : str or Path
-        Where to.
-    config : RecognizerConfig
-        Its config.
-    tokens : Tokens
-        Its tokens.
-    model : torch.nn.Module
-        Built as ``config.model`` says.
-    statistics : (torch.Tensor, torch.Tensor) or None
-        Mean and standard deviation of the features, each (features,), for ``normalisation:
-        global``.
-    more : Mapping or None
-        Name -> text of further files.
-    overwrite : bool
-        Whether a bundle that is there already is replaced.
-    language_model : LanguageModel or None
-        The language model that ``config.search`` has the options of.
-
-    Returns
-    -------
-    RecognizerConfig
-        As it was written.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something in the folder that may not be replaced.
-    ValueError
-        If there is a language model without options, or the other way round.
+    ``statistics`` are mean and standard deviation of the features, each (features,), for
+    ``normalisation: global``; ``language_model`` is the one that ``config.search`` has the options
+    of.
 
     Example
     -------

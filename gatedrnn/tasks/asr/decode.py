@@ -82,7 +82,7 @@ class SearchOptions:
 
     @classmethod
     def from_hparams(cls, hparams: Any) -> SearchOptions:
-        """Reads ``beam_size``, ``n_best`` and ``lm_*`` from a recipe's hparams.
+        """Reads ``beam_size``, ``n_best``, ``min_log_prob`` and ``lm_*`` from a recipe's hparams.
 
         ``lm_weight`` adds a language model to the search (fusion). Without it, ``lm_insertion`` and
         ``lm_internal`` have no meaning and are refused.
@@ -93,7 +93,7 @@ class SearchOptions:
                 return hparams.get(name)
             return getattr(hparams, name, None)
 
-        n_best = value("n_best")
+        n_best, min_log_prob = value("n_best"), value("min_log_prob")
         lm = {name: value(name) for name in ("lm_weight", "lm_insertion", "lm_internal")}
         if lm["lm_weight"] is None and any(lm.values()):
             raise ValueError(
@@ -103,6 +103,7 @@ class SearchOptions:
         return cls(
             int(value("beam_size") or 1),
             None if n_best is None else int(n_best),
+            cls.min_log_prob if min_log_prob is None else float(min_log_prob),
             lm_mode=None if lm["lm_weight"] is None else FUSION,
             **{name: float(weight or 0) for name, weight in lm.items()},
         )

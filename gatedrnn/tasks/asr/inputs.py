@@ -256,14 +256,7 @@ def _named(items: Sequence[_Named]) -> list[Item]:
 
 @dataclass(frozen=True)
 class AudioSpan:
-    """Samples ``first`` to ``last`` (excluded) of a file; ``channel`` None for the mean of all.
-
-    Example
-    -------
-    >>> span = AudioSpan(Path("a.wav"), 8000, 4000, 12000, 2, None)
-    >>> span.seconds, span.offset
-    (1.0, 0.5)
-    """
+    """Samples ``first`` to ``last`` (excluded) of a file; ``channel`` None for the mean of all."""
 
     path: Path
     rate: int

@@ -83,9 +83,9 @@ def export_encoder(model: CTCModel, path: str | Path, features: int | None = Non
 def export_step(model: CTCModel, path: str | Path) -> None:
     """Writes one frame of a unidirectional acoustic model as an ONNX file, for streaming.
 
-    A frame is what the recurrent stack reads: ``factor`` frames of features side by side, or one
+    A frame is the input of the recurrent stack: ``factor`` frames of features side by side, or one
     of the convolutions' output. The states are those of the stack; a stream begins with zeros and
-    hands in again what comes out.
+    feeds back what comes out.
 
     ==================  ===============================  ==================================
     ``frame``           float32 (batch, width)
@@ -96,23 +96,8 @@ def export_step(model: CTCModel, path: str | Path) -> None:
 
     The file's metadata hold, as texts, ``factor`` (feature frames that make a frame),
     ``subsampling``, ``recurrence``, ``tokens`` (how many there are), ``states`` (JSON: name to
-    shape) and ``gatedrnn_version``.
-
-    Arguments
-    ---------
-    model : CTCModel
-        As for :func:`export_encoder`.
-    path : str or Path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        If the model is bidirectional, of another kind, or gives no numbers.
-    ImportError
-        If onnx or onnxruntime is not installed.
-    RuntimeError
-        If onnxruntime computes something else than the model.
+    shape) and ``gatedrnn_version``. Arguments and errors are as of :func:`export_encoder`; also a
+    ValueError for a bidirectional model.
 
     Example
     -------
@@ -122,12 +107,9 @@ def export_step(model: CTCModel, path: str | Path) -> None:
     >>> export_step(model, path)
     >>> session = onnxruntime.InferenceSession(path)
     >>> h, c = torch.zeros(2, 1, 8).numpy(), torch.zeros(2, 1, 16).numpy()
-    >>> frame = torch.rand(1, 240).numpy()
-    >>> log_probs, h, c = session.run(None, {"frame": frame, "h": h, "c": c})
+    >>> log_probs, h, c = session.run(None, {"frame": torch.rand(1, 240).numpy(), "h": h, "c": c})
     >>> log_probs.shape, h.shape
     ((1, 30), (2, 1, 8))
-    >>> session.get_modelmeta().custom_metadata_map["states"]
-    '{"h": [2, "batch", 8], "c": [2, "batch", 16]}'
     """
     model = _prepare(model)
     if model.encoder.bidirectional:

@@ -42,11 +42,6 @@ class SegmentationOptions:
         ``max_seconds``.
     always : bool
         Detect speech in short recordings, too.
-
-    Example
-    -------
-    >>> SegmentationOptions(max_seconds=20.0).threshold
-    0.5
     """
 
     max_seconds: float = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,9 +114,10 @@ class RecogniserTraining(Training):
         return {"tokens": self.tokens}
 
     def describe(self) -> dict[str, Any]:
-        """The model and its features."""
+        """The model, its features, and the search of its test."""
         spec = describe_recognizer(self.hparams, len(self.tokens))
-        search = SearchOptions(beam_size=int(self.hparams.get("beam_size", 1)))
+        # A language model in the test's search is no part of the recognizer.
+        search = replace(SearchOptions.from_hparams(self.hparams), lm_mode=None)
         return RecognizerConfig(spec, search).description()
 
     def valid_loader(self, brain: RecogniserBrain) -> Any:
@@ -162,7 +164,7 @@ def train_asr(
     prepare: Callable[[Mapping[str, Any]], Mapping[str, Path]],
     read: Callable[[Path, str, Mapping[str, Any]], Speech],
 ) -> dict[str, Any]:
-    """Trains and tests a recogniser.
+    """Trains and tests a recognizer; returns the metrics of every test set.
 
     Arguments
     ---------
@@ -173,11 +175,6 @@ def train_asr(
         must be ``"train"`` and ``"dev"``; all others are tested.
     read : callable
         Makes the dataset of a list, given the list, the name of the set and the YAML's values.
-
-    Returns
-    -------
-    dict
-        Figures of every test set.
     """
 
     def work(hparams: dict[str, Any], run_opts: Any) -> dict[str, Any]:

@@ -51,17 +51,6 @@ class TranscriptSegment:
         Mean confidence of the words, from 0 to 1.
     speaker : str or None
         Speaker, if known.
-
-    Raises
-    ------
-    ValueError
-        If not ``0 <= start <= end``.
-
-    Example
-    -------
-    >>> words = Word("GO", 1.1, 1.3, 0.9), Word("ON", 1.4, 1.9, 0.8)
-    >>> TranscriptSegment(1.0, 2.0, "GO ON", words).seconds
-    1.0
     """
 
     start: float
@@ -158,14 +147,7 @@ class Transcript:
         return replace(self, segments=tuple(s.shifted(seconds) for s in self.segments))
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of a JSON file; times in seconds, rounded to milliseconds.
-
-        Example
-        -------
-        >>> segment = TranscriptSegment(0.0, 1.0, "GO")
-        >>> Transcript("a", "a.wav", 1.0, (segment,)).as_dict()["segments"]
-        [{'start': 0.0, 'end': 1.0, 'text': 'GO', 'confidence': None, 'speaker': None, 'words': []}]
-        """
+        """The content of a JSON file; times in seconds, rounded to milliseconds."""
         segments = [
             {
                 "start": round(s.start, 3),

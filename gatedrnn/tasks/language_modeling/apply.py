@@ -67,18 +67,6 @@ def evaluate_file(
 
 
 def log_probs(language_model: LanguageModel, texts: Sequence[str]) -> list[float]:
-    """Natural log-probability of each sentence with its end, and with its unknown words.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.language_modeling.bundle import LanguageModelConfig
-    >>> from gatedrnn.tasks.language_modeling.bundle import TextModelSpec
-    >>> from gatedrnn.tokens import EOS_NAME, Words
-    >>> tokens = Words.learn(["GO ON"], EOS_NAME)
-    >>> spec = TextModelSpec(len(tokens), {"hidden_size": 4})
-    >>> model = LanguageModel(LanguageModelConfig(spec), tokens, spec.build())
-    >>> len(log_probs(model, ["GO ON", "GO"]))
-    2
-    """
+    """Natural log-probability of each sentence with its end, and with its unknown words."""
     model, tokens = language_model.model, language_model.tokens
     return score_texts(model, tokens, texts).log_probs.tolist()

@@ -20,6 +20,7 @@ from gatedrnn.data.report import Report
 from gatedrnn.data.tables import Text, read_bytes, read_csv, read_lines, read_text
 from gatedrnn.tokens import IGNORE
 
+__all__ = ["CORPORA", "Corpus", "read_corpus"]
 #: The token that is read before the first one.
 START = 0
 #: Parts of 100 of a text that is divided: the rest is for training.
@@ -96,9 +97,6 @@ def read_corpus(layout: str, folder: str | Path, report: Report, **options: Any)
         for text in (corpus.train, corpus.valid, *corpus.tests)
     }
     return corpus
-
-
-__all__ = ["CORPORA", "Corpus", "read_corpus"]
 
 
 @dataclass(frozen=True)

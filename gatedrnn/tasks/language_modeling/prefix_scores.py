@@ -186,16 +186,7 @@ class Node:
 
 @torch.no_grad()
 def read_nodes(model: nn.Module, nodes: Sequence[Node]) -> None:
-    """Processes the tokens of nodes as batches; a root must be alone.
-
-    Example
-    -------
-    >>> from gatedrnn.tasks.language_modeling.model import TextModel
-    >>> root = Node(0, None, 0.0)
-    >>> read_nodes(TextModel(5, hidden_size=4), [root])
-    >>> root.child(3).total < 0 and root.child(3) is root.child(3)
-    True
-    """
+    """Processes the tokens of nodes as batches; a root must be alone."""
     device = next(model.parameters()).device
     for begin in range(0, len(nodes), ROWS):
         some = nodes[begin : begin + ROWS]

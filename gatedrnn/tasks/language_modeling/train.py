@@ -351,18 +351,9 @@ def make_model(hparams: Mapping[str, Any], vocabulary: int) -> tuple[nn.Module, 
 def train_lm(
     arguments: Sequence[str], read: Callable[[Mapping[str, Any], Report], Corpus]
 ) -> dict[str, Any]:
-    """Trains and tests a language model.
+    """Trains and tests a language model; returns the metrics of every test text.
 
-    Arguments
-    ---------
-    arguments : sequence of str
-        Of the command line: a YAML file, and what to override in it.
-    read : callable
-        Reads the corpus, given the YAML's values and a report for issues.
-
-    Returns
-    -------
-    dict
-        Test text -> its metrics.
+    ``arguments`` are those of the command line: a YAML file, and what to override in it. ``read``
+    reads the corpus, given the YAML's values and a report for issues.
     """
     return train(arguments, LanguageModelTraining, read)

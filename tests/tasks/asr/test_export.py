@@ -12,6 +12,7 @@ import torch
 from gatedrnn.cli.main import main
 from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import read_bundle
+from gatedrnn.tasks.asr.decode import SearchOptions
 from gatedrnn.tasks.asr.train import RecogniserTraining
 from gatedrnn.training.checkpoints import UNFINISHED
 from tests.tasks.asr import tiny
@@ -22,7 +23,7 @@ def trained(tmp_path_factory):
     """Output folders of trainings: one with averaged checkpoints and statistics of the corpus."""
     folders = {}
     for name, changes in {
-        "ctc": {"norm_type": "global", "beam_size": 3},
+        "ctc": {"norm_type": "global", "beam_size": 3, "n_best": 2, "min_log_prob": -9.0},
         "transducer": {"head": "transducer"},
         "attention": {"head": "attention"},
     }.items():
@@ -52,7 +53,8 @@ def test_what_the_bundle_says(trained, tmp_path):
     bundle = read_bundle(tmp_path / "bundle")
     results = json.loads((trained["ctc"] / "results.json").read_text())
     assert bundle.config.training["sets"] == results["sets"]
-    assert bundle.config.search.beam_size == 3 and bundle.config.model.normalisation == "global"
+    assert bundle.config.search == SearchOptions(beam_size=3, n_best=2, min_log_prob=-9.0)
+    assert bundle.config.model.normalisation == "global"
     card = (tmp_path / "bundle" / "README.md").read_text()
     assert f"{results['sets']['test']['WER']:.2f}" in card and "gatedrnn transcribe bundle" in card
     assert (tmp_path / "bundle" / "hyperparams.yaml").is_file()

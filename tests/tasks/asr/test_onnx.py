@@ -212,7 +212,9 @@ def test_the_model_stays_as_it_is(tmp_path):
 
 
 def test_a_bidirectional_model_has_no_step(tmp_path):
-    with pytest.raises(ValueError, match="ResidualLSTM: a bidirectional stack needs the end"):
+    with pytest.raises(
+        ValueError, match="ResidualLSTM: a bidirectional stack needs the whole utterance"
+    ):
         export_step(acoustic(bidirectional=True), tmp_path / "step.onnx")
     assert not any(tmp_path.iterdir())
 

@@ -84,6 +84,18 @@ def bundle(tmp_path_factory):
     return folder
 
 
+def test_results_of_older_versions_are_described():
+    cost = {"language model seconds": 0.5, "search seconds": 2.0, "oracle WER": 7.0}
+    choice = {"weight": 0.5, "insertion": 1.0, "internal": 0.0, "tried": 260, "edges": []}
+    for key in ("hypotheses", "readings"):
+        rescored = {"language model": "lm", **choice, "sets": {"dev": {**cost, key: 80}}}
+        assert notes(rescored).splitlines() == [
+            "rescored: language model weight 0.5, insertion 1, chosen on dev among 260",
+            "dev: oracle WER 7.00 %, 80 hypotheses, 0.5 s of language model, 2.0 s of search "
+            "(0.25)",
+        ]
+
+
 def test_the_network_and_the_depth_are_a_key_each(tmp_path, manifests):
     """Trains, then tests only; the n-best lists and the word times are there."""
     chosen = ["--network=highway", "--num_layers=3", f"--output_folder={tmp_path}"]

@@ -175,18 +175,6 @@ def prepare_corpus(
     ------
     FileNotFoundError, ValueError
         If the corpus is not there or has another layout, or a split has no utterance left.
-
-    Example
-    -------
-    >>> import soundfile
-    >>> folder = getfixture("tmp_path")
-    >>> for name in "ab":
-    ...     soundfile.write(folder / f"{name}.wav", [0.1] * 1600, 16000)
-    >>> rows = "audio,text,speaker\\na.wav,YES,ann\\nb.wav,NO,bob\\n"
-    >>> _ = (folder / "train.csv").write_text(rows)
-    >>> prepared = prepare_corpus("manifest", None, folder / "out", train=folder / "train.csv")
-    >>> [len(path.read_text().splitlines()) for path in prepared.files.values()]
-    [2, 2]
     """
     out, report = Path(out), Report(corpus)
     settings: dict[str, Any] = {"options": {name: str(value) for name, value in options.items()}}
@@ -208,19 +196,11 @@ def prepare_corpus(
 
 
 def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
-    """Prepares the corpus of a recipe.
+    """Prepares the corpus of a recipe: name of a set -> its CSV file.
 
-    Arguments
-    ---------
-    hparams : Mapping
-        Of the YAML: ``corpus``; ``data_folder``, ``prepared_folder``, ``sample_rate``, optionally
-        ``characters``, and the keys of the corpus's options; where ``distant_test`` is not null,
-        the test sets are there a second time, to be made distant.
-
-    Returns
-    -------
-    dict
-        Name of the set -> CSV file.
+    Of the YAML it takes ``corpus``, ``data_folder``, ``prepared_folder``, ``sample_rate``,
+    optionally ``characters``, and the keys of the corpus's options; where ``distant_test`` is not null, the
+    test sets are there a second time, to be made distant.
     """
     corpus = _corpus(hparams)
     if corpus.sets is not None:

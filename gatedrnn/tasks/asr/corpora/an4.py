@@ -104,16 +104,6 @@ def convert_raw(path: str | Path, out: str | Path, rate: int = RATE) -> Path:
 
     The corpus comes in both byte orders and its files do not say in which: speech is smooth, so
     the order in which neighbouring samples differ less is taken.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> wave = (8000 * np.sin(np.arange(1600) / 20)).astype(">i2")
-    >>> _ = (folder / "a.raw").write_bytes(wave.tobytes())
-    >>> path = convert_raw(folder / "a.raw", folder / "a.wav")
-    >>> samples, rate = soundfile.read(path, dtype="int16")
-    >>> bool((samples == wave).all()), rate
-    (True, 16000)
     """
     out = Path(out)
     inspect_raw(path, rate)

@@ -345,15 +345,7 @@ def check_statistics(
     shared_microphone: bool,
     with_audio: bool,
 ) -> list[Check]:
-    """Checks the statistics of the partition ``full-corpus-asr`` against published ones.
-
-    Example
-    -------
-    >>> split = {"utterances": 8665, "words": 95164, "hours": 9.5, "recordings": 0}
-    >>> checks = check_statistics({"dev": split}, "unsplit", True, with_audio=False)
-    >>> [(check.name, check.holds) for check in checks]
-    [('dev utterances', True), ('dev words', True)]
-    """
+    """Checks the statistics of the partition ``full-corpus-asr`` against published ones."""
     checks = []
     for split, numbers in statistics.items():
         count, part, source = _UTTERANCES[segmentation, split]
