@@ -260,21 +260,20 @@ class Json(Writer):
     """All data of a transcript."""
 
     name = "json"
+    indent: ClassVar[int | None] = 1
 
     def rows(self, transcript: Transcript) -> list[Row]:
-        text = json.dumps(transcript.as_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+        data = transcript.as_dict()
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, indent=self.indent)
         return [((transcript.name,), f"{text}\n")]
 
 
-class JsonLines(Writer):
+class JsonLines(Json):
     """All data, a line per transcript: a format of ``gatedrnn score``."""
 
     name = "jsonl"
     combined = True
-
-    def rows(self, transcript: Transcript) -> list[Row]:
-        text = json.dumps(transcript.as_dict(), ensure_ascii=False, allow_nan=False)
-        return [((transcript.name,), f"{text}\n")]
+    indent = None
 
 
 class Tsv(Writer):

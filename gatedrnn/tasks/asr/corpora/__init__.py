@@ -199,8 +199,8 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
     """Prepares the corpus of a recipe: name of a set -> its CSV file.
 
     Of the YAML it takes ``corpus``, ``data_folder``, ``prepared_folder``, ``sample_rate``,
-    optionally ``characters``, and the keys of the corpus's options; where ``distant_test`` is not null, the
-    test sets are there a second time, to be made distant.
+    optionally ``characters``, and the keys of the corpus's options; where ``distant_test`` is not
+    null, the test sets are there a second time, to be made distant.
     """
     corpus = _corpus(hparams)
     if corpus.sets is not None:
