@@ -49,5 +49,5 @@ def test_language_models_at_equal_parameters(tmp_path):
         assert int(row["steps"]) == results["steps"] > 0
         assert float(row["train cpu seconds"]) > 0
     assert (out / "curves.png").exists()
-    model = json.loads((out / "ptb/RAN/seed-3/model.json").read_text())["model"]
+    model = json.loads((out / "ptb/RAN/seed-3/model.json").read_text())["model"]["model"]
     assert model["network_options"] == {"output": "identity"}

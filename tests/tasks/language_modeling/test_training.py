@@ -113,7 +113,7 @@ def test_a_budget_and_an_adaptive_softmax(tmp_path):
     model = WatchedModelBrain.instance.checkpointer.recoverables["model"]
     assert results["parameters"] == sum(w.numel() for w in model.parameters()) <= 9_000
     assert results["hidden_size"] == model.rnn.hidden_size != 12
-    described = json.loads((tmp_path / "model.json").read_text())["model"]
+    described = json.loads((tmp_path / "model.json").read_text())["model"]["model"]
     assert (described["hidden_size"], described["cutoffs"]) == (results["hidden_size"], [5, 9])
     assert all(bool(torch.isfinite(w).all()) for w in model.parameters())
 
