@@ -46,7 +46,7 @@ def test_what_comes_out(tmp_path, capsys):
     model = WatchedCaptionBrain.instance.checkpointer.recoverables["model"]
     assert results["parameters"] == sum(w.numel() for w in model.parameters()) <= 15_000
     described = json.loads((tmp_path / "model.json").read_text())
-    assert described["kind"] == "captions" and described["media"]["height"] == 32
+    assert described["task"] == "captioning" and described["media"]["height"] == 32
     assert described["model"]["decoder"]["hidden_size"] == results["hidden_size"] != 24
     assert "dropout" not in described["model"]["decoder"]
     # The command that scores reads what is there, and finds the same.

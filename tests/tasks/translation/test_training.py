@@ -35,7 +35,7 @@ def test_what_comes_out(tmp_path):
     count = sum(weight.numel() for weight in model.parameters())
     assert results["parameters"] == count <= 9_000 and results["steps"] > 0
     described = json.loads((folder / "model.json").read_text())
-    assert described["kind"] == "translations" and described["search"]["max_length"] == 9
+    assert described["task"] == "translation" and described["search"]["max_length"] == 9
     expected = {"source": "en", "target": "xx", "lowercase": True, "bleu_tokenize": "13a"}
     assert described["languages"] == expected and described["search"]["unknown"] is False
     built = TranslatorSpec.from_dict(described["model"]).build()
