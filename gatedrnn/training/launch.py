@@ -151,8 +151,7 @@ def refuse_another_training(folder: Path, hparams: Mapping[str, Any]) -> None:
             continue
         if old != new:
             raise ValueError(
-                f"{folder} holds a training with {key} {old!r}, not {new!r}: use another "
-                "--output_folder"
+                f"{folder} was trained with {key} {old!r}, not {new!r}: use another --output_folder"
             )
 
 

@@ -79,7 +79,7 @@ def make_decay(
     EpochDecay(factor=0.8, after=6)
     """
     if name not in EPOCH_DECAYS:
-        raise ValueError(f"rate_decay must be one of {', '.join(EPOCH_DECAYS)}, not {name!r}")
+        raise ValueError(f"rate_falls must be one of {', '.join(EPOCH_DECAYS)}, not {name!r}")
     if name == "epochs":
         return EpochDecay(factor, after)
     if name == "worse":

@@ -102,7 +102,7 @@ def test_impossible_sizes(arguments, message):
 
 
 def test_registry_lists_every_recurrence_once():
-    assert len({c.key for c in CELLS}) == len({c.__name__ for c in CELLS}) == len(CELLS) == 10
+    assert len({c.key for c in CELLS}) == len({c.__name__ for c in CELLS}) == len(CELLS) >= 10
     for c in CELLS:
         assert find(c.key) is c
         assert find(c.__name__) is c

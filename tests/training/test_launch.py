@@ -83,6 +83,6 @@ def test_a_folder_with_another_training_is_refused(tmp_path):
     (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
     (tmp_path / "hyperparams.yaml").write_text("network: ran\nlr: 0.1\n")
     refuse_another_training(tmp_path, {"network": "ran", "lr": 0.2})
-    message = "holds a training with network 'ran', not 'gru': use another --output_folder"
+    message = "was trained with network 'ran', not 'gru': use another --output_folder"
     with pytest.raises(ValueError, match=message):
         refuse_another_training(tmp_path, {"network": "gru"})

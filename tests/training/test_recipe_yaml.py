@@ -134,7 +134,7 @@ def test_a_training_under_old_keys_is_resumed(renamed, monkeypatch, tmp_path):
     (tmp_path / "save" / "CKPT+1").mkdir(parents=True)
     write(tmp_path / "hyperparams.yaml", "budget: 10\n")
     launch.refuse_another_training(tmp_path, {"parameters": 10})
-    with pytest.raises(ValueError, match="holds a training with parameters 10, not 20"):
+    with pytest.raises(ValueError, match="was trained with parameters 10, not 20"):
         launch.refuse_another_training(tmp_path, {"parameters": 20})
     assert renamed == []
 

@@ -118,6 +118,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "print the WER against the texts of the manifest, or a file that gatedrnn score reads"
     parser.add_argument("--reference", nargs="?", const=FROM_MANIFEST, metavar="FILE", help=text)
     add_option(parser, "beam-size", "with --stream and without a language model: 1")
+    parser.add_argument(
+        "--search",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="any option of gatedrnn.tasks.asr.SearchOptions, such as min_log_prob=-6; repeatable",
+    )
     add_lm_arguments(parser, "language model to use instead of the bundle's")
     add_flag(parser, "--no-lm", "ignore the bundle's language model")
     add_option(parser, "device")
@@ -232,9 +239,17 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
 
 def _search_options(arguments: argparse.Namespace, options: SearchOptions) -> SearchOptions:
     """The bundle's options of the search, with those of the command line."""
-    if arguments.beam_size is None:
-        return options
-    return replace(options, beam_size=arguments.beam_size)
+    import yaml
+
+    changes: dict[str, Any] = {}
+    for item in arguments.search:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"--search {item}: must be NAME=VALUE, such as min_log_prob=-6")
+        changes[name] = yaml.safe_load(value)
+    if arguments.beam_size is not None:
+        changes["beam_size"] = arguments.beam_size
+    return options.updated(changes, "--search")
 
 
 def _options(arguments: argparse.Namespace, recognizer: Recognizer) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torchaudio.functional import forced_align
 
-from gatedrnn.data.config import Range
+from gatedrnn.data.config import Range, from_mapping
 from gatedrnn.tasks.asr.language_model import Fusion, Prefix, internal_log_probs
 from gatedrnn.tasks.language_modeling.bundle import LanguageModel
 from gatedrnn.tasks.language_modeling.prefix_scores import score_texts
@@ -82,7 +83,7 @@ class SearchOptions:
 
     @classmethod
     def from_hparams(cls, hparams: Any) -> SearchOptions:
-        """Reads ``beam_size``, ``n_best``, ``min_log_prob`` and ``lm_*`` from a recipe's hparams.
+        """Reads ``beam_size``, ``n_best``, ``lm_*``, and ``search`` with any option by its name.
 
         ``lm_weight`` adds a language model to the search (fusion). Without it, ``lm_insertion`` and
         ``lm_internal`` have no meaning and are refused.
@@ -93,20 +94,26 @@ class SearchOptions:
                 return hparams.get(name)
             return getattr(hparams, name, None)
 
-        n_best, min_log_prob = value("n_best"), value("min_log_prob")
+        n_best = value("n_best")
         lm = {name: value(name) for name in ("lm_weight", "lm_insertion", "lm_internal")}
         if lm["lm_weight"] is None and any(lm.values()):
             raise ValueError(
                 "lm_insertion and lm_internal are for a language model in the search: give its "
                 "lm_weight, too"
             )
-        return cls(
+        options = cls(
             int(value("beam_size") or 1),
             None if n_best is None else int(n_best),
-            cls.min_log_prob if min_log_prob is None else float(min_log_prob),
             lm_mode=None if lm["lm_weight"] is None else FUSION,
             **{name: float(weight or 0) for name, weight in lm.items()},
         )
+        return options.updated(value("search") or {}, "search")
+
+    def updated(self, changes: Any, place: str) -> SearchOptions:
+        """These options with those of a mapping; ``place`` names it in the messages of errors."""
+        if not isinstance(changes, Mapping):
+            raise ValueError(f"{place}: must be options with values, not {changes!r}")
+        return from_mapping(SearchOptions, {**dataclasses.asdict(self), **changes}, place)
 
     @property
     def lm_weights(self) -> LMWeights:

@@ -16,7 +16,13 @@ from gatedrnn.cli.main import build_parser, main
 from gatedrnn.scoring import read
 from gatedrnn.tasks.asr.apply import Recognizer, TranscriptionOptions, transcribe, transcribe_file
 from gatedrnn.tasks.asr.bundle import write_bundle
-from gatedrnn.tasks.asr.cli import FORMATS, LM_MODES, describe_timing, stream_standard_input
+from gatedrnn.tasks.asr.cli import (
+    FORMATS,
+    LM_MODES,
+    _search_options,
+    describe_timing,
+    stream_standard_input,
+)
 from gatedrnn.tasks.asr.decode import FUSION, RESCORING, SearchOptions
 from gatedrnn.tasks.asr.inputs import find_items
 from gatedrnn.tasks.asr.segmentation import SegmentationOptions
@@ -100,6 +106,38 @@ def test_error_rate(bundle, audio, tmp_path, capsys):
     run(bundle, audio / "a.wav", audio / "b.wav", "--reference", tmp_path / "ref.trn")
     row = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("WER "))
     assert row.split()[6] == "0"
+
+
+def test_any_option_of_the_search(bundle, audio, capsys):
+    """``--search`` takes every field of the options, and names one that there is not."""
+    arguments = build_parser().parse_args(
+        [
+            "transcribe",
+            str(bundle),
+            str(audio),
+            "--search",
+            "min_log_prob=-3",
+            "--search",
+            "n_best=2",
+        ]
+    )
+    options = _search_options(arguments, SearchOptions(beam_size=8))
+    assert options == SearchOptions(beam_size=8, n_best=2, min_log_prob=-3.0)
+    run(bundle, audio / "a.wav", "--search", "min_log_prop=-3", status=2)
+    assert "--search: unknown key 'min_log_prop'; did you mean 'min_log_prob'?" in (
+        capsys.readouterr().err
+    )
+    run(bundle, audio / "a.wav", "--search", "n_best", status=2)
+    assert "--search n_best: must be NAME=VALUE" in capsys.readouterr().err
+
+
+def test_options_of_a_recipe():
+    hparams = {"beam_size": 4, "n_best": 3, "lm_weight": None, "search": {"min_log_prob": -6}}
+    assert SearchOptions.from_hparams(hparams) == SearchOptions(4, 3, -6.0)
+    with pytest.raises(ValueError, match="search: unknown key 'beam'; did you mean 'beam_size'"):
+        SearchOptions.from_hparams({"beam_size": 4, "search": {"beam": 3}})
+    with pytest.raises(ValueError, match="search: must be options with values, not 3"):
+        SearchOptions.from_hparams({"beam_size": 4, "search": 3})
 
 
 def test_references_are_looked_at_first(bundle, audio, tmp_path, capsys):

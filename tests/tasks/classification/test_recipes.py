@@ -200,7 +200,7 @@ def test_a_training_is_not_gone_on_with_under_another_name(tmp_path):
         ("--network=ran", "network 'slim', not 'ran'"),
         ("--seed=2", "seed 1, not 2"),
     ):
-        with pytest.raises(ValueError, match=f"holds a training with {was}"):
+        with pytest.raises(ValueError, match=f"was trained with {was}"):
             run(IMAGES, "mnist", tmp_path, "--number_of_epochs=1", option)
     assert {p: p.read_bytes() for p in left} == left
     # What may change: how long it trains, and how fast.
