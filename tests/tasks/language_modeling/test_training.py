@@ -73,7 +73,7 @@ def test_rates_fall_as_the_papers_say():
     assert [steady(0, history[:n]) for n in range(5)] == [1, 1, 1, 0.5, 0.25]
     choosy = PlateauDecay(0.5, min_improvement=0.2)
     assert choosy(0, history[:2]) == 0.5
-    for wrong in ({"factor": 0.0}, {"patience": -1}, {"least": 1.0}):
+    for wrong in ({"factor": 0.0}, {"patience": -1}, {"min_improvement": 1.0}):
         with pytest.raises(ValueError, match="factor must be in"):
             PlateauDecay(**wrong)
     with pytest.raises(ValueError, match="after at least 0"):
