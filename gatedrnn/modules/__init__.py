@@ -11,6 +11,7 @@ _MODULES = {
     "FrameStacking": "features",
     "FullSoftmax": "softmax",
     "LogMel": "features",
+    "build_stack": "network_options",
     "init_weights": "network_options",
     "size_for": "network_options",
 }

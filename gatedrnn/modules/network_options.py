@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gatedrnn import nnet
 from gatedrnn.nnet import RecurrentStack
 
 #: Initial value of a matrix that passes its input on.
@@ -107,6 +108,38 @@ class DropoutSwitch:
         """Sets all rates to what they were, or to zero."""
         for module, name, rate in self.rates:
             setattr(module, name, rate if on else 0.0)
+
+
+def build_stack(
+    network: str,
+    network_options: Mapping[str, Any] | None = None,
+    init: Mapping[str, float | str] | None = None,
+    **arguments: Any,
+) -> RecurrentStack:
+    """Builds a stack with the arguments that the models of all tasks share.
+
+    Arguments
+    ---------
+    network : str
+        Name of the recurrence, a key that ``gatedrnn list`` prints.
+    network_options : Mapping or None
+        Further options of the recurrence, such as ``{"variant": "5g"}``.
+    init : Mapping or None
+        Initial values of weights, see :func:`init_weights`.
+    **arguments : Any
+        ``num_layers``; ``hidden_size``: K, memory cells of a layer; ``proj_size``: N, width of a
+        layer's output, ignored by recurrences without projection; and the others of
+        :func:`gatedrnn.nnet.build`.
+
+    Example
+    -------
+    >>> build_stack("ran", init={"b_i": 1.0}, input_size=3, hidden_size=4, num_layers=2).num_layers
+    2
+    """
+    stack = nnet.build(network, **arguments, **(network_options or {}))
+    if init:
+        init_weights(stack, init)
+    return stack
 
 
 @torch.no_grad()

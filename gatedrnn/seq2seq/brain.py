@@ -55,11 +55,6 @@ class ScheduledSampling:
     most : float
         Maximum probability, in [0, 1]; 0 disables sampling.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> schedule = ScheduledSampling(first=3, every=2, step=0.1, most=0.25)
@@ -83,17 +78,7 @@ class ScheduledSampling:
             )
 
     def __call__(self, epoch: int) -> float:
-        """Probability that a token of the reference is replaced by a sampled one.
-
-        Arguments
-        ---------
-        epoch : int
-            Number of the epoch, from 1.
-
-        Returns
-        -------
-        float
-        """
+        """Probability that a token of the reference is replaced by a sampled one in an epoch."""
         times = max(0, (epoch - self.first) // self.every + 1) if epoch >= self.first else 0
         return min(self.most, times * self.step)
 

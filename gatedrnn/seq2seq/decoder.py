@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.network_options import DropoutRates, init_weights
+from gatedrnn.modules.network_options import DropoutRates, build_stack
 from gatedrnn.modules.softmax import FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 from gatedrnn.seq2seq.decoder_cells import (
@@ -80,16 +80,8 @@ class Decoder(nn.Module):
         Number of tokens, including ``<eos>`` and ``<unk>``.
     encoder_size : int
         Width of the encoder output.
-    network : str
-        Name of the recurrence, a key that ``gatedrnn list`` prints.
-    num_layers : int
-        Number of layers of the stack.
-    hidden_size : int
-        K, memory cells of a layer.
-    proj_size : int or None
-        N, width of a layer's output; ignored by recurrences without projection.
-    network_options : Mapping or None
-        Further options of the recurrence.
+    network, num_layers, hidden_size, proj_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`.
     attention : str or Mapping
         The kind, or the options of :class:`~gatedrnn.seq2seq.decoder_cells.AttentionOptions`.
     embedding_size : int
@@ -98,14 +90,7 @@ class Decoder(nn.Module):
         Use the embedding matrix as the output layer's matrix.
     dropout : float or Mapping
         Of the embedding, between recurrent layers and before the output layer: see
-        :class:`~gatedrnn.modules.network_options.DropoutRates`, without ``words`` and ``locked``.
-    init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence or attention, or a value is out of its range.
+        :class:`~gatedrnn.modules.DropoutRates`, without ``words`` and ``locked``.
 
     Example
     -------
@@ -142,19 +127,17 @@ class Decoder(nn.Module):
         self.options = AttentionOptions.of(attention)
 
         def make_stack(input_size: int, layers: int) -> nnet.RecurrentStack:
-            stack = nnet.build(
+            return build_stack(
                 network,
+                network_options,
+                init,
                 proj_size=proj_size,
                 input_size=input_size,
                 hidden_size=hidden_size,
                 num_layers=layers,
                 dropout=self.drop.layers,
                 re_init=False,
-                **(network_options or {}),
             )
-            if init:
-                init_weights(stack, init)
-            return stack
 
         #: Width of the encoder output.
         self.encoder_size = encoder_size
@@ -197,16 +180,13 @@ class Decoder(nn.Module):
         state : DecoderState
             Of :meth:`initial_state` or the previous call.
         encoded : EncoderOutput
-            The encoder output, the same as that of the state.
+            The same as that of the state.
 
         Returns
         -------
-        scores : torch.Tensor
-            Logits of the next token, (batch, vocabulary).
-        state : DecoderState
-            The state after the tokens.
-        attention : torch.Tensor
-            Attention weights, (batch, regions).
+        tuple
+            Logits of the next token, (batch, vocabulary); the state after the tokens; attention
+            weights, (batch, regions).
         """
         output = self._step(tokens, state, encoded)
         return self._score(output.output), state._replace(hidden=output.hidden), output.attention
@@ -231,10 +211,6 @@ class Decoder(nn.Module):
             ``<eos>`` is replaced by one that is sampled from the decoder's own distribution.
         generator : torch.Generator or None
             Random generator of the sampling, on the device of the tokens.
-
-        Returns
-        -------
-        DecoderOutput
 
         Raises
         ------

@@ -34,11 +34,6 @@ class AttentionOptions(Config):
         Weight of the doubly stochastic loss term (Xu et al. 2015), which pushes the attention
         weights of every region to a sum of 1 over the sequence; at least 0, 0 disables it.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> AttentionOptions.of("late").size
@@ -99,7 +94,7 @@ class AdditiveAttention(nn.Module):
         features: torch.Tensor,
         valid: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Computes the context vectors of queries.
+        """Computes the context vectors (batch, [time,] feature_size) and weights of queries.
 
         Arguments
         ---------
@@ -111,13 +106,6 @@ class AdditiveAttention(nn.Module):
             (batch, regions, feature_size), zero where they are not valid.
         valid : torch.Tensor or None
             Mask of the valid regions, bool (batch, regions); ``None``: all are valid.
-
-        Returns
-        -------
-        context : torch.Tensor
-            (batch, [time,] feature_size).
-        weights : torch.Tensor
-            (batch, [time,] regions).
         """
         projected = self.of_query(query)
         single_step = projected.dim() == 2

@@ -39,17 +39,7 @@ class EncoderOutput(NamedTuple):
     shape: tuple[int, ...] | None = None
 
     def select(self, rows: torch.Tensor) -> EncoderOutput:
-        """Takes items of the batch.
-
-        Arguments
-        ---------
-        rows : torch.Tensor
-            Indices of items, int64, (new batch,); an index may be repeated.
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Takes items of the batch by their indices, int64 (new batch,), which may be repeated."""
         lengths = None if self.lengths is None else self.lengths[rows]
         return EncoderOutput(self.features[rows], lengths, self.shape)
 
@@ -93,7 +83,7 @@ class Encoder(nn.Module):
 
     @abstractmethod
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes a batch.
+        """Encodes a batch; the output is zero in the padding.
 
         Arguments
         ---------
@@ -101,11 +91,6 @@ class Encoder(nn.Module):
             The padded batch, (batch, ...).
         lengths : torch.Tensor or None
             Relative lengths, (batch,); ``None``: no padding.
-
-        Returns
-        -------
-        EncoderOutput
-            Zero in the padding.
         """
 
     def auxiliary_loss(self) -> torch.Tensor | None:

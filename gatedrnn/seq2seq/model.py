@@ -31,7 +31,7 @@ class TeacherForcingOutput(NamedTuple):
     encoded: EncoderOutput
 
     def cross_entropy(self, targets: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
-        """Cross-entropy plus the auxiliary loss terms, summed over the target tokens.
+        """Cross-entropy plus the auxiliary loss terms, summed over the target tokens, a scalar.
 
         Arguments
         ---------
@@ -39,11 +39,6 @@ class TeacherForcingOutput(NamedTuple):
             (targets, time); -100 is ignored.
         label_smoothing : float
             Fraction of the probability that is spread over all tokens, in [0, 1).
-
-        Returns
-        -------
-        torch.Tensor
-            A scalar.
         """
         total = nn.functional.cross_entropy(
             self.scores.flatten(0, 1),
@@ -113,19 +108,7 @@ class EncoderDecoder(nn.Module):
         return self
 
     def encode(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes a batch.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            What the encoder reads, (batch, ...).
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,).
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes sources (batch, ...) with relative lengths (batch,)."""
         return self.encoder(source, lengths)
 
     def forward(

@@ -53,11 +53,6 @@ class SearchOptions(Config):
     unknown : bool
         Whether the token 1, ``<unk>`` of word vocabularies, is allowed.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
     Example
     -------
     >>> SearchOptions(length_penalty=1.0).normalize(-6.0, 2)
@@ -89,19 +84,7 @@ class SearchOptions(Config):
             raise ValueError(f"temperature must be above 0, not {self.temperature}")
 
     def normalize(self, log_prob: float, tokens: int) -> float:
-        """Score of a sequence of so many tokens, ``<eos>`` not counted.
-
-        Arguments
-        ---------
-        log_prob : float
-            Log-probability of the tokens and ``<eos>``.
-        tokens : int
-            Number of tokens.
-
-        Returns
-        -------
-        float
-        """
+        """Score of tokens, ``<eos>`` not counted, given their log-probability with ``<eos>``."""
         return log_prob / (tokens + 1) ** self.length_penalty
 
 
@@ -164,7 +147,7 @@ def search(
     Arguments
     ---------
     model : EncoderDecoder
-        The model.
+        Encoder and decoder.
     encoded : EncoderOutput
         Its encoder output, (batch, regions, width).
     options : SearchOptions
@@ -173,12 +156,11 @@ def search(
     Returns
     -------
     list of list of SearchHypothesis
-        For each item the best one first.
+        For each item up to ``beam_size``, the best one first.
 
     Example
     -------
-    >>> from gatedrnn.tasks.captioning.model import FeatureEncoder
-    >>> from gatedrnn.tasks.captioning.model import Captioner
+    >>> from gatedrnn.tasks.captioning.model import Captioner, FeatureEncoder
     >>> captioner = Captioner(FeatureEncoder(5, 8), Decoder(20, 8, hidden_size=16)).eval()
     >>> encoded = captioner.encode(torch.rand(2, 9, 5))
     >>> nbest = search(captioner, encoded, SearchOptions(beam_size=4, max_length=5))
@@ -198,22 +180,7 @@ def search(
 def greedy(
     model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
 ) -> list[SearchHypothesis]:
-    """Takes the most probable token at each step.
-
-    Arguments
-    ---------
-    model : EncoderDecoder
-        The model.
-    encoded : EncoderOutput
-        Its encoder output, (batch, regions, width).
-    options : SearchOptions
-        Beams and groups have no effect.
-
-    Returns
-    -------
-    list of SearchHypothesis
-        One per item.
-    """
+    """Takes the most probable token at each step; one hypothesis per item, see :func:`search`."""
     batch, device = len(encoded.features), encoded.features.device
     tokens = torch.full((batch, 1), EOS, device=device)
     steps, total = [], torch.zeros(batch, dtype=torch.float64, device=device)
@@ -254,7 +221,7 @@ def sample(
     Arguments
     ---------
     model : EncoderDecoder
-        The model.
+        Encoder and decoder.
     encoded : EncoderOutput
         Its encoder output, (batch, regions, width).
     count : int
@@ -270,11 +237,6 @@ def sample(
         Log-probabilities are those of the distribution that is sampled from: over the allowed
         tokens, at the given temperature. A sequence of ``max_length`` tokens ends there with
         probability 1.
-
-    Raises
-    ------
-    ValueError
-        If ``count`` is less than 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
@@ -329,21 +291,9 @@ def sampled_log_probs(
 def beam_search(
     model: HasDecoder, encoded: EncoderOutput, options: SearchOptions
 ) -> list[list[SearchHypothesis]]:
-    """Keeps the best ``beam_size`` partial hypotheses of each item.
+    """Keeps the best ``beam_size`` partial hypotheses of each item, without groups.
 
-    Arguments
-    ---------
-    model : EncoderDecoder
-        The model.
-    encoded : EncoderOutput
-        Its encoder output, (batch, regions, width).
-    options : SearchOptions
-        Groups have no effect.
-
-    Returns
-    -------
-    list of list of SearchHypothesis
-        For each item up to ``beam_size``, the best one first.
+    Arguments and result are those of :func:`search`.
     """
     return _search_in_groups(model, encoded, options, 1)
 
@@ -354,21 +304,8 @@ def diverse_beam_search(
     """Diverse beam search (Vijayakumar et al. 2016).
 
     At every step a token costs ``diversity`` for each beam of an earlier group that has just taken
-    it. The scores of the returned sequences do not include these costs.
-
-    Arguments
-    ---------
-    model : EncoderDecoder
-        The model.
-    encoded : EncoderOutput
-        Its encoder output, (batch, regions, width).
-    options : SearchOptions
-        All of it.
-
-    Returns
-    -------
-    list of list of SearchHypothesis
-        For each item up to ``beam_size`` different ones, the best one first.
+    it. The scores of the returned sequences do not include these costs. Arguments and result are
+    those of :func:`search`; hypotheses of an item differ.
     """
     return _search_in_groups(model, encoded, options, options.groups)
 

@@ -131,7 +131,7 @@ def _checked(words: Sequence[str], attention: np.ndarray, regions: int | None) -
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be captioned."""
+    """A file to be captioned, with its name in the output."""
 
     name: str
     path: str
@@ -139,7 +139,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Described:
-    """Captions of a file."""
+    """Captions of a file, the best one first.
+
+    ``shape`` is that of the regions, see :class:`~gatedrnn.seq2seq.encoder.EncoderOutput`, and
+    ``regions`` their number, without the padding of the batch.
+    """
 
     source: Source
     captions: tuple[str, ...]
@@ -177,8 +181,6 @@ def find_sources(paths: Iterable[str | Path], kind: str) -> list[Source]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such path.
     ValueError
         If a folder or a manifest has nothing of that kind.
 
@@ -234,31 +236,22 @@ def describe(
     batch_size: int = 16,
     device: torch.device | str = "cpu",
 ) -> Iterator[Described | Refused]:
-    """Captions files, in their order; a file that cannot be read does not stop the others.
+    """Captions files, in their order; yields a :class:`Described` or :class:`Refused` for each.
+
+    A file that cannot be read does not stop the others.
 
     Arguments
     ---------
     bundle : CaptionerBundle
         The captioner, on its device.
     sources : sequence of Source
-        The files.
+        The files, see :func:`find_sources`.
     options : SearchOptions
         Search options.
     batch_size : int
         Files per batch, at least 1.
     device : torch.device or str
         Device of the captioner.
-
-    Yields
-    ------
-    Described or Refused
-
-    Raises
-    ------
-    ValueError
-        If the batch size is not positive.
-    ImportError
-        If a package is not installed that such files need.
     """
     if batch_size < 1:
         raise ValueError(f"the batch size must be at least 1, not {batch_size}")
@@ -319,7 +312,7 @@ def draw_attention(bundle: CaptionerBundle, described: Described, folder: str | 
     bundle : CaptionerBundle
         The captioner.
     described : Described
-        The file.
+        The file and its captions, of :func:`describe`.
     folder : str or Path
         Folder of the plot, which has the name of the file and ``.png``.
 
@@ -332,8 +325,6 @@ def draw_attention(bundle: CaptionerBundle, described: Described, folder: str | 
     ------
     ValueError
         If the file is neither an image nor a recording, or its regions have no positions.
-    ImportError
-        If matplotlib is not installed.
     """
     source, media, shape = described.source, bundle.config.media, described.shape
     if media.kind == "features" or shape is None:

@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from gatedrnn import nnet
 from gatedrnn.lazy import require
 from gatedrnn.modules.features import FrameStacking, LogMel, feature_lengths, valid_frames
-from gatedrnn.modules.network_options import init_weights
+from gatedrnn.modules.network_options import build_stack
 from gatedrnn.nnet import frame_counts
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
@@ -32,20 +31,12 @@ class Captioner(EncoderDecoder):
     encoder : CaptionEncoder
         One of :data:`~gatedrnn.tasks.captioning.model.ENCODERS`.
     decoder : Decoder
-        The decoder, with an ``encoder_size`` that is the encoder's ``output_size``.
-
-    Raises
-    ------
-    ValueError
-        If the two sizes differ.
+        With an ``encoder_size`` that is the encoder's ``output_size``.
 
     Example
     -------
-    >>> import torch
     >>> from gatedrnn.seq2seq import Decoder
-    >>> from gatedrnn.tasks.captioning.model import FeatureEncoder
-    >>> decoder = Decoder(20, 8, hidden_size=16, embedding_size=12)
-    >>> captioner = Captioner(FeatureEncoder(5, 8), decoder)
+    >>> captioner = Captioner(FeatureEncoder(5, 8), Decoder(20, 8, hidden_size=16))
     >>> targets, rows = torch.tensor([[3, 4, 0], [5, 0, -100]]), torch.tensor([0, 0])
     >>> captioner(torch.rand(1, 9, 5), None, targets, rows).scores.shape  # two captions of an item
     torch.Size([2, 3, 20])
@@ -107,19 +98,7 @@ class FeatureEncoder(CaptionEncoder):
         self.regions = Regions(input_size, width, dropout)
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes features.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            (batch, regions, input_size), or (batch, rows, columns, input_size) of grids.
-        lengths : torch.Tensor or None
-            Relative numbers of regions, (batch,).
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes features (batch, regions, input_size) or (batch, rows, columns, input_size)."""
         shape = tuple(source.shape[1:3]) if source.dim() == 4 else None
         source = source.flatten(1, -2)
         valid = None
@@ -155,11 +134,6 @@ class ImageEncoder(CaptionEncoder):
     dropout : float
         Dropout of the encoder output.
 
-    Raises
-    ------
-    ValueError
-        If there is no stage.
-
     Example
     -------
     >>> encoded = ImageEncoder([8, 16, 16], width=32)(torch.rand(2, 3, 64, 48))
@@ -184,19 +158,7 @@ class ImageEncoder(CaptionEncoder):
         self.regions = Regions(inputs + 2, width, dropout)
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes images.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            (batch, 3, height, width) of one size, floats from 0 to 1, or bytes.
-        lengths : torch.Tensor or None
-            Must be ``None``.
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes images of one size, (batch, 3, height, width), floats from 0 to 1 or bytes."""
         grid = self.stages(2.0 * _pixels(source, lengths) - 1.0)
         rows, columns = grid.shape[2:]
         axes = [
@@ -235,8 +197,6 @@ class BackboneEncoder(CaptionEncoder):
     ------
     ImportError
         If torchvision is not installed.
-    FileNotFoundError
-        If there is no such file.
     ValueError
         If there is no such network or layer, or the weights do not fit it.
 
@@ -294,19 +254,7 @@ class BackboneEncoder(CaptionEncoder):
         return self
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes images.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            (batch, 3, height, width) of one size, floats from 0 to 1, or bytes.
-        lengths : torch.Tensor or None
-            Must be ``None``.
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes images of one size, (batch, 3, height, width), floats from 0 to 1 or bytes."""
         images = (_pixels(source, lengths) - self.mean) / self.deviation
         with torch.set_grad_enabled(self.trained and torch.is_grad_enabled()):
             grid = self.body(images)["grid"]
@@ -446,11 +394,6 @@ class SoundEncoder(AudioEncoder):
     features : Mapping or None
         Arguments of :class:`~gatedrnn.modules.features.LogMel`.
 
-    Raises
-    ------
-    ValueError
-        If there is no stage.
-
     Example
     -------
     >>> encoder = SoundEncoder([4, 8], width=16, features={"n_mels": 40})
@@ -478,19 +421,7 @@ class SoundEncoder(AudioEncoder):
         self.regions = Regions(channels[-1] * bands, width, dropout)
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes recordings.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            (batch, samples).
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,).
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes recordings (batch, samples) with relative lengths (batch,)."""
         mels, counts = self._log_mel(source, lengths)
         hidden = mels.to(self.regions.project.weight.dtype).unsqueeze(1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -508,16 +439,8 @@ class RecurrentSoundEncoder(AudioEncoder):
 
     Arguments
     ---------
-    network : str
-        Name of the recurrence, a key that ``gatedrnn list`` prints.
-    num_layers : int
-        Number of layers of the stack.
-    hidden_size : int
-        K, memory cells of a layer.
-    proj_size : int or None
-        N, width of a layer's output; ignored by recurrences without projection.
-    network_options : Mapping or None
-        Further options of the recurrence.
+    network, num_layers, hidden_size, proj_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`.
     bidirectional : bool
         Whether a second stack reads from the end.
     stacked : int
@@ -530,13 +453,6 @@ class RecurrentSoundEncoder(AudioEncoder):
         Dropout between layers, and of the encoder output.
     features : Mapping or None
         Arguments of :class:`~gatedrnn.modules.features.LogMel`.
-    init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence, or a value is out of its range.
 
     Example
     -------
@@ -563,35 +479,22 @@ class RecurrentSoundEncoder(AudioEncoder):
     ) -> None:
         super().__init__(features, stacked * pooled, width)
         self.stacking = FrameStacking(self.features.options["n_mels"], stacked)
-        self.stack = nnet.build(
+        self.stack = build_stack(
             network,
+            network_options,
+            init,
             proj_size=proj_size,
             input_size=self.stacking.output_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
             dropout=dropout,
             bidirectional=bidirectional,
-            **(network_options or {}),
         )
-        if init:
-            init_weights(self.stack, init)
         self.pooling = FrameStacking(self.stack.output_size, pooled)
         self.regions = Regions(self.pooling.output_size, width, dropout)
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes recordings.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            (batch, samples).
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,).
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes recordings (batch, samples) with relative lengths (batch,)."""
         mels, counts = self._log_mel(source, lengths)
         stacked, counts = self.stacking(mels.to(self.regions.project.weight.dtype), counts)
         output, _ = self.stack(stacked, lengths=counts / stacked.shape[1])

@@ -60,7 +60,12 @@ Stage = sb.Stage
 
 @dataclass(frozen=True)
 class SelfCriticalOptions(Config):
-    """Options of self-critical training; keys of a YAML have ``self_critical_`` before them."""
+    """Options of self-critical training; keys of a YAML have ``self_critical_`` before them.
+
+    ``first_epoch`` is ``self_critical_from``, None for never; ``baseline`` is ``"greedy"`` (the
+    greedy caption, without dropout) or ``"others"`` (mean of the other ``samples``); ``rate``
+    multiplies the learning rate.
+    """
 
     first_epoch: Annotated[int, Range(1, 1 << 31)] | None
     samples: Annotated[int, Range(1, 1000)]
@@ -86,7 +91,10 @@ class SelfCriticalOptions(Config):
 
 
 class CaptionReward:
-    """CIDEr-D of single captions, as a reward."""
+    """CIDEr-D of single captions, as a reward; ``ended``: the end of a caption counts as a word.
+
+    ``frequencies`` are by default those of ``references``, the words of each item's references.
+    """
 
     def __init__(
         self,

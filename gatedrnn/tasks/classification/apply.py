@@ -27,7 +27,7 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 def classify(
     classifier: ClassifierBundle, inputs: Sequence[Any], count: int = 1, batch_size: int = 64
 ) -> Iterator[list[Prediction]]:
-    """Classifies sequences.
+    """Classifies sequences; yields the most probable classes of each, the best one first.
 
     Arguments
     ---------
@@ -39,11 +39,6 @@ def classify(
         Number of classes to return for each.
     batch_size : int
         Sequences in a batch.
-
-    Yields
-    ------
-    list of Prediction
-        The most probable classes of a sequence, best first.
 
     Raises
     ------
@@ -99,13 +94,6 @@ def read_inputs(path: str | Path, classifier: ClassifierBundle) -> list[tuple[st
     -------
     list of (str, Any)
         Name of each sequence, and its sentence or frames.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file has other contents.
     """
     path = Path(path)
     if not path.is_file():

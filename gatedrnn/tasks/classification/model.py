@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gatedrnn import nnet
-from gatedrnn.modules.network_options import DropoutRates, drop_units, init_weights
+from gatedrnn.modules.network_options import DropoutRates, build_stack, drop_units
 from gatedrnn.nnet.lengths import frame_counts
 
 #: Ways to pool the outputs of a sequence.
@@ -73,7 +72,7 @@ class WordEmbedding(nn.Module):
 
     @torch.no_grad()
     def fill(self, names: Sequence[str], vectors: Mapping[str, np.ndarray]) -> int:
-        """Sets vectors of words.
+        """Sets vectors of words; returns the number of tokens with a vector.
 
         Arguments
         ---------
@@ -81,16 +80,6 @@ class WordEmbedding(nn.Module):
             The tokens' names, in their order.
         vectors : Mapping
             Word -> vector (size,).
-
-        Returns
-        -------
-        int
-            Number of tokens with a vector.
-
-        Raises
-        ------
-        ValueError
-            If the vectors have another width.
         """
         filled = 0
         for token, name in enumerate(names):
@@ -126,14 +115,9 @@ class SequenceClassifier(nn.Module):
     inputs : int or torch.nn.Module
         Width of a frame; or a module from tokens to frames with their width as ``output_size``: a
         :class:`WordEmbedding`.
-    network : str
-        Recurrence: a key that ``gatedrnn list`` prints.
-    num_layers : int
-        Depth of the stack.
-    hidden_size : int
-        K, memory cells of a layer.
-    network_options : Mapping or None
-        Further options of the recurrence, such as ``{"variant": "5g"}`` or ``{"proj_size": 64}``.
+    network, num_layers, hidden_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`; ``proj_size`` is
+        one of ``network_options``.
     bidirectional : bool
         Read the sequence in both directions.
     re_init : bool
@@ -145,13 +129,6 @@ class SequenceClassifier(nn.Module):
         See :class:`~gatedrnn.modules.DropoutRates`: ``embedding`` is the rate of the
         frames, ``output`` that of the pooled output; for ``words`` use the embedding's
         ``word_dropout``.
-    init : Mapping or None
-        Initial values of weights of the stack: see :mod:`gatedrnn.modules.network_options`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence, or a value is impossible.
 
     Example
     -------
@@ -183,8 +160,10 @@ class SequenceClassifier(nn.Module):
         if self.drop.words:
             raise ValueError("dropout: words are dropped by the embedding, as its word_dropout")
         self.embedding = inputs if isinstance(inputs, nn.Module) else None
-        self.rnn = nnet.build(
+        self.rnn = build_stack(
             network,
+            network_options,
+            init,
             input_size=inputs if self.embedding is None else self.embedding.output_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
@@ -192,27 +171,14 @@ class SequenceClassifier(nn.Module):
             re_init=re_init,
             bidirectional=bidirectional,
             locked_dropout=self.drop.locked,
-            **(network_options or {}),
         )
-        if init:
-            init_weights(self.rnn, init)
         self.linear = nn.Linear(self.rnn.output_size, classes)
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor | None = None) -> Classified:
-        """Scores the classes.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            Frames (batch, time, width), or tokens (batch, time).
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,).
-
-        Returns
-        -------
-        Classified
+        """Scores the classes of frames (batch, time, width) or tokens (batch, time), with relative
+        lengths (batch,).
         """
         if self.embedding is not None:
             x = self.embedding(x)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.network_options import DropoutRates, drop_units, init_weights
+from gatedrnn.modules.network_options import DropoutRates, build_stack, drop_units
 from gatedrnn.modules.softmax import AdaptiveSoftmax, FullSoftmax
 from gatedrnn.nnet.stack import Hidden
 
@@ -37,16 +37,8 @@ class TextModel(nn.Module):
     ---------
     vocabulary : int
         Number of tokens.
-    network : str
-        A key that ``gatedrnn list`` prints.
-    num_layers : int
-        Depth of the stack.
-    hidden_size : int
-        K, memory cells of a layer.
-    proj_size : int or None
-        N, width of a layer's output; left out by recurrences without projection.
-    network_options : Mapping or None
-        Further options of the recurrence, such as ``{"variant": "5g"}``.
+    network, num_layers, hidden_size, proj_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`.
     embedding_size : int or None
         Width of the embedding; ``None``: that of the stack's output.
     tied : bool
@@ -59,8 +51,6 @@ class TextModel(nn.Module):
     init_range : float
         Embedding and output layer are initialised uniformly in (-init_range, init_range); the
         recurrence as in its paper, or by its own ``init_range`` in ``network_options``.
-    init : Mapping or None
-        Initial values of weights of the stack: see ``init_weights``.
 
     Raises
     ------
@@ -100,8 +90,10 @@ class TextModel(nn.Module):
             projects = nnet.find(network).has_projection and proj_size
             embedding_size = proj_size if projects else hidden_size
         self.embedding = nn.Embedding(vocabulary, embedding_size)
-        self.rnn = nnet.build(
+        self.rnn = build_stack(
             network,
+            network_options,
+            init,
             proj_size=proj_size,
             input_size=embedding_size,
             hidden_size=hidden_size,
@@ -109,10 +101,7 @@ class TextModel(nn.Module):
             dropout=drop.layers,
             re_init=False,
             locked_dropout=drop.locked,
-            **(network_options or {}),
         )
-        if init:
-            init_weights(self.rnn, init)
         width = self.rnn.output_size
         self.projection = None
         if tied and width != embedding_size:

@@ -35,13 +35,6 @@ def read_pieces(path: str | Path, report: Report) -> dict[str, dict[str, np.ndar
     dict
         Part -> name of a piece -> piano roll (frames, 88), uint8. The part of a single piece is
         ``"piece"``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file has other contents.
     """
     path = Path(path)
     if path.name.endswith((".json", ".json.gz")):
@@ -70,17 +63,13 @@ def evaluate(bundle: MusicBundle, pieces: Mapping[str, np.ndarray]) -> dict[str,
     bundle : MusicBundle
         See :func:`~gatedrnn.tasks.music.bundle.load_music_model`.
     pieces : Mapping
-        Name -> piano roll (frames, 88); pieces without a predicted frame do not count.
+        Name -> piano roll (frames, 88); pieces without a predicted frame do not count, but one must
+        have some.
 
     Returns
     -------
     dict
         ``"NLL"`` (mean over all frames), ``"frames"``, ``"pieces"``.
-
-    Raises
-    ------
-    ValueError
-        If no frame is predicted.
     """
     first = bundle.config.model.first_frame
     rolls = [torch.from_numpy(roll) for roll in pieces.values()]

@@ -134,14 +134,8 @@ def read_music(
     step : int
         Keep every ``step``-th frame: 4 turns sixteenths into quarters.
 
-    Returns
-    -------
-    MusicCorpus
-
     Raises
     ------
-    FileNotFoundError
-        If the file is not there.
     ValueError
         If there is no such corpus, or the file has other contents.
 
@@ -216,16 +210,6 @@ def read_matlab(path: str | Path) -> dict[str, list[np.ndarray]]:
     """Reads a MATLAB file whose cell arrays hold one piano roll for each piece.
 
     Returns: Part -> piano rolls, each (frames, 88), uint8.
-
-    Example
-    -------
-    >>> from scipy.io import savemat
-    >>> path = getfixture("tmp_path") / "small.mat"
-    >>> cells = np.empty((1, 2), dtype=object)
-    >>> cells[0, 0], cells[0, 1] = np.eye(88)[:3], np.eye(88)[:5]
-    >>> savemat(path, {"traindata": cells, "validdata": cells, "testdata": cells})
-    >>> [roll.shape for roll in read_matlab(path)["valid"]]
-    [(3, 88), (5, 88)]
     """
     path = Path(path)
     if not path.is_file():
@@ -265,13 +249,6 @@ def read_note_lists(path: str | Path, report: Report) -> dict[str, list[np.ndarr
     A piece is a list of frames, a frame a list of notes from 21 to 108.
 
     Returns: Part -> piano rolls, each (frames, 88), uint8.
-
-    Example
-    -------
-    >>> path = getfixture("tmp_path") / "small.json"
-    >>> _ = path.write_text('{"train": [[[60, 64], []]], "valid": [], "test": []}')
-    >>> read_note_lists(path, Report("mine"))["train"][0].nonzero()
-    (array([0, 0]), array([39, 43]))
     """
     path = Path(path)
     try:

@@ -33,6 +33,8 @@ def continue_piece(
 ) -> torch.Tensor:
     """Continues a piece: each key of each frame is sampled given the frames before.
 
+    ``temperature`` divides the logits; 0 takes each key whose probability is above 0.5.
+
     roll: The start of the piece, (time, keys), at least one frame; zeros for silence.
     Returns: The sampled frames, (frames, keys), uint8, on the CPU.
     """

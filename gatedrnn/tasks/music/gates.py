@@ -70,10 +70,11 @@ def measure_gates(
     batches: Iterable[Any],
     settings: GateSettings = GateSettings(),
 ) -> list[dict[str, Any]]:
-    """Measures the gates of a model's recurrent layers.
+    """Measures the gates of a model's recurrent layers: statistics of each layer, in each mode.
 
     There is no dropout. Gates with noise are measured twice: their means, as in evaluation, and
-    samples, as in training.
+    samples, as in training. ``loss_of`` runs the model over a batch: the sum of the losses, whose
+    gradients are measured.
     """
     batches = list(itertools.islice(batches, settings.batches))
     layers = [m for m in model.modules() if isinstance(m, RecurrentLayer)]

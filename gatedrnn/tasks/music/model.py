@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatedrnn import nnet
-from gatedrnn.modules.network_options import drop_units, init_weights
+from gatedrnn.modules.network_options import build_stack, drop_units
 from gatedrnn.nnet.stack import Hidden
 
 
@@ -36,29 +36,14 @@ class SequenceModel(nn.Module):
     ---------
     size : int
         Elements of a frame.
-    network : str
-        Recurrence: a key that ``gatedrnn list`` prints.
-    num_layers : int
-        Depth of the stack.
-    hidden_size : int
-        K, memory cells of a layer.
-    proj_size : int or None
-        N, width of a layer's output; left out by recurrences without projection.
-    network_options : Mapping or None
-        Further options of the recurrence, such as ``{"variant": "5g"}``.
+    network, num_layers, hidden_size, proj_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`.
     dropout : float
         Probability of dropping units in training, between layers and before the output layer.
     dropout_input : float
         Probability of dropping elements of the input in training.
     locked : bool
         Drop the same units in all frames of a sequence.
-    init : Mapping or None
-        Initial values of weights of the stack: see :mod:`gatedrnn.modules.network_options`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence, or a value is impossible.
 
     Example
     -------
@@ -86,8 +71,10 @@ class SequenceModel(nn.Module):
             if not 0.0 <= part < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), not {part}")
         self.dropout, self.dropout_input, self.locked = dropout, dropout_input, locked
-        self.rnn = nnet.build(
+        self.rnn = build_stack(
             network,
+            network_options,
+            init,
             proj_size=proj_size,
             input_size=size,
             hidden_size=hidden_size,
@@ -95,10 +82,7 @@ class SequenceModel(nn.Module):
             dropout=dropout,
             re_init=False,
             locked_dropout=locked,
-            **(network_options or {}),
         )
-        if init:
-            init_weights(self.rnn, init)
         self.output = nn.Linear(self.rnn.output_size, size)
 
     def forward(

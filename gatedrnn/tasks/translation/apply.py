@@ -64,10 +64,6 @@ def translate(
         Number of batches that are read before the first one is translated, at least 1, so that
         batches hold sentences of similar lengths.
 
-    Yields
-    ------
-    Translation
-
     Raises
     ------
     ValueError

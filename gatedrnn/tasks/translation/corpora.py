@@ -69,12 +69,7 @@ class Pairs:
         return len(self.source)
 
     def references(self) -> dict[str, list[str]]:
-        """The different translations of each sentence, in the order in which they come.
-
-        Returns
-        -------
-        dict
-        """
+        """The different translations of each sentence, in the order in which they come."""
         references: dict[str, list[str]] = {}
         for source, target in zip(self.source, self.target, strict=True):
             known = references.setdefault(source, [])
@@ -95,11 +90,6 @@ class Languages(Config):
         Whether all text is in lower case.
     bleu_tokenize : str
         sacreBLEU's tokenizer of the translations, see :mod:`gatedrnn.tasks.translation.metrics`.
-
-    Raises
-    ------
-    ValueError
-        If a value is something else.
 
     Example
     -------
@@ -172,14 +162,8 @@ def read_parallel(
     **options : Any
         Of the layout's reader: ``source`` and ``target``, the languages, and others.
 
-    Returns
-    -------
-    ParallelCorpus
-
     Raises
     ------
-    FileNotFoundError
-        If a file is not there.
     ValueError
         If there is no such layout or option, or a file is not what it should be.
 
@@ -243,19 +227,10 @@ def parallel_files(
     valid: str = "valid",
     tests: Sequence[str] = ("test",),
 ) -> ParallelCorpus:
-    """Reads ``train.en`` and ``train.de``, and so on.
+    """Reads ``train.en`` and ``train.de``, and so on, in the folder or below it.
 
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> for name in ("train", "valid", "test"):
-    ...     _ = (folder / f"{name}.en").write_text("a dog\\n\\n")
-    ...     _ = (folder / f"{name}.de").write_text("ein  Hund\\nnichts\\n")
-    >>> report = Report("mine")
-    >>> parallel_files(folder, report).train
-    Pairs(name='train', source=['a dog'], target=['ein Hund'])
-    >>> report.count("pair-empty")
-    3
+    ``source`` and ``target`` are the codes of the languages: the endings of their files. ``train``,
+    ``valid`` and ``tests`` are the names of the sets' files, without endings.
     """
     if source == target:
         raise ValueError(f"source and target must be different languages, not {source} twice")
@@ -310,6 +285,10 @@ def tatoeba(
     spaces and punctuation. Which set a group of pairs is in follows from its sentences and
     ``split_seed`` alone, not from the order of the lines: groups in the order of a hash of theirs,
     first the test's, then the validation's. Groups of more than 20 pairs are for training.
+
+    ``folder`` is the file itself or that of ``file``, compressed (``.gz``) or not; ``source`` and
+    ``target`` are ``"en"`` and ``foreign`` or the reverse; ``valid`` and ``test`` are minimum
+    numbers of pairs.
     """
     if {source, target} != {foreign, "en"}:
         raise ValueError(

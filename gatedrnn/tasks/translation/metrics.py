@@ -45,10 +45,6 @@ def score_translations(
     tokenize : str
         One of ``TOKENIZERS``.
 
-    Returns
-    -------
-    TranslationScore
-
     Raises
     ------
     ImportError

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from gatedrnn import nnet
 from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
-from gatedrnn.modules.network_options import DropoutRates, init_weights
+from gatedrnn.modules.network_options import DropoutRates, build_stack
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
 from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
@@ -31,30 +30,15 @@ class TokenEncoder(Encoder):
     ---------
     vocabulary : int
         Number of tokens.
-    network : str
-        Name of the recurrence, a key that ``gatedrnn list`` prints.
-    num_layers : int
-        Number of layers of the stack.
-    hidden_size : int
-        K, memory cells of a layer in one direction.
-    proj_size : int or None
-        N, width of a layer's output; ignored by recurrences without projection.
-    network_options : Mapping or None
-        Further options of the recurrence.
+    network, num_layers, hidden_size, proj_size, network_options, init
+        The stack, see :func:`~gatedrnn.modules.network_options.build_stack`.
     bidirectional : bool
         Whether a second stack reads from the end.
     embedding_size : int
         Width of the token embedding.
     dropout : float or Mapping
         Of the embedding, between recurrent layers and of the encoder output: see
-        :class:`~gatedrnn.modules.network_options.DropoutRates`, without ``words`` and ``locked``.
-    init : Mapping or None
-        Initial values of weights of the stack, see :mod:`gatedrnn.modules.network_options`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such recurrence, or a value is out of its range.
+        :class:`~gatedrnn.modules.DropoutRates`, without ``words`` and ``locked``.
 
     Example
     -------
@@ -80,8 +64,10 @@ class TokenEncoder(Encoder):
         drop = DropoutRates.of(dropout)
         if drop.words or drop.locked:
             raise ValueError("dropout: an encoder of tokens drops neither words nor locked masks")
-        stack = nnet.build(
+        stack = build_stack(
             network,
+            network_options,
+            init,
             proj_size=proj_size,
             input_size=embedding_size,
             hidden_size=hidden_size,
@@ -89,10 +75,7 @@ class TokenEncoder(Encoder):
             dropout=drop.layers,
             bidirectional=bidirectional,
             re_init=False,
-            **(network_options or {}),
         )
-        if init:
-            init_weights(stack, init)
         super().__init__(stack.output_size)
         self.drop = drop
         self.embedding = nn.Embedding(vocabulary, embedding_size)
@@ -100,19 +83,7 @@ class TokenEncoder(Encoder):
         nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
 
     def forward(self, source: torch.Tensor, lengths: torch.Tensor | None = None) -> EncoderOutput:
-        """Encodes sentences.
-
-        Arguments
-        ---------
-        source : torch.Tensor
-            Their tokens, (batch, time).
-        lengths : torch.Tensor or None
-            Relative lengths, (batch,).
-
-        Returns
-        -------
-        EncoderOutput
-        """
+        """Encodes sentences, tokens (batch, time), with relative lengths (batch,)."""
         embedded = self.embedding(source)
         embedded = nn.functional.dropout(embedded, self.drop.embedding, self.training)
         output, _ = self.stack(embedded, lengths=lengths)
@@ -125,20 +96,12 @@ class TokenEncoder(Encoder):
 
 
 class Translator(EncoderDecoder):
-    """Sentences to their translations.
-
-    Arguments
-    ---------
-    encoder : TokenEncoder
-        The encoder.
-    decoder : Decoder
-        The decoder, with an ``encoder_size`` that is the encoder's ``output_size``.
+    """Sentences to their translations: an :class:`~gatedrnn.seq2seq.EncoderDecoder`.
 
     Example
     -------
     >>> encoder = TokenEncoder(30, "gru", 2, hidden_size=8, embedding_size=12)
-    >>> decoder = Decoder(20, 16, "gru", 2, hidden_size=8, embedding_size=12)
-    >>> translator = Translator(encoder, decoder)
+    >>> translator = Translator(encoder, Decoder(20, 16, "gru", 2, hidden_size=8))
     >>> sentences, lengths = torch.randint(30, (2, 5)), torch.tensor([1.0, 0.6])
     >>> translator(sentences, lengths, torch.tensor([[3, 4, 0], [7, 0, -100]])).scores.shape
     torch.Size([2, 3, 20])
@@ -147,7 +110,10 @@ class Translator(EncoderDecoder):
 
 @dataclass(frozen=True)
 class TranslatorSpec(ModelSpec):
-    """Specification of a translator."""
+    """Specification of a translator: numbers of tokens, arguments of encoder and decoder.
+
+    Arguments of ``TRAINING_ONLY`` are not among them.
+    """
 
     source: Annotated[int, Range(2, WIDEST)]
     vocabulary: Annotated[int, Range(2, WIDEST)]
@@ -169,11 +135,7 @@ class TranslatorSpec(ModelSpec):
 def make_translator(
     source: int, target: int, encoder: Mapping[str, Any], decoder: Mapping[str, Any]
 ) -> Translator:
-    """Makes a translator of ``source`` and ``target`` tokens, also with training-only arguments.
-
-    encoder: Arguments of :class:`TokenEncoder`.
-    decoder: Arguments of :class:`~gatedrnn.seq2seq.decoder.Decoder`.
-    """
+    """Makes a translator of ``source`` and ``target`` tokens, also with training-only arguments."""
     try:
         token_encoder = TokenEncoder(source, **encoder)
         size = token_encoder.output_size

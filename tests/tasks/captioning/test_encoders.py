@@ -184,7 +184,10 @@ def test_a_captioner_is_built_again_from_its_description(kind):
     [
         ((12, "picture"), "kind must be features, image, backbone, sound"),
         ((1,), "vocabulary must be a whole number from 2"),
-        ((12, "image", {"channels": 3}), "channels must be a list of widths, not 3"),
+        (
+            (12, "image", {"channels": 3}),
+            "channels must be a list of whole numbers from 1 to 1048576, not 3",
+        ),
         ((12, "image", {"input_size": 3}), "encoder has an unknown key 'input_size'"),
         ((12, "sound", {"features": {"mels": 3}}), "features has an unknown key 'mels'"),
         (

@@ -53,12 +53,10 @@ class CaptionItem:
     ---------
     id : str
         Unique within the corpus.
-    split : str
-        One of ``SPLITS``.
+    split, kind : str
+        One of ``SPLITS``, one of ``KINDS``.
     path : str
         The file; of features optionally with ``#`` and the name of an array in it.
-    kind : str
-        One of ``KINDS``.
     references : tuple of str
         The captions.
     """
@@ -96,13 +94,6 @@ def read_manifest(path: str | Path, report: Report, split: str | None = None) ->
     -------
     list of CaptionItem
         Unchecked.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not a table.
 
     Example
     -------
@@ -201,17 +192,6 @@ class MediaOptions(Config):
         Length at which recordings are cut; 0 for never.
     max_regions : int
         Maximum number of regions of features; 0 for all.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-
-    Example
-    -------
-    >>> MediaOptions("image", 32, 32, "pad") == MediaOptions.from_dict(
-    ...     MediaOptions("image", 32, 32, "pad").to_dict())
-    True
     """
 
     kind: Annotated[str, Choices(*KINDS)] = "image"

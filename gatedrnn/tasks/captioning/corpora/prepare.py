@@ -112,14 +112,8 @@ def prepare_captions(
     **options : Any
         Options of the layout's reader, such as ``images``.
 
-    Returns
-    -------
-    PreparedCaptions
-
     Raises
     ------
-    FileNotFoundError
-        If the corpus is not there.
     ValueError
         If a split has no item left; the report says why.
 

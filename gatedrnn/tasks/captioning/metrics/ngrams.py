@@ -182,11 +182,6 @@ class Cider:
     sigma : float
         Width of CIDEr-D's penalty on differences in length, in words; above 0.
 
-    Raises
-    ------
-    ValueError
-        If ``sigma`` is not positive.
-
     Example
     -------
     >>> references = [["a dog runs".split()], ["two cats sleep".split()]]

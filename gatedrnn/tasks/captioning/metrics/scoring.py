@@ -66,17 +66,7 @@ class Captions:
     format : str
         ``"coco"`` or ``"jsonl"``.
     texts : Mapping
-        Item -> its captions, in the order of the file.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-
-    Example
-    -------
-    >>> Captions("refs.json", "coco", {"1": ("a dog", "the dog")}).texts["1"]
-    ('a dog', 'the dog')
+        Item -> its captions, in the order of the file; not empty.
     """
 
     path: str
@@ -99,14 +89,8 @@ def read_captions(path: str | Path, references: bool) -> Captions:
         Whether they are references: then an item may have several, and of a JSON line with
         ``references`` and ``text`` the former are read.
 
-    Returns
-    -------
-    Captions
-
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
         If it has neither format, an item has no caption, or a hypothesis file has two of an item.
 
@@ -234,11 +218,6 @@ class CaptionScoreOptions(Config):
         stops where they cannot.
     resamples, seed : int
         Of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        If a value is none of these.
     """
 
     tokenizer: Annotated[str, Choices(*TOKENIZERS)] = "ptb"
@@ -324,10 +303,6 @@ def score_captions(
     weighing : Captions or None
         References for CIDEr's document frequencies, such as those of a whole validation set; None
         for those of the scored items.
-
-    Returns
-    -------
-    CaptionScore
 
     Raises
     ------

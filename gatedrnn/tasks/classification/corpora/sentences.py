@@ -140,15 +140,6 @@ def cross_validation(
 ) -> list[Splits]:
     """Divides a set into folds, whose sizes differ by one at most; each is the test set once. Of
     the others a tenth is held out for validation.
-
-    Example
-    -------
-    >>> whole = LabelledSet("whole", [str(n) for n in range(40)], torch.arange(40) % 2)
-    >>> splits = cross_validation(whole, ("even", "odd"), 4, 1, Report("mine"))
-    >>> [len(part) for part in (splits[0].train, splits[0].valid, splits[0].tests[0])]
-    [27, 3, 10]
-    >>> sorted(int(s) for fold in splits for s in fold.tests[0].inputs) == list(range(40))
-    True
     """
     if type(folds) is not int or not 2 <= folds <= len(whole):
         raise ValueError(
@@ -238,8 +229,6 @@ def read_vectors(path: str | Path, words: Iterable[str]) -> dict[str, np.ndarray
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
         If it is not such a file, is cut off, or has none of the words.
 
