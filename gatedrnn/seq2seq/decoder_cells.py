@@ -52,6 +52,10 @@ class AttentionOptions(Config):
         return cls.from_dict({"kind": value} if isinstance(value, str) else value, "attention")
 
 
+#: Type of the ``attention`` of a decoder in files.
+AttentionValue = Annotated[str, Choices(*KINDS)] | AttentionOptions
+
+
 class AdditiveAttention(nn.Module):
     """Additive attention, ``softmax(v tanh(W_f f + W_q q))`` (Bahdanau et al. 2015).
 

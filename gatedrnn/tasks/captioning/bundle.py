@@ -17,7 +17,7 @@ from gatedrnn.data.config import Choices, Range
 from gatedrnn.modules.features import LogMel
 from gatedrnn.modules.network_options import parameters
 from gatedrnn.seq2seq.decoder import Decoder
-from gatedrnn.seq2seq.decoder_cells import AttentionOptions
+from gatedrnn.seq2seq.decoder_cells import AttentionOptions, AttentionValue
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.captioning.corpora.items import MediaOptions
 from gatedrnn.tasks.captioning.model import ENCODERS, Captioner
@@ -79,8 +79,7 @@ class CaptionerSpec(ModelSpec):
         if self.encoder.get("features") is not None:
             check_model_arguments(LogMel, self.encoder["features"], "encoder: features")
         left_out = ("vocabulary", "encoder_size", *TRAINING_ONLY)
-        attention = str | AttentionOptions
-        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=attention)
+        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=AttentionValue)
 
     @property
     def media(self) -> str:

@@ -455,5 +455,6 @@ def measure_run(
     hparams = read_recipe(path, changes).load()
     corpus = read(hparams, Report(str(hparams["corpus"])))
     options = {"device": "cpu", "noprogressbar": True}
-    brain = MusicTraining(hparams, options, corpus).make_brain()
-    return measure_training(brain, brain.evaluation_music(corpus.valid), settings)
+    training = MusicTraining(hparams, options, corpus)
+    brain = training.make_brain()
+    return measure_training(brain, training.valid_loader(brain), settings)

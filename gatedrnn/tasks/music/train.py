@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
-from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
@@ -20,7 +19,7 @@ from gatedrnn.tasks.music.bundle import TRAINING_ONLY, MusicConfig, MusicSpec
 from gatedrnn.tasks.music.corpora import KEYS, Music, MusicCorpus
 from gatedrnn.tasks.music.data import PieceDataset, collate
 from gatedrnn.tasks.music.model import FrameLoss, SequenceModel
-from gatedrnn.training.batching import Batch, EpochBatchSampler, EvaluationBatchSampler
+from gatedrnn.training.batching import Batch
 from gatedrnn.training.brain import Brain, Objective
 from gatedrnn.training.fit import Training, size_within_budget, train
 from gatedrnn.training.log import Curve
@@ -50,38 +49,16 @@ class SequenceModelBrain(Brain):
     collate = staticmethod(collate)
 
     def __init__(self, hparams: Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(hparams=hparams, **kwargs)
+        # What bounds a batch of utterances bounds one of pieces.
+        bounds = {
+            "max_batch_seconds": hparams["max_batch_frames"],
+            "max_batch_size": hparams["batch_size"],
+        }
+        super().__init__(hparams={**hparams, **bounds}, **kwargs)
         if self.hparams.loss_per not in LOSS_PER:
             raise ValueError(
                 f"loss_per must be {' or '.join(LOSS_PER)}, not {self.hparams.loss_per!r}"
             )
-
-    # ---- what is read -----------------------------------------------------------------------
-
-    def training_music(self, music: Music) -> SaveableDataLoader:
-        """Loader of this process's fraction of the training pieces."""
-        options, (rank, world) = self.hparams, self.ranks
-        self.training_set = PieceDataset(music, bool(options.first_frame))
-        self.train_sampler = EpochBatchSampler(
-            self.training_set.sizes,
-            options.max_batch_frames,
-            max_size=options.batch_size,
-            seed=self.seed,
-            rank=rank,
-            world=world,
-        )
-        loader = self._loader(self.training_set, self.train_sampler)
-        self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
-        return loader
-
-    def evaluation_music(self, music: Music) -> SaveableDataLoader:
-        """Loader of this process's fraction of the pieces of a validation or test set."""
-        rank, world = self.ranks
-        pieces = PieceDataset(music, bool(self.hparams.first_frame))
-        sampler = EvaluationBatchSampler(
-            pieces.sizes, self.hparams.max_batch_frames, rank=rank, world=world
-        )
-        return self._loader(pieces, sampler)
 
     # ---- one batch --------------------------------------------------------------------------
 
@@ -121,18 +98,16 @@ class SequenceModelBrain(Brain):
         """Metrics of the pieces that have just been evaluated."""
         return metrics_of(self.gathered()[1])
 
-    def test(self, music: Music, folder: Path) -> dict[str, float]:
+    def test(self, name: str, loader: Any, folder: Path) -> dict[str, float]:
         """Tests the best checkpoint; writes ``pieces_NAME.tsv``, the NLL of every piece."""
-        self.find_best()
-        self.on_evaluate_start(min_key=self.valid_metric)
-        metrics = self.validate(self.evaluation_music(music))
-        pieces = self.gathered()[1]
+        _, pieces = self.evaluate_best(loader)
+        metrics = metrics_of(pieces)
         if if_main_process():
             rows = [f"{p['id']}\t{p['frames']}\t{p['loss'] / p['frames']:.6f}\n" for p in pieces]
-            path = folder / f"pieces_{music.name}.tsv"
+            path = folder / f"pieces_{name}.tsv"
             write_atomically(path, "piece\tframes\tNLL\n" + "".join(rows))
             print(
-                f"{music.name}: NLL {metrics['NLL']:.4f} per frame, accuracy "
+                f"{name}: NLL {metrics['NLL']:.4f} per frame, accuracy "
                 f"{metrics['accuracy']:.2f} %, {metrics['frames']} frames predicted of "
                 f"{metrics['pieces']} pieces ({path})"
             )
@@ -180,18 +155,24 @@ class MusicTraining(Training):
         spec = MusicSpec(KEYS, options, bool(self.hparams["first_frame"]))
         return MusicConfig(spec).description()
 
-    def valid_loader(self, brain: SequenceModelBrain) -> SaveableDataLoader:
+    def valid_loader(self, brain: SequenceModelBrain) -> Any:
         """Loader of the validation pieces."""
-        return brain.evaluation_music(self.data.valid)
+        return self.loader(self.data.valid, brain.evaluation_loader)
 
-    def train_loader(self, brain: SequenceModelBrain) -> SaveableDataLoader:
+    def train_loader(self, brain: SequenceModelBrain) -> Any:
         """Loader of the training pieces."""
-        return brain.training_music(self.data.train)
+        return self.loader(self.data.train, brain.training_loader)
+
+    def loader(self, music: Music, make: Callable[..., Any]) -> Any:
+        """Loader of a set, made by a method of the Brain."""
+        dataset = PieceDataset(music, bool(self.hparams["first_frame"]))
+        return make(dataset, dataset.sizes)
 
     def test(self, brain: SequenceModelBrain, valid_loader: Any) -> dict[str, dict[str, Any]]:
         """Tests the validation and the test pieces."""
-        sets = (self.data.valid, self.data.test)
-        return {music.name: brain.test(music, self.folder) for music in sets}
+        test_loader = self.loader(self.data.test, brain.evaluation_loader)
+        loaders = {self.data.valid.name: valid_loader, self.data.test.name: test_loader}
+        return {name: brain.test(name, loader, self.folder) for name, loader in loaders.items()}
 
     def results(self) -> dict[str, Any]:
         """Sizes and kind of the recurrence."""

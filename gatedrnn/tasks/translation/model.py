@@ -13,7 +13,7 @@ from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
 from gatedrnn.modules.network_options import DropoutRates, build_stack
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder
-from gatedrnn.seq2seq.decoder_cells import AttentionOptions
+from gatedrnn.seq2seq.decoder_cells import AttentionValue
 from gatedrnn.seq2seq.encoder import Encoder, EncoderOutput
 from gatedrnn.seq2seq.model import EncoderDecoder
 
@@ -123,9 +123,8 @@ class TranslatorSpec(ModelSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         left_out = ("vocabulary", "encoder_size", *TRAINING_ONLY)
-        attention = str | AttentionOptions
         check_model_arguments(TokenEncoder, self.encoder, "encoder", left_out)
-        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=attention)
+        check_model_arguments(Decoder, self.decoder, "decoder", left_out, attention=AttentionValue)
 
     def build(self) -> Translator:
         """Makes the translator, with weights to be trained or loaded."""

@@ -188,19 +188,22 @@ def test_a_captioner_is_built_again_from_its_description(kind):
             (12, "image", {"channels": 3}),
             "channels must be a list of whole numbers from 1 to 1048576, not 3",
         ),
-        ((12, "image", {"input_size": 3}), "encoder has an unknown key 'input_size'"),
-        ((12, "sound", {"features": {"mels": 3}}), "features has an unknown key 'mels'"),
+        ((12, "image", {"input_size": 3}), "encoder: unknown key 'input_size'"),
+        ((12, "sound", {"features": {"mels": 3}}), "encoder: features: unknown key 'mels'"),
         (
             (12, "image", {}, {"attention": "hard"}),
-            "attention: kind must be soft, top_down or late, not 'hard'",
+            "decoder: attention must be soft, top_down or late, or an object with named values, not 'hard'",
         ),
-        ((12, "image", {}, {"attention": 3}), "attention must be a name, or an object"),
+        (
+            (12, "image", {}, {"attention": 3}),
+            "decoder: attention must be soft, top_down or late, or an object",
+        ),
         (
             (12, "image", {}, {"attention": {"size": "a"}}),
             "attention: size must be a whole number from 1 to 1048576, not 'a'",
         ),
-        ((12, "image", {}, {"dropout": 0.5}), "decoder has an unknown key 'dropout'"),
-        ((12, "image", {}, {"encoder_size": 3}), "decoder has an unknown key 'encoder_size'"),
+        ((12, "image", {}, {"dropout": 0.5}), "decoder: unknown key 'dropout'"),
+        ((12, "image", {}, {"encoder_size": 3}), "decoder: unknown key 'encoder_size'"),
     ],
 )
 def test_wrong_descriptions_are_reported(arguments, message):
