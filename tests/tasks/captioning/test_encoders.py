@@ -192,7 +192,7 @@ def test_a_captioner_is_built_again_from_its_description(kind):
         ((12, "sound", {"features": {"mels": 3}}), "encoder: features: unknown key 'mels'"),
         (
             (12, "image", {}, {"attention": "hard"}),
-            "decoder: attention must be soft, top_down or late, or an object with named values, not 'hard'",
+            "attention must be soft, top_down or late, or an object with named values, not 'hard'",
         ),
         (
             (12, "image", {}, {"attention": 3}),
