@@ -79,7 +79,8 @@ class Fusion:
 
     Example
     -------
-    >>>     >>>     >>> from gatedrnn.tasks.language_modeling.model import TextModel
+    >>> from gatedrnn.tasks.asr.decode import SearchOptions, prefix_beam_search
+    >>> from gatedrnn.tasks.language_modeling.model import TextModel
     >>> from gatedrnn.tokens import EOS_NAME, Characters, Words
     >>> words, letters = Words.learn(["GO ON"], EOS_NAME), Characters.learn(["GO ON"])
     >>> model = TextModel(len(words), hidden_size=8).eval()
