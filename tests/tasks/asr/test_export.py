@@ -23,7 +23,12 @@ def trained(tmp_path_factory):
     """Output folders of trainings: one with averaged checkpoints and statistics of the corpus."""
     folders = {}
     for name, changes in {
-        "ctc": {"norm_type": "global", "beam_size": 3, "n_best": 2, "min_log_prob": -9.0},
+        "ctc": {
+            "norm_type": "global",
+            "beam_size": 3,
+            "n_best": 2,
+            "search": {"min_log_prob": -9.0},
+        },
         "transducer": {"head": "transducer"},
         "attention": {"head": "attention"},
     }.items():
