@@ -76,7 +76,7 @@ def test_a_description_builds_it_again():
     assert again == spec and again.build().decoder.encoder_size == 6
     assert again.build().load_state_dict(spec.build().state_dict())
     for encoder, message in (
-        ({"width": 3}, "encoder has an unknown key 'width'"),
+        ({"width": 3}, "encoder: unknown key 'width'"),
         ({"hidden_size": 0}, "hidden_size must be a whole number"),
         ({"dropout": 0.1}, "unknown key 'dropout'"),
     ):
