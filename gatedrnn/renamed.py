@@ -45,10 +45,10 @@ RENAMED = {
         "gatedrnn.tasks.asr.speechbrain_export.BundleTokenizer"
     ),
     "gatedrnn.inference.speechbrain_lm.RNNLMRescorer": (
-        "gatedrnn.tasks.language_modeling.speechbrain_scorers.RNNLMRescorer"
+        "gatedrnn.tasks.language_modeling.apply.RNNLMRescorer"
     ),
     "gatedrnn.inference.speechbrain_lm.SearchModel": (
-        "gatedrnn.tasks.language_modeling.speechbrain_scorers.SearchModel"
+        "gatedrnn.tasks.language_modeling.apply.SearchModel"
     ),
     "gatedrnn.lobes.AttentionModel": "gatedrnn.tasks.asr.heads.attention.AttentionModel",
     "gatedrnn.lobes.CTCModel": "gatedrnn.tasks.asr.model.CTCModel",

@@ -2,6 +2,6 @@
 
 from gatedrnn import lazy
 
-_MODULES = {"BundleConfig": "format", "BundleKind": "kind", "ModelSpec": "model_spec"}
+_MODULES = {"BundleConfig": "format", "BundleKind": "kind", "ModelSpec": "kind"}
 __all__ = list(_MODULES)
 __getattr__ = lazy.attributes(__name__, _MODULES)

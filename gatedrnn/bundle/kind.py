@@ -1,11 +1,15 @@
-"""Kinds of bundles: a task declares what its bundle holds; reading and writing are shared."""
+"""Kinds of bundles: a task declares what its bundle holds; the rest is shared.
+
+Reading, writing, export from the output folder of a training, and the model card.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -22,14 +26,8 @@ from gatedrnn.bundle.format import (
     check_files,
     check_present,
     read_config,
+    read_json,
     replacing,
-)
-from gatedrnn.bundle.from_training import (
-    DESCRIPTION,
-    TRAINING_KEYS,
-    load_best,
-    outdated,
-    read_object,
 )
 from gatedrnn.bundle.weights import (
     check_shapes,
@@ -39,7 +37,106 @@ from gatedrnn.bundle.weights import (
     weights_of,
     write_weights,
 )
+from gatedrnn.data.config import Config, Options, Range, check_arguments
 from gatedrnn.tokens import save
+from gatedrnn.training.checkpoints import SafeCheckpointer
+
+#: Description of the model in a training's output folder.
+DESCRIPTION = "model.json"
+#: Its keys that are the same for all tasks.
+TRAINING_KEYS = ("task", "valid_metric", "higher_is_better")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON object that a training has written; a ValueError if it is something else."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} must hold an object with named values, not {data!r:.80}")
+    return data
+
+
+def read_description(results: Path) -> dict[str, Any]:
+    """Reads ``model.json`` of an output folder."""
+    if not results.is_dir():
+        raise FileNotFoundError(f"{results}: no such folder of a training")
+    path = results / DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{results} has no {path.name}: either it is not the output folder of a training, or "
+            "an older version trained it; then the command of that training with --test_only "
+            "writes the file"
+        )
+    return read_object(path)
+
+
+def outdated(results: Path, error: Exception) -> ValueError:
+    """The error of a ``model.json`` that an older version wrote, or that was edited."""
+    return ValueError(
+        f"{error}; the command of that training with --test_only writes {results / DESCRIPTION} "
+        "anew"
+    )
+
+
+def load_best(
+    results: Path, recoverables: Mapping[str, Any], valid_metric: str, higher_is_better: bool
+) -> dict[str, Any]:
+    """Loads the checkpoint of a training's own test: the best one by its validation metric.
+
+    Arguments
+    ---------
+    results : Path
+        Output folder of the training.
+    recoverables : Mapping
+        Name in the checkpoint -> what takes it; changed in place.
+    valid_metric : str
+        Name of the metric.
+    higher_is_better : bool
+        Its direction.
+
+    Returns
+    -------
+    dict
+        ``training`` of a bundle: the metric's value and, once the training is finished, ``seed``,
+        ``epochs`` and ``sets``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no checkpoint.
+    """
+    checkpointer = SafeCheckpointer(results / "save", dict(recoverables))
+    key = {"max_key" if higher_is_better else "min_key": valid_metric}
+    checkpoint = checkpointer.load_undamaged(**key)
+    if checkpoint is None:
+        raise FileNotFoundError(
+            f"{results / 'save'} has no undamaged checkpoint with a validation {valid_metric}"
+        )
+    for recovered in recoverables.values():
+        if isinstance(recovered, nn.Module):
+            recovered.eval().requires_grad_(False)
+    value = float(checkpoint.meta[valid_metric])
+    training: dict[str, Any] = {f"validation {valid_metric}": value}
+    path = results / "results.json"
+    if path.is_file():
+        written = read_object(path)
+        training |= {key: written[key] for key in ("seed", "epochs", "sets") if key in written}
+    return training
+
+
+def arguments_of(maker: Any, model: type, place: str) -> dict[str, Any]:
+    """The arguments that a ``!name:`` of a YAML gives to a class of this package.
+
+    Raises
+    ------
+    ValueError
+        If it makes something else, which no file can describe.
+    """
+    if maker is model:
+        return {}
+    if not isinstance(maker, functools.partial) or maker.func is not model or maker.args:
+        raise ValueError(f"{place} is not a {model.__name__} of this package")
+    return dict(maker.keywords)
+
 
 B = TypeVar("B")
 
@@ -272,7 +369,7 @@ class BundleKind(ABC, Generic[B]):
         folder: str | Path,
         overwrite: bool = False,
     ) -> B:
-        """Writes a bundle of a training; see :func:`gatedrnn.bundle.export.export`."""
+        """Writes a bundle of a training; see :func:`gatedrnn.bundle.kind.export`."""
         bundle = self.from_training(results, description)
         texts = self.more_texts(Path(folder).name, bundle)
         return replace(bundle, config=self.write(folder, bundle, texts, overwrite))
@@ -290,3 +387,229 @@ class BundleKind(ABC, Generic[B]):
             else None
             for file, attribute in self.tokens.items()
         }
+
+
+#: Far above any model, and far below what would keep a machine busy with numbers of a bad file.
+WIDEST, DEEPEST = 1 << 20, 1000
+
+_SIZE, _FRACTION = Range(1, WIDEST), Range(0, 1, below=True)
+#: Argument of a model -> its bounds.
+BOUNDS: dict[str, Range] = {
+    **dict.fromkeys(
+        ("size", "classes", "inputs", "input_size", "hidden_size", "proj_size", "embedding_size",
+         "attention_size", "joint_size", "channels", "cutoffs", "width"),
+        _SIZE,
+    ),
+    **dict.fromkeys(
+        ("dropout", "dropout_input", "word_dropout", "ctc_weight", "label_smoothing"), _FRACTION
+    ),
+    **dict.fromkeys(("factor", "stacked", "pooled"), Range(1, 1000)),
+    "bptt_frames": Range(0, WIDEST),
+    "num_layers": Range(1, DEEPEST),
+    "sample_rate": Range(1000, 384_000),
+    "n_mels": Range(1, 4096),
+    "hop_seconds": Range(1e-4, 1, below=True),
+    "window_seconds": Range(1e-4, 1, below=True),
+    "dynamic_range": Range(0, 1e6, below=True),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelSpec(Config):
+    """Base of specifications: frozen dataclasses, checked before anything is built."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Makes the model, with weights to be trained or loaded.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recurrence, or it does not have such an option.
+        """
+
+    def build_empty(self) -> nn.Module:
+        """Makes the model without memory for its weights, for their names and shapes."""
+        with torch.device("meta"):
+            return self.build()
+
+
+def check_model_arguments(
+    model: Callable[..., Any],
+    values: Any,
+    place: str,
+    leave_out: Sequence[str] = (),
+    **hints: Any,
+) -> None:
+    """Checks arguments of a model's class: types by its type hints, bounds by :data:`BOUNDS`.
+
+    Arguments
+    ---------
+    model : callable
+        The class.
+    values : Any
+        Argument -> value, from a file.
+    place : str
+        Their key, for messages.
+    leave_out : sequence of str
+        Arguments that may not stand in a file, such as those that only matter in training.
+    **hints : Any
+        Type hints in place of the class's own.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is unknown, or a value is refused.
+    """
+    hints = {"network_options": Options | None, **hints}
+    check_arguments(model, values, place, hints, leave_out, BOUNDS)
+
+
+def model_card(name: str, summary: str, use: Sequence[str], results: Sequence[str]) -> str:
+    """Writes a card.
+
+    Arguments
+    ---------
+    name : str
+        Name of the bundle.
+    summary : str
+        What the model is; paragraphs are separated by empty lines.
+    use : sequence of str
+        Lines of Markdown that show its use.
+    results : sequence of str
+        Lines of Markdown, of :func:`result_lines`.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Example
+    -------
+    >>> print(model_card("mine", "A model.", ["    gatedrnn list"], ["None."]))
+    # mine
+    <BLANKLINE>
+    A model.
+    <BLANKLINE>
+    ## Use
+    <BLANKLINE>
+        gatedrnn list
+    <BLANKLINE>
+    ## Results
+    <BLANKLINE>
+    None.
+    <BLANKLINE>
+    """
+    lines = [f"# {name}", "", summary, "", "## Use", "", *use, "", "## Results", "", *results]
+    return "\n".join(lines) + "\n"
+
+
+def result_lines(
+    training: Mapping[str, Any], title: str, columns: Mapping[str, str], otherwise: str
+) -> list[str]:
+    """The results of a training's test as a table of Markdown.
+
+    Arguments
+    ---------
+    training : Mapping
+        ``training`` of a bundle's config.
+    title : str
+        What the table shows.
+    columns : Mapping
+        Heading -> format of a set's results, such as ``"{[WER]:.2f}"``; the first one heads the
+        names of the sets.
+    otherwise : str
+        Line in place of the table, while there are no complete results.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> training = {"sets": {"test": {"WER": 7.125}}, "seed": 1, "epochs": 9}
+    >>> columns = {"set": "", "WER %": "{[WER]:.2f}"}
+    >>> print("\\n".join(result_lines(training, "Word error rates:", columns, "")))
+    Word error rates:
+    <BLANKLINE>
+    | set | WER % |
+    |---|---|
+    | test | 7.12 |
+    <BLANKLINE>
+    Seed 1, 9 epochs.
+    """
+    rows = []
+    for name, metrics in (training.get("sets") or {}).items():
+        try:
+            cells = [form.format(metrics) for form in list(columns.values())[1:]]
+        except (KeyError, TypeError, ValueError):
+            continue
+        rows.append(f"| {' | '.join([name, *(cell.replace('|', ' ') for cell in cells)])} |")
+    lines = [otherwise]
+    if rows:
+        lines = [title, "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *rows]
+    if "seed" in training:
+        lines += ["", f"Seed {training['seed']}, {training.get('epochs', '?')} epochs."]
+    return lines
+
+
+def validation_line(training: Mapping[str, Any], text: str, digits: int = 2) -> str:
+    """The validation metric of a training without test results, after a text."""
+    for name, value in training.items():
+        if name.startswith("validation"):
+            return f"{text}: {value:.{digits}f}."
+    return "No results are known."
+
+
+def export(
+    results: str | Path,
+    folder: str | Path,
+    kinds: Iterable[BundleKind[Any]],
+    overwrite: bool = False,
+    **options: Any,
+) -> tuple[BundleKind[Any], Any]:
+    """Writes a bundle of the checkpoint with which a training's own test was done.
+
+    Arguments
+    ---------
+    results : str or Path
+        Output folder of the training.
+    folder : str or Path
+        The bundle.
+    kinds : iterable of BundleKind
+        The kinds of bundles that there are.
+    overwrite : bool
+        Whether a bundle that is there already is replaced.
+    **options : Any
+        Options of one kind only, such as ``onnx`` of recognisers; None and False are not given.
+
+    Returns
+    -------
+    kind : BundleKind
+        Kind of the bundle.
+    bundle : Any
+        As it was written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not a training's, or there is no checkpoint in it.
+    FileExistsError
+        If there is something in the bundle's folder that may not be replaced.
+    ValueError
+        If no file can describe the model, or it cannot be exported with such options.
+    ImportError
+        If an option needs a package that is not installed; then nothing is written.
+    """
+    results, kinds = Path(results), tuple(kinds)
+    description = read_description(results)
+    kind = next((kind for kind in kinds if kind.describes(description)), None)
+    if kind is None:
+        name = description.get("task", description.get("kind"))
+        raise ValueError(f"{results}: the task of this training, {name!r}, makes no bundles")
+    options = {name: value for name, value in options.items() if value not in (None, False)}
+    for name in options:
+        if name not in kind.export_options:
+            owners = " and ".join(f"{k.noun}s" for k in kinds if name in k.export_options)
+            raise ValueError(f"{results}: --{name} is for {owners}, and this is a {kind.noun}")
+    return kind, kind.export(results, description, folder, overwrite, **options)

@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
       gatedrnn compare table.yaml --output results --list
       gatedrnn compare table.yaml --output results --networks residual --seeds 1 2 -- --device=cuda
     """
-    from gatedrnn.experiments.compare.plots import write_plots
-    from gatedrnn.experiments.compare.report import default_command, write_reports
+    from gatedrnn.experiments.compare.report import default_command, write_plots, write_reports
     from gatedrnn.experiments.compare.runs import Plan, Runner
     from gatedrnn.experiments.compare.specification import read_table
 

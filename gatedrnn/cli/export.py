@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
       gatedrnn export results/residual/1 bundle
       gatedrnn export results/residual/1 bundle --lm lm --lm-setting rescored --onnx
     """
-    from gatedrnn.bundle.export import export
+    from gatedrnn.bundle.kind import export
 
     options = {}
     for task in TASKS:

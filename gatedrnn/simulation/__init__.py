@@ -8,7 +8,7 @@ _MODULES = {
     "Acoustics": "meeting",
     "CorpusOptions": "corpus",
     "Scenes": "scenes",
-    "Sounds": "sounds",
+    "Sounds": "scenes",
     "make_utterance": "small_sets",
     "plan_corpus": "corpus",
     "simulate_corpus": "corpus",

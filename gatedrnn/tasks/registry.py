@@ -48,10 +48,10 @@ def bundle_kinds() -> tuple[Any, ...]:
 
 
 def export(results: str | Path, folder: str | Path, overwrite: bool = False, **options: Any) -> Any:
-    """Writes a bundle of a training of any task; see :func:`gatedrnn.bundle.export.export`.
+    """Writes a bundle of a training of any task; see :func:`gatedrnn.bundle.kind.export`.
 
     Returns its config.
     """
-    from gatedrnn.bundle.export import export as export_with
+    from gatedrnn.bundle.kind import export as export_with
 
     return export_with(results, folder, bundle_kinds(), overwrite, **options)[1].config

@@ -10,8 +10,18 @@ import pytest
 import soundfile
 
 from gatedrnn.simulation.captioned import divide
-from gatedrnn.simulation.scenes import COLOURS, SHAPES, Scene, Scenes, Thing, draw
-from gatedrnn.simulation.sounds import SAMPLE_RATE, Event, Sound, Sounds
+from gatedrnn.simulation.scenes import (
+    COLOURS,
+    SAMPLE_RATE,
+    SHAPES,
+    Event,
+    Scene,
+    Scenes,
+    Sound,
+    Sounds,
+    Thing,
+    draw,
+)
 from gatedrnn.tasks.captioning.corpora.items import read_image
 from gatedrnn.tasks.captioning.corpora.prepare import prepare_captions
 from gatedrnn.tokens import Vocabulary

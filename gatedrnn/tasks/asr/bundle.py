@@ -15,11 +15,17 @@ import torch
 from speechbrain.processing.features import InputNormalization
 from torch import nn
 
-from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import BundleConfig
-from gatedrnn.bundle.from_training import arguments_of
-from gatedrnn.bundle.kind import BundleKind
-from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.bundle.kind import (
+    WIDEST,
+    BundleKind,
+    ModelSpec,
+    arguments_of,
+    check_model_arguments,
+    model_card,
+    result_lines,
+    validation_line,
+)
 from gatedrnn.data.config import Choices, ConfigError, Range, check_keys, from_mapping
 from gatedrnn.modules.features import LogMel
 from gatedrnn.modules.network_options import parameters

@@ -9,10 +9,16 @@ from typing import Annotated, Any
 
 from torch import nn
 
-from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import BundleConfig
-from gatedrnn.bundle.kind import BundleKind
-from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.bundle.kind import (
+    WIDEST,
+    BundleKind,
+    ModelSpec,
+    check_model_arguments,
+    model_card,
+    result_lines,
+    validation_line,
+)
 from gatedrnn.data.config import Choices, Range
 from gatedrnn.modules.features import LogMel
 from gatedrnn.modules.network_options import parameters

@@ -139,7 +139,7 @@ def run_score(arguments: argparse.Namespace) -> int:
       gatedrnn score-captions references.json captions.json
       gatedrnn score-captions references.json old.json new.json --format markdown
     """
-    from gatedrnn.tasks.captioning.metrics.scoring import (
+    from gatedrnn.tasks.captioning.metrics import (
         CaptionScoreOptions,
         read_captions,
         report_sections,

@@ -13,8 +13,7 @@ from torch.utils.data import Dataset
 from gatedrnn.data import audio
 from gatedrnn.data.report import Report
 from gatedrnn.simulation.captioned import CaptionedItems
-from gatedrnn.simulation.scenes import Scenes
-from gatedrnn.simulation.sounds import Sounds
+from gatedrnn.simulation.scenes import Scenes, Sounds
 from gatedrnn.tasks.captioning.corpora.items import (
     CaptionItem,
     MediaError,
@@ -98,7 +97,7 @@ def simulate(
         Number of items of another test set, with combinations that occur in ``train``.
     **options : Any
         Of :class:`~gatedrnn.simulation.scenes.Scenes` or
-        :class:`~gatedrnn.simulation.sounds.Sounds`.
+        :class:`~gatedrnn.simulation.scenes.Sounds`.
 
     Returns
     -------

@@ -25,13 +25,7 @@ from gatedrnn.tasks.captioning.bundle import TRAINING_ONLY, CaptionerConfig, Cap
 from gatedrnn.tasks.captioning.corpora.items import CaptionItem, MediaOptions, load_media
 from gatedrnn.tasks.captioning.data import CaptionDataset, CaptionSets, MediaCache
 from gatedrnn.tasks.captioning.decode import search_options
-from gatedrnn.tasks.captioning.metrics.ngrams import (
-    Cider,
-    CiderVector,
-    DocumentFrequencies,
-    Words,
-)
-from gatedrnn.tasks.captioning.metrics.scoring import (
+from gatedrnn.tasks.captioning.metrics import (
     CIDER_D,
     Captions,
     CaptionScore,
@@ -40,6 +34,12 @@ from gatedrnn.tasks.captioning.metrics.scoring import (
     score_captions,
 )
 from gatedrnn.tasks.captioning.model import ENCODERS, Captioner
+from gatedrnn.tasks.captioning.ngrams import (
+    Cider,
+    CiderVector,
+    DocumentFrequencies,
+    Words,
+)
 from gatedrnn.tokens import EOS, Vocabulary, load_vocabulary, save
 from gatedrnn.tokens.ptb_tokenizer import tokenize
 from gatedrnn.training.batching import Batch

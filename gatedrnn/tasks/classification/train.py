@@ -16,7 +16,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.seed import seed_everything
 from torch import nn
 
-from gatedrnn.bundle.from_training import arguments_of
+from gatedrnn.bundle.kind import arguments_of
 from gatedrnn.cells.registry import find
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report

@@ -15,7 +15,7 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import nn
 
-from gatedrnn.bundle.from_training import arguments_of
+from gatedrnn.bundle.kind import arguments_of
 from gatedrnn.data.report import Report
 from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.language_modeling.bundle import (

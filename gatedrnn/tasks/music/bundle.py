@@ -9,10 +9,15 @@ from typing import Any
 
 from torch import nn
 
-from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import WEIGHTS, BundleConfig
-from gatedrnn.bundle.kind import BundleKind
-from gatedrnn.bundle.model_spec import ModelSpec, check_model_arguments
+from gatedrnn.bundle.kind import (
+    BundleKind,
+    ModelSpec,
+    check_model_arguments,
+    model_card,
+    result_lines,
+    validation_line,
+)
 from gatedrnn.modules.network_options import parameters
 from gatedrnn.tasks.music.model import SequenceModel
 

@@ -11,7 +11,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process
 from torch import nn
 
-from gatedrnn.bundle.from_training import arguments_of
+from gatedrnn.bundle.kind import arguments_of
 from gatedrnn.data.files import write_atomically
 from gatedrnn.data.report import Report
 from gatedrnn.modules.network_options import parameters

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from gatedrnn.bundle.card import model_card, result_lines, validation_line
 from gatedrnn.bundle.format import WEIGHTS, BundleConfig
-from gatedrnn.bundle.kind import BundleKind
+from gatedrnn.bundle.kind import BundleKind, model_card, result_lines, validation_line
 from gatedrnn.modules.network_options import parameters
 from gatedrnn.seq2seq.decoder_cells import AttentionOptions
 from gatedrnn.seq2seq.search import SearchOptions

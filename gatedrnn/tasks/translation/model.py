@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from gatedrnn.bundle.model_spec import WIDEST, ModelSpec, check_model_arguments
+from gatedrnn.bundle.kind import WIDEST, ModelSpec, check_model_arguments
 from gatedrnn.data.config import Range
 from gatedrnn.modules.network_options import DropoutRates, build_stack
 from gatedrnn.seq2seq.decoder import INIT_RANGE, Decoder

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gatedrnn.cli.main import main
-from gatedrnn.experiments.compare.plots import band
+from gatedrnn.experiments.compare.report import band
 from gatedrnn.experiments.compare.runs import LOCK
 from tests.experiments.compare.tables import TUNING, calls, write_table
 
@@ -26,7 +26,7 @@ from tests.experiments.compare.tables import TUNING, calls, write_table
 def _few_plots(request, monkeypatch):
     """Plotting takes longer than all the rest."""
     if "plots" not in request.fixturenames:
-        monkeypatch.setattr("gatedrnn.experiments.compare.plots.write_plots", lambda gathered: [])
+        monkeypatch.setattr("gatedrnn.experiments.compare.report.write_plots", lambda gathered: [])
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import os
 
 import pytest
 
-from gatedrnn.tasks.captioning.metrics import scoring
-from gatedrnn.tasks.captioning.metrics.ngrams import (
+from gatedrnn.tasks.captioning import metrics as scoring
+from gatedrnn.tasks.captioning.metrics import Captions, CaptionScoreOptions, score_captions
+from gatedrnn.tasks.captioning.ngrams import (
     BleuCounts,
     Cider,
     DocumentFrequencies,
     ngrams,
     rouge_l,
 )
-from gatedrnn.tasks.captioning.metrics.scoring import Captions, CaptionScoreOptions, score_captions
 from tests.tasks.captioning.golden import EMBEDDED, SETS, captions, embedded, real
 
 QUIET = CaptionScoreOptions(java="never", resamples=10)

@@ -10,8 +10,8 @@ import torch
 from gatedrnn.seq2seq.brain import ScheduledSampling
 from gatedrnn.seq2seq.decoder import Decoder
 from gatedrnn.seq2seq.search import SearchOptions, sampled_log_probs
-from gatedrnn.tasks.captioning.metrics.ngrams import Cider, DocumentFrequencies
 from gatedrnn.tasks.captioning.model import Captioner, FeatureEncoder
+from gatedrnn.tasks.captioning.ngrams import Cider, DocumentFrequencies
 from gatedrnn.tasks.captioning.train import CaptionReward, advantages, policy_loss
 from gatedrnn.tokens import EOS
 

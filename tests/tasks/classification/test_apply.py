@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatedrnn.bundle.export import export
+from gatedrnn.bundle.kind import export
 from gatedrnn.cli.main import main
 from gatedrnn.simulation.small_sets import write_idx
 from gatedrnn.tasks.classification.apply import classify, read_inputs

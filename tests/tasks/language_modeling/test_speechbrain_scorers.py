@@ -10,6 +10,7 @@ from speechbrain.decoders.scorer import RNNLMRescorer as StockRescorer
 
 from gatedrnn.tasks.asr.heads.attention import AttentionModel, _parts
 from gatedrnn.tasks.asr.model import CTCModel
+from gatedrnn.tasks.language_modeling.apply import RNNLMRescorer, SearchModel
 from gatedrnn.tasks.language_modeling.bundle import (
     LanguageModelConfig,
     TextModelSpec,
@@ -17,7 +18,6 @@ from gatedrnn.tasks.language_modeling.bundle import (
     write_language_model,
 )
 from gatedrnn.tasks.language_modeling.prefix_scores import score_sequences, score_texts
-from gatedrnn.tasks.language_modeling.speechbrain_scorers import RNNLMRescorer, SearchModel
 from gatedrnn.tokens import Characters, Pieces, Words
 
 TEXT = ["GO ON", "NO GO", "ON AND ON"]

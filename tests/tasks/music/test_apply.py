@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatedrnn.bundle.export import export
+from gatedrnn.bundle.kind import export
 from gatedrnn.cli.main import main
 from gatedrnn.data.report import Report
 from gatedrnn.tasks.music.apply import continuation, evaluate, notes_of, read_pieces

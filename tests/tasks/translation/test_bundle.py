@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gatedrnn.bundle.format import FileEntry
-from gatedrnn.bundle.from_training import load_best
+from gatedrnn.bundle.kind import load_best
 from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.cli.main import main
 from gatedrnn.seq2seq.search import SearchOptions

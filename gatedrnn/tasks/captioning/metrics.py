@@ -19,7 +19,7 @@ import numpy as np
 from gatedrnn.data.config import Choices, Config, Range
 from gatedrnn.data.result_table import ResultTable, Section, list_names
 from gatedrnn.scoring.measures import Interval, bounds, resample
-from gatedrnn.tasks.captioning.metrics.ngrams import (
+from gatedrnn.tasks.captioning.ngrams import (
     ORDERS,
     BleuCounts,
     Cider,
