@@ -1,6 +1,6 @@
 """Kinds of bundles: a task declares what its bundle holds; the rest is shared.
 
-Reading, writing, export from the output folder of a training, and the model card.
+Load, save, export from the output folder of a training, and the model card.
 """
 
 from __future__ import annotations
