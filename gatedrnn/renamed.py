@@ -77,6 +77,25 @@ RENAMED = {
     ),
     "gatedrnn.training.tokens.Characters": "gatedrnn.tokens.Characters",
     "gatedrnn.training.train_asr": "gatedrnn.tasks.asr.train.train_asr",
+    # The README's examples.
+    "gatedrnn.decoding.captions.CaptionSearch": "gatedrnn.seq2seq.search.SearchOptions",
+    "gatedrnn.decoding.captions.search": "gatedrnn.seq2seq.search.search",
+    "gatedrnn.decoding.nbest.Candidate": "gatedrnn.tasks.language_modeling.rescoring.Candidate",
+    "gatedrnn.decoding.nbest.NBest": "gatedrnn.tasks.language_modeling.rescoring.NBest",
+    "gatedrnn.decoding.rescoring.score_lists": (
+        "gatedrnn.tasks.language_modeling.rescoring.score_lists"
+    ),
+    "gatedrnn.decoding.rescoring.tune": "gatedrnn.tasks.language_modeling.rescoring.tune",
+    "gatedrnn.inference.config.BundleConfig": "gatedrnn.tasks.asr.bundle.RecognizerConfig",
+    "gatedrnn.inference.frontend.Frontend": "gatedrnn.tasks.asr.model.Frontend",
+    "gatedrnn.lobes.captions.CaptionDecoder": "gatedrnn.seq2seq.decoder.Decoder",
+    "gatedrnn.lobes.captions.Captioner": "gatedrnn.tasks.captioning.model.Captioner",
+    "gatedrnn.lobes.captions.ImageEncoder": "gatedrnn.tasks.captioning.model.ImageEncoder",
+    "gatedrnn.lobes.specification.RecogniserSpec": "gatedrnn.tasks.asr.bundle.RecognizerSpec",
+    "gatedrnn.scoring.captions.Captions": "gatedrnn.tasks.captioning.metrics.Captions",
+    "gatedrnn.scoring.captions.Options": "gatedrnn.tasks.captioning.metrics.CaptionScoreOptions",
+    "gatedrnn.scoring.captions.score": "gatedrnn.tasks.captioning.metrics.score_captions",
+    "gatedrnn.training.text_tokens.TextWords": "gatedrnn.tokens.Words",
 }
 
 

@@ -23,6 +23,28 @@ def test_from_import_of_a_module_that_is_gone():
     assert Recogniser.__module__.startswith("gatedrnn.tasks.asr")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [  # of the README of 0.1
+        "from gatedrnn.inference import Bundle, Recogniser, Streamer",
+        "from gatedrnn.inference.config import BundleConfig",
+        "from gatedrnn.inference.frontend import Frontend",
+        "from gatedrnn.lobes.specification import RecogniserSpec",
+        "from gatedrnn.training.tokens import Characters",
+        "from gatedrnn.decoding.nbest import Candidate, NBest",
+        "from gatedrnn.decoding.rescoring import score_lists, tune",
+        "from gatedrnn.lobes import TextModel",
+        "from gatedrnn.training.text_tokens import TextWords",
+        "from gatedrnn.decoding.captions import CaptionSearch, search",
+        "from gatedrnn.lobes.captions import CaptionDecoder, Captioner, ImageEncoder",
+        "from gatedrnn.scoring.captions import Captions, Options, score",
+    ],
+)
+def test_imports_of_earlier_examples(line):
+    with pytest.warns(FutureWarning, match="is now"):
+        exec(line, {})
+
+
 def test_unknown_names_are_unknown():
     with pytest.raises(ImportError):
         importlib.import_module("gatedrnn.inference.nothing")
