@@ -170,3 +170,13 @@ def test_a_corpus_that_is_unknown():
         prepare({"corpus": "wsj"})
     with pytest.raises(ValueError, match="corpus: None is unknown; must be one of ami, an4, libri"):
         prepare({"output_folder": "results"})
+
+
+@pytest.mark.parametrize(
+    ("corpus", "key"),
+    [("manifest", "train_manifest"), ("an4", "data_folder"), ("librispeech", "data_folder")],
+)
+def test_a_key_that_the_corpus_needs_is_null(tmp_path, corpus, key):
+    hparams = {"corpus": corpus, key: None, "prepared_folder": tmp_path, "sample_rate": 16000}
+    with pytest.raises(ValueError, match=f"{key}: has no value; corpus '{corpus}' needs one"):
+        prepare(hparams)

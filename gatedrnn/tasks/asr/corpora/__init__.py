@@ -114,6 +114,8 @@ class Corpus:
         Its reader; None where ``sets`` is given.
     options : Mapping
         Option of the reader -> key of the YAML.
+    required : tuple of str
+        Keys of the YAML that must have a value.
     sets : callable or None
         Values of the YAML -> (name of a set -> path), where there is nothing to prepare.
     dataset : callable
@@ -122,6 +124,7 @@ class Corpus:
 
     read: Callable[..., Mapping[str, Iterable[Entry]]] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ("data_folder",)
     sets: Callable[[Mapping[str, Any]], Mapping[str, Path]] | None = None
     dataset: Callable[[Path, str, Mapping[str, Any]], Any] = read_speech
 
@@ -134,6 +137,7 @@ CORPORA: dict[str, Corpus] = {
     "manifest": Corpus(
         manifest.read,
         {"train": "train_manifest", "dev": "dev_manifest", "test": "test_manifest"},
+        required=("train_manifest",),
     ),
     "tones": Corpus(sets=tones.sets, dataset=tones.dataset),
 }
@@ -205,6 +209,9 @@ def prepare(hparams: Mapping[str, Any]) -> dict[str, Path]:
     corpus = _corpus(hparams)
     if corpus.sets is not None:
         return dict(corpus.sets(hparams))
+    for key in corpus.required:
+        if not hparams.get(key):
+            raise ValueError(f"{key}: has no value; corpus {corpus_of(hparams)!r} needs one")
     prepared = prepare_corpus(
         corpus_of(hparams),
         hparams.get("data_folder"),
