@@ -485,7 +485,7 @@ def _with_language_model(bundle: Bundle, lm: WithLanguageModel) -> Bundle:
 
 def _streams(spec: RecognizerSpec) -> bool:
     no_floor = spec.features.get("dynamic_range", 80.0) == 0
-    return spec.head == CTCModel.head and spec.normalisation == "global" and no_floor
+    return spec.head in ("ctc", "transducer") and spec.normalisation == "global" and no_floor
 
 
 def _lm_summary(search: SearchOptions, lm: LanguageModel) -> str:

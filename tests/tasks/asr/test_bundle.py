@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,13 @@ from speechbrain.inference.ASR import EncoderASR
 
 from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.tasks.asr.apply import Recognizer
-from gatedrnn.tasks.asr.bundle import HYPERPARAMS, RecognizerConfig, read_bundle, write_bundle
+from gatedrnn.tasks.asr.bundle import (
+    HYPERPARAMS,
+    RecognizerConfig,
+    _streams,
+    read_bundle,
+    write_bundle,
+)
 from gatedrnn.tasks.asr.decode import SearchOptions
 from tests.tasks.asr import models
 
@@ -305,3 +312,17 @@ def test_config_says_what_was_trained():
     described = models.spec()
     config = RecognizerConfig(described, training={"sets": {}})
     assert config.to_dict()["training"] == {"sets": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"head": "transducer"}, True),
+        ({"head": "attention"}, False),
+        ({"normalisation": "sentence"}, False),
+        ({"features": {"dynamic_range": 80.0}}, False),
+    ],
+)
+def test_the_card_states_whether_a_model_streams(changes, expected):
+    assert _streams(replace(models.spec(), **changes)) is expected
