@@ -25,15 +25,13 @@ from gatedrnn.bundle.format import (
     FileEntry,
     check_files,
     check_present,
-    read_config,
-    read_json,
-    replacing,
-)
-from gatedrnn.bundle.weights import (
     check_shapes,
     put_weights,
+    read_config,
+    read_json,
     read_shapes,
     read_weights,
+    replacing,
     weights_of,
     write_weights,
 )
@@ -197,7 +195,7 @@ class BundleKind(ABC, Generic[B]):
         return []
 
     def tied(self, config: Any) -> tuple[str, str] | None:
-        """Tied weights; see :func:`~gatedrnn.bundle.weights.weights_of`."""
+        """Tied weights; see :func:`~gatedrnn.bundle.format.weights_of`."""
         return None
 
     def tensor_shapes(self, config: Any) -> dict[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from speechbrain.inference.ASR import EncoderASR
 
-from gatedrnn.bundle.weights import read_shapes
+from gatedrnn.bundle.format import read_shapes
 from gatedrnn.tasks.asr.apply import Recognizer
 from gatedrnn.tasks.asr.bundle import (
     HYPERPARAMS,
@@ -110,7 +110,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("gatedrnn.bundle.weights.save_file", full)
+    monkeypatch.setattr("gatedrnn.bundle.format.save_file", full)
     with pytest.raises(OSError, match="No space"):
         write(tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []

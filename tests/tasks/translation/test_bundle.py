@@ -9,9 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gatedrnn.bundle.format import FileEntry
+from gatedrnn.bundle.format import FileEntry, read_shapes
 from gatedrnn.bundle.kind import load_best
-from gatedrnn.bundle.weights import read_shapes
 from gatedrnn.cli.main import main
 from gatedrnn.seq2seq.search import SearchOptions
 from gatedrnn.tasks.translation.apply import translate
