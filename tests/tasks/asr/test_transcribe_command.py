@@ -241,7 +241,7 @@ def test_long_recordings(bundle, tmp_path):
     assert len(whole.segments) >= 3
     assert all(s.seconds <= 4.0 for s in whole.segments)
     assert all(s.start <= w.start <= w.end <= s.end for s in whole.segments for w in s.words)
-    options = TranscriptionOptions(1, batch_size=1, segmentation=chunks)
+    options = TranscriptionOptions(SearchOptions(1), batch_size=1, segmentation=chunks)
     alone = transcribe_file(recogniser, path, options)
     assert [s.text for s in alone.segments] == [s.text for s in whole.segments]
     (tmp_path / "m.jsonl").write_text(
