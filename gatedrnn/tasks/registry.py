@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,15 +17,13 @@ class Task:
     summary: str
     module: str
 
-    def cli(self) -> ModuleType | None:
-        """Its module of the command line, which imports nothing heavy; None without any."""
-        if importlib.util.find_spec(f"{self.module}.cli") is None:
-            return None
+    def cli(self) -> ModuleType:
+        """Its module of the command line, which imports nothing heavy."""
         return importlib.import_module(f"{self.module}.cli")
 
     def commands(self) -> tuple[Any, ...]:
-        """Its subcommands (:class:`gatedrnn.tasks.command_line.Command`); empty without any."""
-        return getattr(self.cli(), "COMMANDS", ())
+        """Its subcommands (:class:`gatedrnn.tasks.command_line.Command`)."""
+        return self.cli().COMMANDS
 
     def bundle_kinds(self) -> tuple[Any, ...]:
         """Its kinds of bundles (:class:`gatedrnn.bundle.kind.BundleKind`)."""
